@@ -6,6 +6,7 @@ from sifilma.api import (
     access_reviews,
     activation_requests,
     activations,
+    assignments,
     audit,
     blank_deliveries,
     cards,
@@ -16,6 +17,7 @@ from sifilma.api import (
     jobs,
     manifests,
     model_cases,
+    notices,
     personalisation,
     place_suspensions,
     reference,
@@ -49,6 +51,8 @@ BLUEPRINTS = (
     reference_changes.api,
     audit.api,
     conversations.api,
+    notices.api,
+    assignments.api,
 )
 
 

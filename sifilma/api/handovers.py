@@ -7,6 +7,10 @@ from flask import Response
 from sifilma.api.common import IdPath, Page, StateQuery, answer, blueprint, file_of, page_of, tells_all
 from sifilma.documents.responses import attachment
 from sifilma.handover import bast, service
+from sifilma.handover.discrepancies import berita_acara
+from sifilma.handover.discrepancies import service as discrepancies
+from sifilma.handover.discrepancies.queries import get_discrepancy
+from sifilma.handover.discrepancies.schemas import LostIn, MissingIn, ReceiptIn
 from sifilma.handover.schemas import HandoverBrief, HandoverIn, HandoverOut, PrintIn
 from sifilma.handover.serializers import brief, full
 from sifilma.kernel.schemas import NoteIn
@@ -21,7 +25,7 @@ api = blueprint("handovers")
 @operation("handover.issue", lists=True)
 @tells_all(HandoverIn, lambda known, _: service.faults(context(), known))
 def issue(body: HandoverIn) -> Response:
-    """For cards the issuer holds, to the next in the chain."""
+    """For cards the issuer holds, to the next in the chain; of kind `return` back to their maker or the directorate."""
     ctx = context()
     return answer(full(ctx, service.issue(ctx, resources().settings, resources().files, body)), 201)
 
@@ -43,11 +47,52 @@ def show(path: IdPath) -> Response:
 
 
 @api.post("/handovers/<uuid:id>/receive", responses={200: HandoverOut}, summary="Receive the cards")
-@operation("handover.receive")
-def receive(path: IdPath, body: NoteIn) -> Response:
+@operation("handover.receive", lists=True)
+def receive(path: IdPath, body: ReceiptIn) -> Response:
+    """The receiver is their holder from here on. Without lists all of them came; missing ones stay with the issuer."""
+    ctx = context()
+    return answer(full(ctx, discrepancies.receive(ctx, resources().settings, resources().files, path.id, body)))
+
+
+@api.post("/handovers/<uuid:id>/found", responses={200: HandoverOut}, summary="Missing cards are found at the issuer")
+@operation("handover.issue", lists=True)
+def found(path: IdPath, body: MissingIn) -> Response:
+    """They are back in their former state."""
+    ctx = context()
+    return answer(full(ctx, discrepancies.found(ctx, path.id, body)))
+
+
+@api.post("/handovers/<uuid:id>/send-again", responses={201: HandoverOut}, summary="Hand missing cards over again")
+@operation("handover.issue", lists=True)
+def send_again(path: IdPath, body: MissingIn) -> Response:
+    """Answers with the new BAST, to the same receiver."""
+    ctx = context()
+    return answer(full(ctx, discrepancies.send_again(ctx, resources().settings, resources().files, path.id, body)), 201)
+
+
+@api.post("/handovers/<uuid:id>/lost", responses={200: HandoverOut}, summary="Declare missing cards lost")
+@operation("handover.issue", lists=True)
+def declare_lost(path: IdPath, body: LostIn) -> Response:
+    """By the issuer, with the number of the report to the police."""
+    ctx = context()
+    return answer(full(ctx, discrepancies.declare_lost(ctx, path.id, body)))
+
+
+@api.post("/handovers/<uuid:id>/arrived", responses={200: HandoverOut}, summary="Missing cards came after all")
+@operation("handover.receive", lists=True)
+def arrived(path: IdPath, body: MissingIn) -> Response:
     """The receiver is their holder from here on."""
     ctx = context()
-    return answer(full(ctx, service.receive(ctx, path.id, body.note)))
+    return answer(full(ctx, discrepancies.arrived(ctx, path.id, body)))
+
+
+@api.get("/handovers/<uuid:id>/discrepancy", responses={200: file_of("application/pdf")}, summary="The paper about a discrepancy")
+@operation("handover.view")
+def discrepancy_pdf(path: IdPath) -> Response:
+    """As it was issued: the supplement to a BAST of which cards were missing or damaged."""
+    ctx = context()
+    one = get_discrepancy(ctx, service.get_handover(ctx, path.id))
+    return attachment(berita_acara.stored(ctx, resources().files, one), "application/pdf", berita_acara.filename(one))
 
 
 @api.post("/handovers/<uuid:id>/refuse", responses={200: HandoverOut}, summary="Refuse a wrong BAST")

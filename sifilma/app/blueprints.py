@@ -21,6 +21,7 @@ from sifilma.activation.review import views as reviews
 from sifilma.activation.suspensions import views as suspensions
 from sifilma.activation.trust import public_views as activation
 from sifilma.approvals import batch_views as approvals
+from sifilma.assignment import views as assignment
 from sifilma.audit_trail import failure_views as failures
 from sifilma.audit_trail import labels
 from sifilma.audit_trail import views as audit
@@ -31,7 +32,9 @@ from sifilma.conversation import views as conversation
 from sifilma.destruction import views as destruction
 from sifilma.documents import label_sheets, list_views
 from sifilma.documents.indonesian import uid_pairs, zone_of
+from sifilma.handover import return_views
 from sifilma.handover import views as handover
+from sifilma.handover.discrepancies import views as discrepancies
 from sifilma.identity.permissions import Operation, grants
 from sifilma.jobs import views as jobs
 from sifilma.kernel.actor import Actor
@@ -48,6 +51,7 @@ from sifilma.reports import map_views as readers
 from sifilma.reports import organisation_views as organisations
 from sifilma.reports import views as home
 from sifilma.reports.basis import views as basis_views
+from sifilma.reports.bell import views as notices
 from sifilma.reports.first_steps import views as first_steps
 from sifilma.reports.statistics import views as statistics
 from sifilma.reports.way import views as way_views
@@ -68,7 +72,8 @@ BLUEPRINTS = (
     cards.blueprint, manifests.blueprint, reviews.blueprint, destruction.blueprint, public.blueprint, models.blueprint,
     reference.blueprint, messages.blueprint, readers.blueprint, region_pages.blueprint, jobs.blueprint, bulk_views.blueprint,
     together_views.blueprint, archive_views.blueprint, access_review.blueprint, failures.blueprint, search.blueprint,
-    statistics.blueprint, first_steps.blueprint, conversation.blueprint, suspensions.blueprint, blanks.blueprint,
+    statistics.blueprint, first_steps.blueprint, conversation.blueprint, notices.blueprint, assignment.blueprint,
+    discrepancies.blueprint, return_views.blueprint, suspensions.blueprint, blanks.blueprint,
 )  # fmt: skip
 
 
@@ -82,6 +87,7 @@ def register(app: Flask) -> None:
     way_views.register(app)
     basis_views.register(app)
     conversation.register(app)
+    assignment.register(app)
     app.jinja_env.filters.update(pairs=uid_pairs, act_words=labels.action, object_words=labels.object_kind, fact_words=labels.fact)
     app.jinja_env.globals.update(
         may=may,

@@ -36,6 +36,7 @@ from sifilma.audit import rounds
 from sifilma.destruction import tasks as destructions
 from sifilma.fsck.cli import fsck
 from sifilma.handover import tasks as handovers
+from sifilma.handover.discrepancies import tasks as discrepancies
 from sifilma.jobs import worker
 from sifilma.kernel.clock import Clock
 from sifilma.kernel.context import Context
@@ -243,7 +244,7 @@ def _version() -> str:
 
 def _store_papers() -> int:
     held = resources()
-    stores = (handovers.store_papers, destructions.store_papers)
+    stores = (handovers.store_papers, discrepancies.store_papers, destructions.store_papers)
     return sum(store(command_context, held.settings, held.files) for store in stores)
 
 

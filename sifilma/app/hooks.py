@@ -10,16 +10,21 @@ from sqlalchemy.exc import SQLAlchemyError
 from sifilma.activation import queries, unit_place
 from sifilma.activation.bulk import job as bulk
 from sifilma.activation.manifests import revocation
+from sifilma.activation.requests.service import busy_cards_query
 from sifilma.activation.trust import status_list
 from sifilma.audit import checkpoints, rounds
 from sifilma.destruction import berita_acara
-from sifilma.handover import bast
+from sifilma.destruction.service import proposed_cards_query
+from sifilma.handover import bast, returns
+from sifilma.handover.discrepancies import berita_acara as discrepancy_paper
+from sifilma.handover.discrepancies import service as discrepancies
 from sifilma.kernel.db import db
 from sifilma.kernel.timekeeping import watch
 from sifilma.kernel.unit_of_work import UnitOfWork
 from sifilma.oversight import region_imports
 from sifilma.personalisation import refused_batches
 from sifilma.reports import decision_notices
+from sifilma.reports.duties import service as duties
 from sifilma.resources import resources
 from sifilma.sign_in import authority
 from sifilma.web import metrics
@@ -37,9 +42,14 @@ def register() -> None:
     revocation.register_hooks()
     unit_place.register_hooks()
     decision_notices.register_hooks(resources)
+    duties.register_hooks(resources)
     bulk.register_kind()
     refused_batches.register_kind()
+    discrepancies.register_hooks()
+    returns.bind(busy_cards_query)
+    returns.bind(proposed_cards_query)
     bast.register_paper()
+    discrepancy_paper.register_paper()
     berita_acara.register_paper()
 
 

@@ -19,7 +19,7 @@ from sifilma.kernel.context import Context
 from sifilma.kernel.db import changed
 from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.idempotency import KEEP, IdempotencyKey
-from sifilma.notifications.models import Delivery, OutboxMessage, Reminder
+from sifilma.notifications.models import Delivery, Notice, OutboxMessage, Reminder
 from sifilma.sign_in.models import FailedRequest, PasskeyChallenge, SentCode
 
 # At most so many rows of a kind in one round: each is a transaction of its own.
@@ -65,6 +65,7 @@ RULES = (
     Rule("messages", OutboxMessage.id, lambda settings: settings.keep_messages_days, _old_message),
     Rule("failed requests", FailedRequest.id, lambda settings: settings.keep_failed_requests_days, lambda edge: FailedRequest.at < edge),
     Rule("reminders", Reminder.id, lambda settings: settings.keep_messages_days, lambda edge: Reminder.at < edge),
+    Rule("notices", Notice.id, lambda settings: settings.keep_messages_days, lambda edge: Notice.at < edge),
 )
 """In this order: codes go before the sessions and messages that they belong to."""
 

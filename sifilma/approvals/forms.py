@@ -21,7 +21,7 @@ def wanted(form: Form, targets: Targets) -> Wanted:
     """Return the filter that a form describes. Texts are cut to 100 characters. `targets` say what is late."""
     text, days = form.get("q").strip()[:100], lists.chosen_age(form)
     late = targets if form.get("terlambat") else None
-    return Wanted(form.get("state"), text, bool(form.get("menunggu")), form.get("function"), days, late)
+    return Wanted(form.get("state"), text, bool(form.get("menunggu")), form.get("function"), days, late, form.get("pemegang"))
 
 
 def letter_day(ctx: Context) -> date:

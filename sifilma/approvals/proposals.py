@@ -35,6 +35,7 @@ class Proposals:
         self.cycle.born(proposal, ProposalState.PROPOSED, act, note)
         ctx.session.add(proposal)
         ctx.session.flush()
+        self.cycle.announce(ctx.session, proposal, act)
 
     def take(self, ctx: Context, proposal: Any) -> None:
         """Lock a proposal before a decision on it. Raise Conflict if it was decided already.

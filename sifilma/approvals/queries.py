@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Select, false, func, or_
 
 from sifilma.approvals.letters import letter_key
 from sifilma.approvals.service import Requests
+from sifilma.assignment import queries as assignment
 from sifilma.identity.permissions import grants
 from sifilma.kernel.context import Context
 from sifilma.kernel.timekeeping.targets import Targets
@@ -23,7 +24,7 @@ class Wanted:
     """A filter of requests. `text` is a part of the letter number or of an organisation's name.
 
     `waiting` selects requests the actor can act on now. `days` selects requests submitted (a draft: created) at least that many days ago,
-    `late` those that are late by these service targets. Empty values do not filter.
+    `late` those that are late by these service targets. `holder` is a filter of `assignment.queries`. Empty values do not filter.
     """
 
     state: str = ""
@@ -32,6 +33,7 @@ class Wanted:
     function: str = ""
     days: int = 0
     late: Targets | None = None
+    holder: str = ""
 
 
 def narrowed_query(ctx: Context, query: Select[T], model: Any, wanted: Wanted, named: ColumnElement[bool]) -> Select[T]:
@@ -45,6 +47,8 @@ def narrowed_query(ctx: Context, query: Select[T], model: Any, wanted: Wanted, n
         query = query.where(model.function == wanted.function)
     if wanted.days:
         query = query.where(func.coalesce(model.submitted_at, model.created_at) <= ctx.now - timedelta(days=wanted.days))
+    if wanted.holder:
+        query = query.where(assignment.narrowed(ctx, model.id, wanted.holder))
     if wanted.text:
         query = query.where(or_(model.letter_key.contains(letter_key(wanted.text), autoescape=True), named))
     return query

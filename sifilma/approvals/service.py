@@ -14,11 +14,13 @@ from sqlalchemy import ColumnElement, and_, select
 from sifilma.approvals import four_eyes
 from sifilma.approvals.four_eyes import Objection, content_digest
 from sifilma.approvals.models import Approval, Requested
+from sifilma.assignment import service as assignment
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.identity.models import Person
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel import field_notes
+from sifilma.kernel.actor import Role
 from sifilma.kernel.context import Act, Context
 from sifilma.kernel.db import hold
 from sifilma.kernel.errors import Conflict, Forbidden, Invalid, SifilmaError
@@ -84,6 +86,7 @@ class Submissions:
         self.require_waiting(obj)
         obj.verified_at = ctx.now
         self.act(ctx, obj, "verify", note)
+        assignment.release(ctx.session, obj.id, role=Role.OPERATOR)
 
     def approve(self, ctx: Context, obj: Any, digest: str, note: str = "") -> Act:
         """Store the actor's approval of the content with this digest. The last approval needed makes the object `approved`.
@@ -103,6 +106,8 @@ class Submissions:
         if self.missing(obj) <= 0:
             self.cycle.move(ctx.session, obj, self.approved, act, note)
             ctx.session.flush()
+        else:  # another approver does the rest
+            assignment.release(ctx.session, obj.id, user_id=ctx.actor.user_id)
         return act
 
     def require_waiting(self, obj: Any) -> None:

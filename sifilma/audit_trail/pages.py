@@ -21,6 +21,7 @@ from sifilma.audit_trail import labels, log_serializers
 from sifilma.cards.models import Card, DeviceModel, Unit
 from sifilma.destruction.models import Destruction
 from sifilma.documents.lists import Export
+from sifilma.handover.discrepancies.models import Discrepancy
 from sifilma.handover.models import Handover
 from sifilma.identity.models import ApiKey, Organisation, Person, User
 from sifilma.identity.permissions import Operation
@@ -39,6 +40,7 @@ PAGES = {
     "activation_request": ("activation_pages.show", "request_id"),
     "card": ("card_pages.show", "uid"),
     "destruction": ("destruction_pages.show", "destruction_id"),
+    "discrepancy": ("handover_pages.show", "handover_id"),
     "handover": ("handover_pages.show", "handover_id"),
     "manifest": ("manifest_pages.show", "manifest_id"),
     "organisation": ("organisation_pages.show", "organisation_id"),
@@ -53,6 +55,7 @@ NEEDS = {
     "activation_request": "activation_request.view",
     "card": "card.view",
     "destruction": "destruction.view",
+    "discrepancy": "handover.view",
     "handover": "handover.view",
     "manifest": "manifest.view",
     "organisation": "reference.read",
@@ -215,6 +218,7 @@ NAMES: dict[str, Any] = _CARD_OF | {
     "card": select(Card.id, Card.uid),
     "destruction": select(Destruction.id, Destruction.number),
     "device_model": select(DeviceModel.id, DeviceModel.name),
+    "discrepancy": select(Discrepancy.handover_id, Discrepancy.number),
     "handover": select(Handover.id, Handover.number),
     "organisation": select(Organisation.id, Organisation.name),
     "personalisation_request": select(PersonalisationRequest.id, PersonalisationRequest.letter_number),

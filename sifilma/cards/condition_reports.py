@@ -17,6 +17,7 @@ from sifilma.cards.service import get_card
 from sifilma.documents import service as documents
 from sifilma.documents.models import Document
 from sifilma.documents.service import Upload, keep_photo
+from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
@@ -26,6 +27,8 @@ from sifilma.kernel.text import say
 
 MAX_PHOTOS = 10
 _CONDITIONS = {"damaged": CardState.DAMAGED, "locked": CardState.LOCKED, "lost": CardState.LOST, "found": CardState.RECEIVED}
+_UNDERWAY = (CardState.HANDED_OVER,)
+"""States in which a card is lost by its BAST only: the receiver says that it did not come, the issuer that it is lost."""
 
 
 # "found" leads to the state of a card in its holder's hands. CARD has other steps to that state, so `conditions` checks LOST as well.
@@ -36,7 +39,9 @@ def conditions(ctx: Context, card: Card) -> list[str]:
     if find_pending(ctx, card) is not None:
         return []
     possible = [name for name, state in _CONDITIONS.items() if CARD.allows(card.state, state)]
-    return [name for name in possible if name != "found" or card.state == CardState.LOST]
+    return [
+        name for name in possible if (name != "found" or card.state == CardState.LOST) and (name != "lost" or card.state not in _UNDERWAY)
+    ]
 
 
 def report(ctx: Context, store: FileStore, uid: str, told: ReportIn, photos: Sequence[Upload] = ()) -> Card:
@@ -56,7 +61,7 @@ def report(ctx: Context, store: FileStore, uid: str, told: ReportIn, photos: Seq
     if ctx.actor.api_key_id is not None and told.condition != "found":
         suspend_reported(ctx, card, told, act)
     else:
-        CARD.move(ctx.session, card, _CONDITIONS[told.condition], act, told.note)
+        CARD.move(ctx.session, card, _state(ctx, card, told.condition), act, told.note)
     ctx.session.flush()
     ctx.session.add_all(
         CardPhoto(document_id=photo.id, card_id=card.id, act_id=act.id, position=position) for position, photo in enumerate(kept, start=1)
@@ -65,9 +70,23 @@ def report(ctx: Context, store: FileStore, uid: str, told: ReportIn, photos: Seq
     return card
 
 
+def _state(ctx: Context, card: Card, condition: str) -> CardState:
+    """Return the state to which a report leads. A card that is found at the directorate was never received by anybody."""
+    holder = ctx.session.get_one(Organisation, card.holder_id)
+    if condition == "found" and holder.kind == OrganisationKind.DIRECTORATE:
+        return CardState.PERSONALISED
+    return _CONDITIONS[condition]
+
+
 def _require_reportable(ctx: Context, card: Card, condition: str) -> None:
     if card.holder_id != ctx.actor.organisation_id and ctx.actor.organisation_kind != OrganisationKind.DIRECTORATE:
         raise Conflict("Only the holder of a card reports on it.")
+    if condition == "lost" and card.state in _UNDERWAY:
+        raise Conflict(
+            "A card on its way is lost by its BAST: its receiver says that it did not come, its issuer that it is lost.",
+            type="on-its-way",
+            state=card.state,
+        )
     if condition == "found" and card.state != CardState.LOST:
         raise Conflict("Only a lost card is found again.", state=card.state)
     if find_pending(ctx, card) is not None:

@@ -30,9 +30,9 @@ def magetan(stage: Stage) -> None:
     units = [{"hardware_number": n, "model": "LEN-ENC-1", "function": "RW", "pcid": secrets.token_hex(16)} for n in numbers]
     who.post("/units", units, 201)
     stage.say(f"magetan.kepala registers {len(units)} encoders")
-    request = _office_request(stage, "magetan.kepala", facts.MAGETAN, "RW", facts.PERSONALISATION_CARDS)
+    request = office_request(stage, "magetan.kepala", facts.MAGETAN, "RW", facts.PERSONALISATION_CARDS)
     approve(stage, "personalisation-requests", request, "penyetuju1", "penyetuju2")
-    uids = _personalise(stage, request, facts.PERSONALISATION_CARDS, one_fails=True)
+    uids = personalise(stage, request, facts.PERSONALISATION_CARDS, one_fails=True)
     hand_over(stage, OPERATOR, "magetan.kepala", facts.MAGETAN, uids)
     _, tokens = request_activation(stage, "magetan.kepala", uids, "", "new", "penyetuju1", "penyetuju2")
     where = place(stage, "magetan.kepala", facts.MAGETAN_TOWN, "Kantor Disdukcapil Kabupaten Magetan")
@@ -43,8 +43,9 @@ def magetan(stage: Stage) -> None:
     _destroy(stage, uids[2])
 
 
-def _office_request(stage: Stage, who: str, sender: str, function: str, quantity: int) -> str:
-    stated = stage.letter_facts(facts.PERSONALISATION)
+def office_request(stage: Stage, who: str, sender: str, function: str, quantity: int, suffix: str = "") -> str:
+    """Submit an office's request for cards with its letter, and have it verified. Return its id. `suffix` tells its letters apart."""
+    stated = stage.letter_facts(facts.PERSONALISATION, suffix)
     pdf = letter(sender, stated, f"Mohon personalisasi {quantity} kartu SAM.")
     made = stage.people[who].send("/personalisation-requests", stated | {"function": function, "quantity": quantity}, 201, letter=pdf)
     stage.people[who].post(f"/personalisation-requests/{made['id']}/submit")
@@ -53,7 +54,7 @@ def _office_request(stage: Stage, who: str, sender: str, function: str, quantity
     return str(made["id"])
 
 
-def _personalise(stage: Stage, request: str, quantity: int, *, one_fails: bool = False) -> list[str]:
+def personalise(stage: Stage, request: str, quantity: int, *, one_fails: bool = False) -> list[str]:
     """Record the results in two parts if there are more than two. A failed card becomes damaged at once and is replaced."""
     uids = [stage.uid() for _ in range(quantity)]
     results: list[dict[str, Any]] = [{"sam_uid": uid, "outcome": "personalised"} for uid in uids]
@@ -115,9 +116,9 @@ def bangli(stage: Stage) -> None:
     ]
     made = who.post("/units", units, 201)["items"]
     stage.say(f"bangli.kepala registers 2 readers; warning: {[w for unit in made for w in unit['warnings']]}")
-    request = _office_request(stage, "bangli.kepala", facts.BANGLI, "R", 2)
+    request = office_request(stage, "bangli.kepala", facts.BANGLI, "R", 2)
     approve(stage, "personalisation-requests", request, "penyetuju1")
-    uids = _personalise(stage, request, 2)
+    uids = personalise(stage, request, 2)
     hand_over(stage, OPERATOR, "bangli.kepala", facts.BANGLI, uids)
     _, tokens = request_activation(stage, "bangli.kepala", uids, "", "new", "penyetuju2")
     town = place(stage, "bangli.kepala", facts.BANGLI_TOWN, facts.ACTIVATION_ADDRESS)

@@ -14,7 +14,7 @@ from sifilma.cards.serializers import cards_out
 from sifilma.destruction.models import DestructionCard
 from sifilma.destruction.service import proposed_cards_query
 from sifilma.handover.models import HandoverCard
-from sifilma.handover.service import cards_on_their_way_query
+from sifilma.handover.queries import cards_on_their_way_query
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import may_reach, scoped

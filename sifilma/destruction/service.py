@@ -12,6 +12,7 @@ from sqlalchemy import Select, or_, select
 from config.settings import Settings
 from sifilma.approvals.four_eyes import content_digest
 from sifilma.approvals.service import Submissions, require_note, seal
+from sifilma.assignment import queries as assignment
 from sifilma.cards.models import CARD, Card, CardState
 from sifilma.cards.service import by_uids
 from sifilma.destruction import berita_acara
@@ -31,7 +32,7 @@ from sifilma.documents.models import Document
 from sifilma.documents.numbering import next_number, plain_number
 from sifilma.documents.service import Upload, keep_photo
 from sifilma.documents.uploads import clean_name, clean_photo
-from sifilma.handover.service import cards_on_their_way_query
+from sifilma.handover.queries import cards_on_their_way_query
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped
 from sifilma.kernel.actor import OrganisationKind
@@ -56,16 +57,20 @@ def destructions_query(ctx: Context, operation: Operation = Operation.DESTRUCTIO
     return scoped(select(Destruction), ctx.actor, operation, Destruction.organisation_id)
 
 
-def list_destructions(ctx: Context, state: str | None, cause: str | None = None, text: str | None = None) -> Listing[Destruction]:
-    """Return the destructions the actor may see; by state, by cause and by `text` if they are given.
+def list_destructions(
+    ctx: Context, state: str | None, cause: str | None = None, text: str | None = None, holder: str = ""
+) -> Listing[Destruction]:
+    """Return the destructions the actor may see; by state, by cause, by `text` and by who has them if they are given.
 
-    `text` is a part of the Berita Acara's number or of a card's UID.
+    `text` is a part of the Berita Acara's number or of a card's UID; `holder` is a filter of `assignment.queries`.
     """
     query = destructions_query(ctx)
     if state:
         query = query.where(Destruction.state == state)
     if cause:
         query = query.where(Destruction.cause == cause)
+    if holder:
+        query = query.where(assignment.narrowed(ctx, Destruction.id, holder))
     return (_with_text(query, text) if text else query), Destruction.id
 
 
@@ -118,6 +123,7 @@ def propose(ctx: Context, data: DestructionIn) -> Destruction:
     ctx.session.flush()
     ctx.session.add_all(DestructionCard(destruction_id=made.id, card_id=card.id, position=n) for n, card in enumerate(cards, start=1))
     ctx.session.flush()
+    DESTRUCTION.announce(ctx.session, made, act)
     ctx.session.refresh(made)
     return made
 

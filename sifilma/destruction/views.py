@@ -49,7 +49,7 @@ EXPORT = Export(
         _("Carried out"): lambda one: moment(one.executed_at) if one.executed_at else "",
     },
     counted=lambda number, words: ngettext("%(count)s destruction", "%(count)s destructions", number, count=words),
-    filters={"text": "", "state": "", "cause": ""},
+    filters={"text": "", "state": "", "cause": "", "pemegang": ""},
 )
 
 METHODS = (
@@ -66,7 +66,7 @@ METHODS = (
 def index() -> Response:
     """List the destructions the actor may see."""
     form = Form(request.args)
-    listing = service.list_destructions(context(), *(form.get(name).strip()[:60] for name in ("state", "cause", "text")))
+    listing = service.list_destructions(context(), *(form.get(name).strip()[:60] for name in ("state", "cause", "text", "pemegang")))
     states, causes = named(DestructionState), named(form_choices.CAUSES)
     return list_views.answer("destruction/destructions.html", listing, lambda rows: rows, EXPORT, form=form, states=states, causes=causes)
 

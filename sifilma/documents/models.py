@@ -45,13 +45,13 @@ class Document(Base):
 
 
 class IssuedPaper(Base):
-    """The paper of a handover or destruction, as it was issued: `document_id` is the PDF, which no later template changes.
+    """The paper of a handover, destruction or discrepancy, as it was issued: `document_id` is the PDF, which no later template changes.
 
     `template` is the template with its version (`bast/2`), `digest` the SHA-256 (hex) of what the paper states, as its QR code has it.
     """
 
     __tablename__ = "issued_paper"
-    __table_args__ = (CheckConstraint("object_kind IN ('handover', 'destruction')", name="object_kind"),)
+    __table_args__ = (CheckConstraint("object_kind IN ('handover', 'destruction', 'discrepancy')", name="object_kind"),)
 
     object_kind: Mapped[str] = mapped_column(String(20), primary_key=True)
     object_id: Mapped[UUID] = mapped_column(primary_key=True)

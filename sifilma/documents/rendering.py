@@ -21,7 +21,7 @@ import typst
 from sifilma.kernel.text import visible
 
 TEMPLATES = Path(__file__).parent / "typst"
-FIRST, NEWEST = 1, 2
+FIRST, NEWEST = 1, 3
 """Versions of the templates. Papers of the first were not stored when they were issued, and not checked for missing signs."""
 FONTS = Path(__file__).resolve().parents[2] / "node_modules" / "@expo-google-fonts"
 STANDARD: Final = "a-2u"

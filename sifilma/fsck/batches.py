@@ -62,6 +62,32 @@ def rows(now: Snapshot) -> Found:
     )
 
 
+@in_snapshot("replaced-cards", "A request that replaces cards names as many as it asks for, each of its buyer, out of use, in one request.")
+def replaced(now: Snapshot) -> Found:
+    """Compare the cards that a request replaces with the request. What is rejected or cancelled replaces nothing."""
+    counts = "p.state NOT IN ('draft', 'returned', 'rejected', 'cancelled')"
+    yield from now.find(
+        "personalisation_request",
+        "SELECT p.id, p.quantity, COUNT(r.card_id) AS cards FROM personalisation_request p JOIN personalisation_replaced r"
+        f" ON r.personalisation_request_id = p.id WHERE {counts} GROUP BY p.id, p.quantity HAVING COUNT(r.card_id) <> p.quantity",
+        "asks for {quantity} cards and replaces {cards}",
+    )
+    yield from now.find(
+        "personalisation_request",
+        "SELECT p.id, c.uid, c.state FROM personalisation_request p JOIN personalisation_replaced r ON r.personalisation_request_id = p.id"
+        " JOIN card c ON c.id = r.card_id WHERE p.state NOT IN ('rejected', 'cancelled') AND (c.buyer_id <> p.buyer_id"
+        " OR c.function <> p.function OR NOT EXISTS (SELECT 1 FROM history y WHERE y.object_kind = 'card' AND y.object_id = c.id"
+        " AND y.to_state IN ('damaged', 'locked', 'lost')))",
+        "replaces {uid}, which is another buyer's or function's, or never was out of use",
+    )
+    yield from now.find(
+        "card",
+        "SELECT r.card_id AS id, COUNT(*) AS requests FROM personalisation_replaced r JOIN personalisation_request p"
+        " ON p.id = r.personalisation_request_id WHERE p.state NOT IN ('rejected', 'cancelled') GROUP BY r.card_id HAVING COUNT(*) > 1",
+        "is replaced by {requests} requests",
+    )
+
+
 @in_snapshot("batch-results", "A card was personalised exactly when its result says so.")
 def results(now: Snapshot) -> Found:
     """Compare the card's step with the result, in both directions."""

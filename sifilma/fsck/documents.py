@@ -52,7 +52,7 @@ _SINCE = (
 )
 
 
-@in_snapshot("paper-stored", "A BAST or Berita Acara that was issued since papers are stored has its paper.")
+@in_snapshot("paper-stored", "A BAST, Berita Acara or paper about a discrepancy that was issued since papers are stored has its paper.")
 def stored(now: Snapshot) -> Found:
     """Leave out BASTs of many cards, which the worker makes within a minute."""
     many = f"AND (SELECT COUNT(*) FROM handover_card c WHERE c.handover_id = y.object_id) <= {MOST_AT_ONCE}"
@@ -64,16 +64,27 @@ def stored(now: Snapshot) -> Found:
             " WHERE p.object_kind = y.object_kind AND p.object_id = y.object_id)",
             "has no paper",
         )
+    yield from now.find(
+        "discrepancy",
+        "SELECT d.handover_id AS id FROM discrepancy d WHERE NOT EXISTS (SELECT 1 FROM issued_paper p"
+        " WHERE p.object_kind = 'discrepancy' AND p.object_id = d.handover_id)"
+        f" AND (SELECT COUNT(*) FROM discrepancy_card m WHERE m.handover_id = d.handover_id) <= {MOST_AT_ONCE}",
+        "has no paper",
+    )
 
 
 @in_snapshot("paper-states", "A paper belongs to a BAST or Berita Acara, and states what its digest says.")
 def states(now: Snapshot) -> Found:
     """Compare the digest of the paper's record with that of its object. Its file is looked at by document-file."""
-    for kind, digest in (("handover", "digest"), ("destruction", "record_digest")):
+    for kind, key, digest in (
+        ("handover", "id", "digest"),
+        ("destruction", "id", "record_digest"),
+        ("discrepancy", "handover_id", "digest"),
+    ):
         yield from now.find(
             "issued_paper",
-            f"SELECT p.object_id AS id FROM issued_paper p LEFT JOIN {kind} o ON o.id = p.object_id WHERE p.object_kind = '{kind}'"
-            f" AND (o.id IS NULL OR o.{digest} IS NULL OR o.{digest} <> p.digest)",
+            f"SELECT p.object_id AS id FROM issued_paper p LEFT JOIN {kind} o ON o.{key} = p.object_id WHERE p.object_kind = '{kind}'"
+            f" AND (o.{key} IS NULL OR o.{digest} IS NULL OR o.{digest} <> p.digest)",
             f"is of no {kind} with its digest",
         )
 
@@ -85,7 +96,7 @@ def recorded(now: Snapshot) -> Found:
     acts = and_(
         entry.c.object_kind == paper.c.object_kind,
         entry.c.object_id == dashed(paper.c.object_id),
-        entry.c.action.in_(("handover.issue", "destruction.record", "paper.store")),
+        entry.c.action.in_(("handover.issue", "destruction.record", "discrepancy.record", "paper.store")),
         fact(entry.c.data, "paper") == document.c.sha256,
     )
     query = select(paper.c.object_id.label("id")).join(document, document.c.id == paper.c.document_id).where(~exists().where(acts))

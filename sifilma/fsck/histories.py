@@ -15,6 +15,7 @@ from sifilma.destruction.models import DESTRUCTION
 from sifilma.fsck.dialects import bare, dashed, fact
 from sifilma.fsck.registry import Found, in_snapshot
 from sifilma.fsck.snapshot import Snapshot, broken
+from sifilma.handover.discrepancies.models import DIFFERENCE
 from sifilma.handover.models import HANDOVER
 from sifilma.jobs.models import JOB
 from sifilma.kernel.lifecycle import LifeCycle
@@ -26,6 +27,7 @@ CYCLES = (
     PERSONALISATION,
     CARD,
     HANDOVER,
+    DIFFERENCE,
     ACTIVATION_REQUEST,
     TOKEN,
     MANIFEST,
@@ -49,6 +51,7 @@ _REPORTED = ("card.report", "card.report_confirm")
 _PLACE, _REVIEWED = "place_suspension", "activation.review"
 _SUSPENDED = (f"{_PLACE}.execute", f"{_PLACE}.overdue")
 _BACK = (f"{_H}.cancel", f"{_H}.refuse")
+_FOUND = ("discrepancy.found", "discrepancy.send_again")
 ACTS: dict[str, dict[str, tuple[str, ...]]] = {
     "personalisation_request": {
         "draft": (f"{_P}.draft",), "submitted": (f"{_P}.submit",), "returned": (f"{_P}.return",), "approved": (f"{_P}.approve",),
@@ -62,15 +65,22 @@ ACTS: dict[str, dict[str, tuple[str, ...]]] = {
         "failed": (f"{_P}.results",), "withdrawn": ("blank.cancel", f"{_P}.close"),
     },
     "card": {
-        "registered": ("card.register",), "personalised": (f"{_P}.results", *_BACK), "handed_over": (f"{_H}.issue",),
-        "received": (f"{_H}.receive", *_BACK, "card.report", "manifest.revoke", "manifest.expire", "card.report_withdraw"),
+        "registered": ("card.register",), "handed_over": (f"{_H}.issue",),
+        "personalised": (f"{_P}.results", *_BACK, *_FOUND, f"{_H}.receive", "discrepancy.arrived", "card.report"),
+        "received": (f"{_H}.receive", "discrepancy.arrived", *_BACK, *_FOUND, "card.report", "manifest.revoke", "manifest.expire",
+                     "card.report_withdraw"),
         "active": (f"{_A}.create", "card.report_withdraw", f"{_PLACE}.lift", _REVIEWED),
         "suspended": ("card.report", *_SUSPENDED, f"{_A}.create"),
-        "damaged": (*_REPORTED, f"{_P}.results"), "locked": _REPORTED, "lost": _REPORTED, "revoked": (f"{_P}.close",),
-        "destroyed": (f"{_D}.record",),
+        "damaged": (*_REPORTED, f"{_P}.results", "discrepancy.record"), "locked": _REPORTED, "lost": (*_REPORTED, "discrepancy.lost"),
+        "revoked": (f"{_H}.receive", "discrepancy.arrived", f"{_P}.close"), "destroyed": (f"{_D}.record",),
     },
     "handover": {state: (f"{_H}.{verb}",) for state, verb in
-                 (("issued", "issue"), ("received", "receive"), ("cancelled", "cancel"), ("refused", "refuse"))},
+                 (("issued", "issue"), ("received", "receive"), ("partly_received", "receive"), ("cancelled", "cancel"),
+                  ("refused", "refuse"))},
+    "discrepancy_card": {
+        "missing": ("discrepancy.record",), "damaged": ("discrepancy.record",), "found": ("discrepancy.found", *_REPORTED),
+        "sent_again": ("discrepancy.send_again",), "arrived": ("discrepancy.arrived",), "lost": ("discrepancy.lost",),
+    },
     "activation_request": {
         "draft": (f"{_A}.draft",), "submitted": (f"{_A}.submit",), "returned": (f"{_A}.return",), "approved": (f"{_A}.approve",),
         "rejected": (f"{_A}.reject",), "cancelled": (f"{_A}.cancel",), "completed": (f"{_A}.create",), "expired": (f"{_A}.expire",),
@@ -109,6 +119,7 @@ ACTS: dict[str, dict[str, tuple[str, ...]]] = {
 ALWAYS_A_STEP = (
     *(f"{thing}.{verb}" for thing in (_P, _A) for verb in ("draft", "submit", "return", "reject", "cancel")),
     *(f"{_H}.{verb}" for verb in ("issue", "receive", "refuse", "cancel")),
+    *(f"discrepancy.{verb}" for verb in ("record", "found", "send_again", "arrived", "lost")),
     *(f"{_M}.{verb}" for verb in ("apply", "admit", "test", "return", "approve", "report", "reject", "cancel")),
     *(f"reference.{verb}" for verb in ("propose", "execute", "reject")),
     *(f"manifest.revoke{verb}" for verb in ("_propose", "", "_reject")),

@@ -21,7 +21,18 @@ from sifilma.cards.models import Card
 from sifilma.documents import indonesian, issued_papers, rendering
 from sifilma.documents.letterhead import letterhead
 from sifilma.documents.print_file import joined
-from sifilma.handover.models import HANDOVER, Handover, HandoverCard, HandoverSignatory, HandoverState, Side
+from sifilma.handover.discrepancies.models import DiscrepancySignatory
+from sifilma.handover.models import (
+    HANDOVER,
+    RECEIPTS,
+    Handover,
+    HandoverCard,
+    HandoverKind,
+    HandoverSignatory,
+    HandoverState,
+    ReturnReason,
+    Side,
+)
 from sifilma.handover.queries import Stated, stated_of
 from sifilma.identity.fields import ID_WORDS
 from sifilma.identity.models import IdKind, Organisation
@@ -33,9 +44,18 @@ from sifilma.kernel.file_store import FileStore
 NAME = "bast"
 MOST_AT_ONCE = 500
 """Cards up to which the paper is made while its BAST is issued: a second at most. The worker makes larger ones within a minute."""
+REASONS = {
+    ReturnReason.AGREEMENT_ENDED: "perjanjian kerja sama (PKS) telah berakhir",
+    ReturnReason.SANCTION: "pengenaan sanksi",
+    ReturnReason.REPAIR: "perbaikan atau penggantian",
+}
+"""Why cards go back, in the words of the paper, which is Indonesian."""
 FATES = {
     HandoverState.ISSUED: _("This BAST counts. The receiver has not answered it yet."),
     HandoverState.RECEIVED: _("This BAST counts: the receiver has received the cards."),
+    HandoverState.PARTLY_RECEIVED: _(
+        "This BAST counts: the receiver has received some of its cards, and states in a paper which ones did not come."
+    ),
     HandoverState.CANCELLED: _("This BAST does not count any more: the issuer has cancelled it. The cards went back to the issuer."),
     HandoverState.REFUSED: _("This BAST does not count any more: the receiver has refused it. The cards went back to the issuer."),
 }
@@ -116,9 +136,11 @@ def _newest(ctx: Context, stated: Stated) -> dict[str, Any]:
     return {
         "short_date": indonesian.short_date(day.date()),
         "place": stated.handover.place,
+        "returned": stated.handover.kind == HandoverKind.RETURN,
+        "reason": REASONS[ReturnReason(stated.handover.reason)] if stated.handover.reason else "",
         "letterhead": letterhead(ctx.session, stated.issuer),
-        "issuer": _side(stated.issuer, stated.signatories.get(Side.ISSUER)),
-        "receiver": _side(stated.receiver, stated.signatories.get(Side.RECEIVER)),
+        "issuer": side_of(stated.issuer, stated.signatories.get(Side.ISSUER)),
+        "receiver": side_of(stated.receiver, stated.signatories.get(Side.RECEIVER)),
         "letters": [
             {"no": number, "number": letter.number, "date": indonesian.long_date(letter.day), "sender": letter.sender}
             for number, letter in enumerate(stated.letters, start=1)
@@ -137,7 +159,8 @@ def _newest(ctx: Context, stated: Stated) -> dict[str, Any]:
     }
 
 
-def _side(organisation: Organisation, person: HandoverSignatory | None) -> dict[str, Any]:
+def side_of(organisation: Organisation, person: HandoverSignatory | DiscrepancySignatory | None) -> dict[str, Any]:
+    """Return one side of a paper: the organisation and who signs for it. Without a person the paper has lines to be filled in by hand."""
     if person is None:
         return {"name": organisation.name, "person": None}
     kind = ID_WORDS[IdKind(person.id_kind)]
@@ -164,6 +187,6 @@ def _paper(session: Session, handover_id: UUID) -> issued_papers.Paper | None:
         parties=((_("From"), found.issuer.name), (_("To"), found.receiver.name)),
         cards=list(session.scalars(cards.order_by(HandoverCard.position))),
         fate=FATES[state],
-        counts=state in (HandoverState.ISSUED, HandoverState.RECEIVED),
+        counts=state in (HandoverState.ISSUED, *RECEIPTS),
         moved_at=found.changed_at,
     )

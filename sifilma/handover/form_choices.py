@@ -14,6 +14,7 @@ from sifilma.cards.schemas import CardOut
 from sifilma.cards.serializers import cards_out
 from sifilma.documents.known_people import KnownPerson
 from sifilma.documents.letterhead import seat
+from sifilma.handover import returns
 from sifilma.handover.models import Side
 from sifilma.handover.queries import find_head, find_last_signatory, list_signatories
 from sifilma.handover.service import POSITIONS, acting_signatory, ready_state
@@ -76,6 +77,43 @@ def lots(ctx: Context, receiver_id: UUID) -> list[Lot]:
             row.Card.personalisation_request_id, Lot(row.Card.personalisation_request_id, row.letter_number, row.letter_date)
         ).cards.append(shown)
     return list(made.values())
+
+
+@dataclass(frozen=True)
+class Pile:
+    """Cards that can go back, in one state."""
+
+    state: str
+    cards: list[CardOut]
+
+
+def return_receivers(ctx: Context) -> list[Receiver]:
+    """Return to whom the actor's organisation can give cards back now: the directorate, and the makers of its cards, by name."""
+    mine = Card.holder_id == ctx.actor.organisation_id, *returns.returnable()
+    total = ctx.session.scalar(select(func.count(Card.id)).where(*mine)) or 0
+    if not total:
+        return []
+    directorate = select(Organisation).where(Organisation.kind == OrganisationKind.DIRECTORATE)
+    found = [Receiver(one.id, one.name, one.kind, total) for one in ctx.session.scalars(directorate)]
+    makers = (
+        select(Organisation.id, Organisation.name, Organisation.kind, func.count(Card.id))
+        .select_from(Card)
+        .join(Organisation, Organisation.id == returns.maker_id())
+        .where(*mine, Organisation.id != ctx.actor.organisation_id)
+        .group_by(Organisation.id, Organisation.name, Organisation.kind)
+        .order_by(Organisation.name)
+    )
+    return found + [Receiver(*row) for row in ctx.session.execute(makers)]
+
+
+def return_lots(ctx: Context, to: Receiver) -> list[Pile]:
+    """Return the cards that can go back to a receiver, by their state; at most MOST_SHOWN cards."""
+    query = select(Card).where(Card.holder_id == ctx.actor.organisation_id, *returns.returnable())
+    if to.kind == OrganisationKind.MANUFACTURER:
+        query = query.where(returns.maker_id() == to.id)
+    cards = list(ctx.session.scalars(query.order_by(Card.state, Card.uid).limit(MOST_SHOWN)))
+    shown = cards_out(ctx, cards)
+    return [Pile(state, [one for one in shown if one.state == state]) for state in dict.fromkeys(card.state for card in cards)]
 
 
 def find_receiver(ctx: Context, request_id: UUID) -> UUID | None:

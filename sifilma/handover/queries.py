@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, Select, exists, or_, select
+from sqlalchemy.orm import aliased
 
 from sifilma.cards.models import Card, Unit
 from sifilma.documents.known_people import KnownPerson, distinct
-from sifilma.handover.models import Handover, HandoverCard, HandoverSignatory, Side
+from sifilma.handover.discrepancies.models import DifferenceState, DiscrepancyCard
+from sifilma.handover.models import RECEIPTS, Handover, HandoverCard, HandoverSignatory, HandoverState, Side
 from sifilma.identity.models import AccountState, Organisation, Person, User, UserRole
 from sifilma.kernel.actor import Role
 from sifilma.kernel.context import Context
@@ -59,6 +61,25 @@ def letters_of(ctx: Context, cards: Sequence[Card]) -> list[Letter]:
         .order_by(PersonalisationRequest.letter_date, PersonalisationRequest.id)
     )
     return [Letter(*row) for row in ctx.session.execute(query)]
+
+
+def cards_on_their_way_query() -> Select[UUID]:
+    """Return a query of the ids of cards in handovers that nobody has answered, and of those that are missing from one."""
+    query = select(HandoverCard.card_id).join(Handover, Handover.id == HandoverCard.handover_id)
+    missing = exists().where(DiscrepancyCard.card_id == HandoverCard.card_id, DiscrepancyCard.state == DifferenceState.MISSING)
+    return query.where(or_(Handover.state == HandoverState.ISSUED, missing))
+
+
+def is_newest_receipt() -> ColumnElement[bool]:
+    """Return the condition that a handover of a card is the last that brought it to its receiver. Cards go back, and are sent again."""
+    later, named = aliased(Handover), aliased(HandoverCard)
+    return ~exists().where(
+        named.card_id == HandoverCard.card_id,
+        later.id == named.handover_id,
+        later.id > Handover.id,
+        later.receiver_id == Handover.receiver_id,
+        later.state.in_(RECEIPTS),
+    )
 
 
 def units_of(ctx: Context, cards: Sequence[Card]) -> dict[UUID, Unit]:

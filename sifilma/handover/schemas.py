@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from sifilma.cards.identifiers import Uid
 from sifilma.cards.schemas import StepOut
+from sifilma.handover.models import HandoverKind, ReturnReason
 from sifilma.identity.fields import SignatoryIn
 from sifilma.kernel.schemas import Prose, Strict
 
@@ -20,10 +21,12 @@ MOST_PRINTED = 50
 class HandoverIn(Strict):
     """Which cards go to whom; where, and who signs.
 
-    Without `place` it is the issuer's own. Without `issuer_signatory` the person who issues signs; without `receiver_signatory` the paper
-    has dots, to be filled in by hand.
+    A `return` goes from a holder back to the maker of the cards or to the directorate, with a reason. Without `place` it is the issuer's
+    own. Without `issuer_signatory` the person who issues signs; without `receiver_signatory` the paper has dots, to be filled in by hand.
     """
 
+    kind: HandoverKind = HandoverKind.DELIVERY
+    reason: ReturnReason | None = None
     to: UUID
     cards: list[Uid] = Field(min_length=1, max_length=10_000)
     notes: Prose = Field("", max_length=2000)
@@ -53,6 +56,8 @@ class HandoverBrief(BaseModel):
 
     id: UUID
     state: str
+    kind: str
+    reason: str | None
     number: str
     issuer: dict[str, Any]
     receiver: dict[str, Any]
@@ -61,8 +66,31 @@ class HandoverBrief(BaseModel):
     links: dict[str, str]
 
 
+class DifferenceOut(BaseModel):
+    """A card that did not come, or came damaged: what was noted, and what became of it (`state`)."""
+
+    sam_uid: str
+    state: str
+    note: str
+    police_report: str
+
+
+class DiscrepancyOut(BaseModel):
+    """What a receipt differs from its BAST in, with its paper. `links` has what the actor's side can say of missing cards."""
+
+    number: str
+    recorded_at: datetime
+    place: str
+    notes: str
+    digest: str
+    signatories: list[SignatoryOut]
+    paper: PaperOut | None
+    cards: list[DifferenceOut]
+    links: dict[str, str]
+
+
 class HandoverOut(HandoverBrief):
-    """A handover with its cards."""
+    """A handover with its cards. `discrepancy` is what its receipt differed in, null if nothing did."""
 
     notes: str
     digest: str
@@ -70,6 +98,7 @@ class HandoverOut(HandoverBrief):
     signatories: list[SignatoryOut]
     paper: PaperOut | None
     cards: list[str]
+    discrepancy: DiscrepancyOut | None
     history: list[StepOut]
 
 

@@ -1,8 +1,8 @@
-"""Handovers: issue a numbered BAST, receive, refuse, cancel. A card passes only from its holder to the next organisation in the chain."""
+"""Handovers: issue a numbered BAST, receive, refuse, cancel. A card passes from its holder to the next in the chain only, or back."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -19,8 +19,8 @@ from sifilma.cards.service import by_uids
 from sifilma.documents import issued_papers
 from sifilma.documents.letterhead import seat
 from sifilma.documents.numbering import next_number, plain_number
-from sifilma.handover import bast
-from sifilma.handover.models import HANDOVER, Handover, HandoverCard, HandoverSignatory, HandoverState, Side
+from sifilma.handover import bast, returns
+from sifilma.handover.models import HANDOVER, Handover, HandoverCard, HandoverKind, HandoverSignatory, HandoverState, Side
 from sifilma.handover.queries import Stated, cards_of, letters_of, units_of
 from sifilma.handover.schemas import HandoverIn
 from sifilma.identity.fields import SignatoryIn
@@ -80,9 +80,13 @@ def chosen_handovers(ctx: Context, ids: Sequence[UUID]) -> list[Handover]:
 def issue(ctx: Context, settings: Settings, store: FileStore, data: HandoverIn) -> Handover:
     """Issue a BAST for cards that the actor's organisation holds, store its paper, and move the cards to `handed_over`.
 
-    Raise Invalid if the receiver is unknown or the issuer itself, if a card is not held or not ready, if another organisation is next, or
-    if no font has a sign that was typed.
+    A broken card that goes back keeps its state. Raise Invalid if the receiver is unknown or the issuer itself, if a card is not held or
+    not ready, if another organisation is next, or if no font has a sign that was typed; Forbidden for a delivery by a holder who only uses
+    cards, and for a return by the directorate.
     """
+    returns.require_may(ctx, data.kind)
+    if data.kind is HandoverKind.RETURN:
+        returns.hold_cards(ctx, data.cards)
     faults, issuer, receiver, cards = _check(ctx, dict(data))
     faults.refuse()
     assert issuer is not None and receiver is not None  # noqa: S101, PT018  # else `_check` found a fault
@@ -93,6 +97,7 @@ def issue(ctx: Context, settings: Settings, store: FileStore, data: HandoverIn) 
         "number": handover.number,
         "receiver": str(receiver.id),
         "cards": data.cards,
+        **({"kind": handover.kind, "reason": handover.reason} if handover.reason else {}),
         **({"paper": paper} if paper else {}),
     }
     act = record(ctx, Action.HANDOVER_ISSUE, "handover", handover.id, **facts)
@@ -101,7 +106,7 @@ def issue(ctx: Context, settings: Settings, store: FileStore, data: HandoverIn) 
     ctx.session.flush()
     ctx.session.add_all((*stated.rows, *stated.signatories.values()))  # before the cards' step: rows have the present state
     ctx.session.flush()
-    _move_cards(ctx, cards, CardState.HANDED_OVER, act, handover.number)
+    _move_cards(ctx, [card for card in cards if card.state not in returns.BROKEN], CardState.HANDED_OVER, act, handover.number)
     ctx.session.refresh(handover)
     return handover
 
@@ -118,12 +123,18 @@ def _check(ctx: Context, given: Mapping[str, Any]) -> tuple[Faults, Organisation
     receiver = ctx.session.get(Organisation, given["to"]) if given.get("to") else None
     if "to" in given and (issuer is None or receiver is None or receiver.id == issuer.id):
         found.add("to", say("Choose the organisation that receives the cards."))
+    returned = given.get("kind") == HandoverKind.RETURN
+    if "reason" in given and returned != (given["reason"] is not None):
+        found.add("reason", say("Say why the cards go back.") if returned else say("Only a return has a reason."))
     cards: list[Card] = []
     with found.taking():
         if issuer is not None and given.get("cards"):
-            cards = list(by_uids(ctx, list(given["cards"]), Card.holder_id == issuer.id, Card.state == ready_state(ctx)).values())
+            ready = returns.returnable() if returned else (Card.state == ready_state(ctx),)
+            cards = list(by_uids(ctx, list(given["cards"]), Card.holder_id == issuer.id, *ready).values())
     with found.taking():
-        if receiver is not None:
+        if receiver is not None and returned:
+            returns.require_way_back(ctx, receiver, cards)
+        elif receiver is not None:
             _require_chain(ctx, receiver, cards, ctx.actor.is_central)
     return found, issuer, receiver, cards
 
@@ -163,6 +174,8 @@ def _make(ctx: Context, issuer: Organisation, receiver: Organisation, cards: lis
     made = Handover(
         id=uuid7(),
         number=next_number(ctx.session, now, SERIES, issuer),
+        kind=str(data.kind),
+        reason=str(data.reason) if data.reason else None,
         issuer_id=issuer.id,
         receiver_id=receiver.id,
         issued_at=now,
@@ -216,7 +229,7 @@ def acting_signatory(ctx: Context) -> SignatoryIn | None:
 def content(stated: Stated) -> dict[str, Any]:
     """Return the content of a BAST, of which its digest is made. `issued_at` is in seconds since 1970 (UTC); the cards keep their order.
 
-    A BAST from before places were named states neither place nor letters, signatories and machines.
+    A BAST from before places were named states neither place nor letters, signatories and machines. Only a return states its reason.
     """
     handover = stated.handover
     old = {
@@ -230,12 +243,17 @@ def content(stated: Stated) -> dict[str, Any]:
     if handover.place is None:
         return old
     people = sorted(stated.signatories.items())
-    return old | {
-        "place": handover.place,
-        "letters": [[letter.number, letter.day.isoformat(), letter.sender] for letter in stated.letters],
-        "signatories": [[str(side), one.name, one.id_kind, one.id_number, one.position] for side, one in people],
-        "machines": [[row.machine, row.pcid_seal] for row in stated.rows],
-    }
+    back = {"kind": handover.kind, "reason": handover.reason} if handover.kind == HandoverKind.RETURN else {}
+    return (
+        old
+        | back
+        | {
+            "place": handover.place,
+            "letters": [[letter.number, letter.day.isoformat(), letter.sender] for letter in stated.letters],
+            "signatories": [[str(side), one.name, one.id_kind, one.id_number, one.position] for side, one in people],
+            "machines": [[row.machine, row.pcid_seal] for row in stated.rows],
+        }
+    )
 
 
 def receive(ctx: Context, handover_id: UUID, note: str = "") -> Handover:
@@ -244,13 +262,27 @@ def receive(ctx: Context, handover_id: UUID, note: str = "") -> Handover:
     Raise NotFound outside the actor's scope, Forbidden if its organisation is not the receiver, and Conflict if it is answered already.
     """
     handover = as_receiver(ctx, handover_id)
-    act = _decide(ctx, handover, HandoverState.RECEIVED, Action.HANDOVER_RECEIVE, note)
-    cards = cards_of(ctx, handover)
+    take(ctx, handover, note)
+    return handover
+
+
+def take(
+    ctx: Context, handover: Handover, note: str, *, missing: Collection[UUID] = frozenset(), broken: Collection[UUID] = frozenset()
+) -> None:
+    """Receive a handover without the cards (by id) that are missing. Of those that came `broken` only the holder changes here."""
+    state = HandoverState.PARTLY_RECEIVED if missing else HandoverState.RECEIVED
+    act = _decide(ctx, handover, state, Action.HANDOVER_RECEIVE, note)
+    came = [card for card in cards_of(ctx, handover) if card.id not in missing]
+    bring_in(ctx, handover, came, act, handover.number, broken)
+
+
+def bring_in(ctx: Context, handover: Handover, cards: list[Card], act: Act, note: str, broken: Collection[UUID] = frozenset()) -> None:
+    """Make the receiver the holder of cards of a handover. Those that are neither `broken` nor reported come to a new state."""
     for card in cards:
         card.holder_id = handover.receiver_id
     # A card that was reported as damaged or locked on its way keeps that state; only its holder changes.
-    _move_cards(ctx, [card for card in cards if card.state == CardState.HANDED_OVER], CardState.RECEIVED, act, handover.number)
-    return handover
+    intact = [card for card in cards if card.state == CardState.HANDED_OVER and card.id not in broken]
+    _move_cards(ctx, intact, returns.arrival_state(handover), act, note)
 
 
 def refuse(ctx: Context, handover_id: UUID, note: str) -> Handover:
@@ -294,19 +326,18 @@ def _undo(ctx: Context, handover: Handover, state: HandoverState, action: Action
     return handover
 
 
-def _decide(ctx: Context, handover: Handover, state: HandoverState, action: Action, note: str) -> Act:
+def require_open(handover: Handover) -> None:
+    """Raise Conflict unless a handover still waits for its receiver."""
     if handover.state != HandoverState.ISSUED:
         raise Conflict(say("This handover is %(state)s already.", state=handover.state), state=handover.state)
+
+
+def _decide(ctx: Context, handover: Handover, state: HandoverState, action: Action, note: str) -> Act:
+    require_open(handover)
     act = record(ctx, action, "handover", handover.id, organisation_id=handover.receiver_id, number=handover.number, note=note)
     HANDOVER.move(ctx.session, handover, state, act, note)
     ctx.session.flush()
     return act
-
-
-def cards_on_their_way_query() -> Select[UUID]:
-    """Return a query of the ids of cards in handovers that are neither received nor refused nor cancelled."""
-    query = select(HandoverCard.card_id).join(Handover, Handover.id == HandoverCard.handover_id)
-    return query.where(Handover.state == HandoverState.ISSUED)
 
 
 def _move_cards(ctx: Context, cards: list[Card], target: CardState, act: Act, note: str) -> None:

@@ -22,7 +22,7 @@ from sifilma.handover import bast, form_choices, service
 from sifilma.handover.models import HANDOVER, Handover, HandoverState
 from sifilma.handover.queries import cards_of
 from sifilma.handover.schemas import HandoverIn, PrintIn
-from sifilma.handover.serializers import brief
+from sifilma.handover.serializers import brief, discrepancy_out
 from sifilma.resources import resources
 from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
@@ -107,7 +107,7 @@ def together() -> Response:
 @operation("handover.view")
 def show(handover_id: UUID) -> Response:
     """Show one BAST, with what its receiver or issuer can do now."""
-    return _page(handover_id, Form.begun())
+    return handover_page(handover_id, Form.begun())
 
 
 @blueprint.get("/<uuid:handover_id>/dokumen")
@@ -128,7 +128,8 @@ def labels(handover_id: UUID) -> Response:
     return inline_pdf(label_sheets.asked_for(ctx, settings, request.args, card_labels(ctx, settings, cards)), label_sheets.NAME)
 
 
-def _page(handover_id: UUID, form: Form) -> Response:
+def handover_page(handover_id: UUID, form: Form) -> Response:
+    """Return the page of one BAST, with what its receiver or issuer can do now, also about cards that did not come."""
     ctx = context()
     handover = service.get_handover(ctx, handover_id)
     answers = handover.receiver_id == ctx.actor.organisation_id and HANDOVER.allows(handover.state, HandoverState.RECEIVED)
@@ -139,6 +140,7 @@ def _page(handover_id: UUID, form: Form) -> Response:
         cards=cards_out(ctx, cards_of(ctx, handover)),
         answers=answers,
         cancels=cancels,
+        discrepancy=discrepancy_out(ctx, handover),
         steps=timeline(ctx, HANDOVER.kind, handover.id),
     )
 
@@ -156,33 +158,34 @@ def _form(form: Form, *, suggests: bool = False, of: UUID | None = None) -> Resp
     return form.again("handover/new.html", people=people, receivers=receivers, chosen=chosen, lots=lots, most=form_choices.MOST_SHOWN)
 
 
-def _named(found: Handover) -> str:
+def named(found: Handover) -> str:
+    """Return what a question calls a BAST."""
     return f"{found.number} · {found.receiver.name}"
 
 
 RECEIVE = Question(
     _("Receive the cards"),
     _("Your organisation is the holder of the cards from here on. A receipt cannot be taken back."),
-    lambda ctx, handover_id: _named(service.as_receiver(ctx, handover_id)),
+    lambda ctx, handover_id: named(service.as_receiver(ctx, handover_id)),
     "handover_pages.show",
 )
 REFUSE = Question(
     _("Refuse the BAST"),
     _("The BAST ends here for good, and the cards go back to the issuer, who reads your note."),
-    lambda ctx, handover_id: _named(service.as_receiver(ctx, handover_id)),
+    lambda ctx, handover_id: named(service.as_receiver(ctx, handover_id)),
     "handover_pages.show",
 )
 CANCEL = Question(
     _("Cancel the BAST"),
     _("The BAST ends here for good, and its number is not used again. The cards stay with you."),
-    lambda ctx, handover_id: _named(service.as_issuer(ctx, handover_id)),
+    lambda ctx, handover_id: named(service.as_issuer(ctx, handover_id)),
     "handover_pages.show",
 )
 add_decisions(
     blueprint,
     "/<uuid:handover_id>",
     "show",
-    _page,
+    handover_page,
     Decision("terima", "handover.receive", noted(service.receive), "received", question=RECEIVE),
     Decision("tolak", "handover.receive", noted(service.refuse), "refused", question=REFUSE),
     Decision("batal", "handover.issue", noted(service.cancel), "cancelled", question=CANCEL),

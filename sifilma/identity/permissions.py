@@ -81,6 +81,7 @@ class Operation(StrEnum):
     DESTRUCTION_VERIFY = "destruction.verify"
     CONVERSATION_READ = "conversation.read"
     CONVERSATION_WRITE = "conversation.write"
+    WORK_ASSIGN = "work.assign"
     JOB_SEE = "job.see"
     JOB_CANCEL = "job.cancel"
     PLACE_REVIEW = "place.review"
@@ -157,8 +158,8 @@ _TABLE: dict[Operation, str] = {
     Operation.UNIT_READ: "A  A  A  -  -   L  O  J  O   O",
     Operation.UNIT_KEY_PROPOSE: "-  -  -  -  -   L! O! O! O!  O",
     Operation.UNIT_KEY_DECIDE: "-  -  -  -  -   -  O! O! O!  -",
-    Operation.PERSONALISATION_DRAFT: "-  -  -  -  -   L  O  O  -   L",
-    Operation.PERSONALISATION_SUBMIT: "-  -  -  -  -   L  O  O  -   -",
+    Operation.PERSONALISATION_DRAFT: "-  -  -  -  -   L  O  O  O   L",
+    Operation.PERSONALISATION_SUBMIT: "-  -  -  -  -   L  O  O  O   -",
     Operation.PERSONALISATION_VIEW: "A  A  A  -  -   L  O  J  L   L",
     Operation.PERSONALISATION_VERIFY: "-  A  -  -  -   -  -  -  -   -",
     Operation.PERSONALISATION_RETURN: "A! A  -  -  -   -  -  -  -   -",
@@ -168,8 +169,8 @@ _TABLE: dict[Operation, str] = {
     Operation.BLANK_SEE: "A  A  A  -  -   -  -  -  -   -",
     Operation.BLANK_RECORD: "-  A  -  -  -   -  -  -  -   -",
     Operation.HANDOVER_VIEW: "A  A  A  -  -   L  O  J  O   -",
-    Operation.HANDOVER_ISSUE: "-  A  -  -  -   L  -  -  -   -",
-    Operation.HANDOVER_RECEIVE: "-  -  -  -  -   L  O  O  O   -",
+    Operation.HANDOVER_ISSUE: "-  A  -  -  -   L  O  O  O   -",
+    Operation.HANDOVER_RECEIVE: "-  A  -  -  -   L  O  O  O   -",
     Operation.ACTIVATION_DRAFT: "-  -  -  -  -   -  O  O  O   O",
     Operation.ACTIVATION_SUBMIT: "-  -  -  -  -   -  O  O  O   -",
     Operation.ACTIVATION_VIEW: "A  A  A  -  -   -  O  J  O   O",
@@ -193,6 +194,7 @@ _TABLE: dict[Operation, str] = {
     Operation.DESTRUCTION_VERIFY: "-  A  -  -  -   -  -  -  -   -",
     Operation.CONVERSATION_READ: "A  A  A  -  -   O  O  O  O   -",
     Operation.CONVERSATION_WRITE: "A  A  -  -  -   O  O  O  O   -",
+    Operation.WORK_ASSIGN: "A  A  -  -  -   -  -  -  -   -",
     Operation.JOB_SEE: "-  A  -  -  -   O  O  O  O   O",
     Operation.JOB_CANCEL: "-  A  -  -  -   O  O  O  O   -",
     Operation.PLACE_REVIEW: "-  A  -  -  -   -  -  -  -   -",

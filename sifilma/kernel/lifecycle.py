@@ -107,6 +107,8 @@ class LifeCycle:
     def on(self, target: str, hook: Hook) -> None:
         """Call `hook(session, object, act)` before an object reaches `target`, in the same transaction (docs/domain.md, rule 13).
 
+        The hooks of a first state are called by `announce`, where the service of the kind does.
+
         Hooks let a package below cause acts in packages above it, which it may not import. Attaching a hook twice has no effect.
         """
         # A process of the tests makes the application several times.
@@ -119,16 +121,23 @@ class LifeCycle:
             raise Conflict(say("a %(thing)s does not begin as %(state)s", thing=self.kind, state=state))
         _stamp(obj, state, act, note)
 
+    def announce(self, session: Session, obj: Any, act: Act) -> None:
+        """Call the hooks of the first state of a new object, which the session has written already."""
+        self._call(session, obj, obj.state, act)
+
     def move(self, session: Session, obj: Any, target: str, act: Act, note: str = "") -> None:
         """Take one step. Raise Conflict if the table does not allow it.
 
         Hooks run before the step, so that what excludes the new state (an active manifest, an open token) is ended first.
         """
         self.require(obj, target)
-        for state, hook in self._hooks:
-            if state == str(target):
-                hook(session, obj, act)
+        self._call(session, obj, str(target), act)
         _stamp(obj, target, act, note)
+
+    def _call(self, session: Session, obj: Any, target: str, act: Act) -> None:
+        for state, hook in self._hooks:
+            if state == target:
+                hook(session, obj, act)
 
     def require(self, obj: Any, target: str) -> None:
         """Raise Conflict, with a sentence for the user, if the table does not allow the step."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, Integer, LargeBinary, String, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, LargeBinary, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sifilma.kernel import triggers
@@ -27,6 +27,9 @@ class Delivery(StrEnum):
 
 CODE = "code"
 """The purpose of messages that hold a code. Their text is erased whatever becomes of them."""
+
+
+UNSEEN = "seen_at IS NULL"
 
 
 class OutboxMessage(Base):
@@ -84,4 +87,34 @@ class Reminder(Base):
     at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+class Notice(Base):
+    """What a person is told by the bell in the head of each page: a task of `reports/task_labels.py` about one object.
+
+    `title` names the object as its line does. Of one task of one object a person has at most one notice that they have not seen, so what
+    happens again meanwhile makes no second one.
+    """
+
+    __tablename__ = "notice"
+    __table_args__ = (
+        # Their number stands on every page, and is counted in this index alone.
+        Index(
+            "uq_notice_unseen", "user_id", "task", "object_id", "title", unique=True,
+            sqlite_where=text(UNSEEN), postgresql_where=text(UNSEEN),
+        ),
+        Index(None, "user_id", "id"),
+    )  # fmt: skip
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.id"))
+    task: Mapped[str] = mapped_column(String(60))
+    object_id: Mapped[UUID]
+    title: Mapped[str] = mapped_column(String(200), default="")
+    at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    seen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+_TOLD = " OR ".join(f"OLD.{name} IS DISTINCT FROM NEW.{name}" for name in ("id", "user_id", "task", "object_id", "title", "at"))
+triggers.guard(
+    "notice_frozen", "notice", "UPDATE", f"{_TOLD} OR OLD.seen_at IS NOT NULL", "notice: what was told does not change, and is seen once"
+)
 triggers.guard("reminder_frozen", "reminder", "UPDATE", "", "reminder: what was recorded does not change")

@@ -13,6 +13,7 @@ from sifilma.approvals.letters import LETTER_COLUMNS, OPEN_LETTER
 from sifilma.approvals.models import Approval, ProposalState, Proposed, Requested, proposal_cycle, request_checks
 from sifilma.audit import recorded
 from sifilma.audit.recorded import RecordedOnce
+from sifilma.cards.models import Card
 from sifilma.identity.models import Organisation
 from sifilma.kernel import triggers
 from sifilma.kernel.db import Base
@@ -93,6 +94,7 @@ class PersonalisationRequest(Requested, Base):
     requester: Mapped[Organisation] = relationship(foreign_keys=[requester_id], lazy="joined")
     buyer: Mapped[Organisation] = relationship(foreign_keys=[buyer_id], lazy="joined")
     approvals: Mapped[list[PersonalisationApproval]] = relationship(order_by="PersonalisationApproval.at", lazy="selectin")
+    replaced: Mapped[list[ReplacedCard]] = relationship(order_by="ReplacedCard.position", lazy="select", cascade="all, delete-orphan")
     rows: Mapped[list[BatchRow]] = relationship(order_by="BatchRow.row_no", lazy="select", cascade="all, delete-orphan")
 
 
@@ -121,6 +123,18 @@ class BatchRow(Base):
     pcid: Mapped[str] = mapped_column(String(32))
     sam_uid: Mapped[str | None] = mapped_column(String(16))
     sam_perso: Mapped[str] = mapped_column(String(16), default="")
+
+
+class ReplacedCard(Base):
+    """A card that is out of use and is replaced by one of the request's, as its letter says."""
+
+    __tablename__ = "personalisation_replaced"
+
+    personalisation_request_id: Mapped[UUID] = mapped_column(ForeignKey("personalisation_request.id"), primary_key=True)
+    card_id: Mapped[UUID] = mapped_column(ForeignKey("card.id"), primary_key=True, index=True)
+    position: Mapped[int]
+
+    card: Mapped[Card] = relationship(lazy="joined")
 
 
 class PersonalisationResult(RecordedOnce, Base):
@@ -195,6 +209,19 @@ triggers.guard(
     "OLD.state <> NEW.state AND NEW.state = 'closed' AND NOT EXISTS (SELECT 1 FROM personalisation_closing c"
     " WHERE c.personalisation_request_id = NEW.id AND c.state = 'executed')",
     "personalisation_request: closed by two persons",
+)
+four_eyes.protect_parts("personalisation_replaced", "personalisation_request")
+triggers.guard(
+    "personalisation_replaced_once",
+    "personalisation_replaced",
+    "INSERT",
+    "NOT EXISTS (SELECT 1 FROM card c JOIN personalisation_request q ON q.id = NEW.personalisation_request_id"
+    " WHERE c.id = NEW.card_id AND c.buyer_id = q.buyer_id AND c.function = q.function"
+    " AND c.state IN ('damaged', 'locked', 'lost', 'destroyed'))"
+    " OR EXISTS (SELECT 1 FROM personalisation_replaced o JOIN personalisation_request p ON p.id = o.personalisation_request_id"
+    " WHERE o.card_id = NEW.card_id AND o.personalisation_request_id <> NEW.personalisation_request_id"
+    " AND p.state NOT IN ('rejected', 'cancelled'))",
+    "personalisation_replaced: a card out of use, of this buyer and function, is replaced once",
 )
 triggers.immutable("personalisation_result")
 recorded.protect(PersonalisationResult)

@@ -12,7 +12,7 @@ from sifilma.approvals.file_access import HandedOut, hand_out
 from sifilma.approvals.four_eyes import EDITABLE
 from sifilma.approvals.letters import letter_key, letter_warnings
 from sifilma.approvals.queries import Wanted, decisions, late, narrowed_query
-from sifilma.cards.models import Unit
+from sifilma.cards.models import Card, Unit
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.context import Context
@@ -25,11 +25,14 @@ from sifilma.kernel.timekeeping.targets import APPROVAL, PERSONALISATION, Target
 from sifilma.personalisation.batch import warnings_of
 from sifilma.personalisation.models import PersonalisationRequest
 from sifilma.personalisation.models import PersonalisationState as State
+from sifilma.personalisation.rules import replaceable
 from sifilma.personalisation.service import KIND, REQUESTS, get_request, requests_query
 
 FILES = {"surat": "letter_document_id", "pesanan": "purchase_order_document_id", "batch": "batch_document_id"}
 MAKING = (State.APPROVED, State.PERSONALISING)
 R = PersonalisationRequest
+MOST_BROKEN = 500
+"""Cards out of use that a form offers to replace. Others are typed or scanned."""
 MANY = 20
 """From this many cards on, a request is compared with the registered units: an office registers the machines of a smaller one later."""
 
@@ -84,6 +87,12 @@ def open_file(ctx: Context, store: FileStore, request_id: UUID, name: str) -> Ha
     if name not in FILES:
         raise NotFound()
     return hand_out(ctx, store, getattr(request, FILES[name]), KIND, request.id, request.requester_id)
+
+
+def replaceable_cards(ctx: Context, buyer_id: UUID, besides: UUID | None = None) -> list[Card]:
+    """Return the cards of a buyer that a request (`besides`, if it is edited) can replace, newest broken first; at most MOST_BROKEN."""
+    query = select(Card).where(*replaceable(buyer_id, besides)).order_by(Card.changed_at.desc(), Card.uid)
+    return list(ctx.session.scalars(query.limit(MOST_BROKEN)))
 
 
 def request_warnings(ctx: Context, request: PersonalisationRequest) -> list[Text]:

@@ -25,12 +25,17 @@ class LetterIn(Strict):
 
 
 class PersonalisationIn(LetterIn):
-    """A request as drafted. `on_behalf_of` and the purchase order are a manufacturer's."""
+    """A request as drafted. `on_behalf_of` and the purchase order are a manufacturer's.
+
+    `replaces` names cards out of use, one for each card that is asked for: then no purchase order and no batch is needed, and an
+    institution asks for itself.
+    """
 
     function: Literal["R", "RW"]
     quantity: int | None = Field(None, ge=1, le=100_000)
     on_behalf_of: UUID | None = None
     purchase_order_number: str = Field("", max_length=100)
+    replaces: list[Uid] = Field(default_factory=list, max_length=10_000)
 
 
 class PersonalisationRemarks(Remarks):
@@ -43,6 +48,7 @@ class PersonalisationRemarks(Remarks):
     notes: Remark = ""
     function: Remark = ""
     quantity: Remark = ""
+    replaces: Remark = ""
     on_behalf_of: Remark = ""
     purchase_order_number: Remark = ""
     purchase_order: Remark = ""
@@ -136,6 +142,7 @@ class PersonalisationOut(PersonalisationBrief):
     purchase_order_number: str
     files: dict[str, str | None]
     batch: list[dict[str, Any]]
+    replaces: list[str]
     cards: list[dict[str, Any]]
     made: int
     remaining: int

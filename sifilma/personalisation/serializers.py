@@ -122,6 +122,7 @@ def full(ctx: Context, request: PersonalisationRequest, *, with_history: bool = 
         purchase_order_number=request.purchase_order_number,
         files=sha256_of(ctx, files),
         batch=_batch(ctx, request),
+        replaces=[row.card.uid for row in request.replaced],
         cards=cards,
         made=made,
         remaining=request.quantity - made if request.state in OPEN else 0,

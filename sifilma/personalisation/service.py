@@ -32,8 +32,9 @@ from sifilma.kernel.ids import uuid7
 from sifilma.kernel.text import say
 from sifilma.oversight.service import require_right
 from sifilma.personalisation.batch import Batch, read_batch, read_table, require_fitting
-from sifilma.personalisation.models import PERSONALISATION, PersonalisationApproval, PersonalisationRequest
+from sifilma.personalisation.models import PERSONALISATION, PersonalisationApproval, PersonalisationRequest, ReplacedCard
 from sifilma.personalisation.models import PersonalisationState as State
+from sifilma.personalisation.rules import replaced_cards
 from sifilma.personalisation.schemas import PersonalisationIn
 
 KIND = "personalisation_request"
@@ -138,6 +139,7 @@ class _Checked:
     faults: Faults
     buyer_id: UUID | None
     batch: Batch | None
+    replaced: list[Card]
     quantity: int
     is_letter_known: bool
 
@@ -155,13 +157,17 @@ def _check(ctx: Context, given: Mapping[str, Any], files: Files, table: Sheet | 
                 buyer_id = _buyer(ctx, given, files, request)
         with found.taking():
             batch = read_batch(ctx, table, buyer_id) if table and buyer_id else None
-        quantity = given.get("quantity")
+        replaced = replaced_cards(ctx, given, buyer_id, request.id, found) if buyer_id else []
+        quantity = given.get("quantity") or len(given.get("replaces") or [])
         rows = len(batch.rows) if batch else len(request.rows) if request.batch_document_id else 0
         if rows and quantity and quantity != rows:
             told = say("The letter asks for %(count)s cards, the batch has %(rows)s rows.", count=quantity, rows=rows)
             found.add("quantity", told)
+        if given.get("replaces") and quantity != len(given["replaces"]):
+            told = say("The letter asks for %(count)s cards and replaces %(cards)s.", count=quantity, cards=len(given["replaces"]))
+            found.add("quantity", told)
         known = _is_letter_known(ctx, request, given)
-    return _Checked(found, buyer_id, batch, rows or quantity or 0, known)
+    return _Checked(found, buyer_id, batch, replaced, rows or quantity or 0, known)
 
 
 def _fill(
@@ -181,8 +187,19 @@ def _fill(
     request.letter_number, request.letter_key = data.letter_number, letter_key(data.letter_number)
     request.letter_date, request.subject = data.letter_date, data.subject
     request.purchase_order_number = data.purchase_order_number
+    _keep_replaced(ctx, request, checked.replaced)
     if files.batch and checked.batch:
         _keep_batch(ctx, store, request, files.batch, checked.batch)
+
+
+def _keep_replaced(ctx: Context, request: PersonalisationRequest, cards: list[Card]) -> None:
+    if [row.card_id for row in request.replaced] == [card.id for card in cards]:
+        return
+    # The old rows are deleted before the new ones are inserted, as those of a batch are.
+    request.replaced.clear()
+    if request in ctx.session:
+        ctx.session.flush()
+    request.replaced.extend(ReplacedCard(card_id=card.id, position=position) for position, card in enumerate(cards, start=1))
 
 
 def _shape_faults(ctx: Context, given: Mapping[str, Any], files: Files, request: PersonalisationRequest, by_maker: bool) -> Faults:
@@ -191,17 +208,22 @@ def _shape_faults(ctx: Context, given: Mapping[str, Any], files: Files, request:
         raise Forbidden("An office's letter is drafted by a person.")
     found = Faults()
     needed: dict[str, Any] = {"letter": files.letter or request.letter_document_id}
-    if by_maker:
+    replaces = bool(given.get("replaces"))
+    if by_maker and replaces:
+        needed["on_behalf_of"] = given.get("on_behalf_of", True)
+    elif by_maker:
         needed |= {
             "on_behalf_of": given.get("on_behalf_of", True),
             "purchase_order_number": given.get("purchase_order_number", True),
             "purchase_order": files.purchase_order or request.purchase_order_document_id,
             "batch": files.batch or request.batch_document_id,
         }
-        if given.get("function", "R") != "R":
-            found.add("function", say("A manufacturer asks for R cards only."))
-    else:
-        needed["quantity"] = given.get("quantity", True)
+    if by_maker and given.get("function", "R") != "R":
+        found.add("function", say("A manufacturer asks for R cards only."))
+    if not by_maker:
+        needed["quantity"] = given.get("quantity", True) or replaces
+        if ctx.actor.organisation_kind is OrganisationKind.INSTITUTION and not given.get("replaces", True):
+            found.add("replaces", say("An institution asks for cards that replace others. Its first cards come by their manufacturer."))
         besides = {"on_behalf_of": given.get("on_behalf_of"), "purchase_order": files.purchase_order, "batch": files.batch}
         besides["purchase_order_number"] = given.get("purchase_order_number")
         for name in [name for name, there in besides.items() if there]:
@@ -279,6 +301,8 @@ def content(ctx: Context, request: PersonalisationRequest) -> dict[str, Any]:
         "files": [documents[i] if i else None for i in ids],
         "batch": [[row.row_no, str(row.unit_id), row.pcid, row.sam_uid, row.sam_perso] for row in request.rows],
         "notes": request.notes,
+        # Only of a request that replaces cards: the digests of those from before stay as they are.
+        **({"replaces": [row.card.uid for row in request.replaced]} if request.replaced else {}),
     }
 
 

@@ -40,7 +40,8 @@ from sifilma.web.texts import translate
 blueprint = Blueprint("personalisation_pages", __name__, url_prefix="/personalisasi", template_folder="templates")
 SUBJECT = "Permohonan personalisasi kartu SAM"
 """What a letter of this kind is usually about; it is written in Indonesian."""
-MOST_MENDED = 50
+SUBJECT_OF_REPLACEMENT = "Permohonan penggantian kartu SAM"
+MOST_ASKED, MOST_MENDED = 100, 50
 MEND = re.compile(r"mend\.(\d{1,6})\.(\w{1,40})")
 """The field of a wrong cell of a refused batch: its row and its column."""
 FIELDS = ("letter_number", "letter_date", "subject", "notes", "function", "quantity", "purchase_order_number", "revision")
@@ -62,7 +63,7 @@ EXPORT = Export(
         "surat": (_("Letter date"), PersonalisationRequest.letter_date),
     },
     counted=lambda number, words: ngettext("%(count)s request", "%(count)s requests", number, count=words),
-    filters={"q": "", "state": "", "function": "", "umur": "", "menunggu": "", "terlambat": ""},
+    filters={"q": "", "state": "", "function": "", "umur": "", "menunggu": "", "terlambat": "", "pemegang": ""},
 )
 
 
@@ -101,7 +102,11 @@ def new() -> AnyResponse:
     buyer = request.args.get("pembeli") or (buyers.find_usual(context()) if _is_maker(context()) else None)
     if _is_maker(context()) and not buyer:
         return redirect(url_for("personalisation_pages.find_buyer"), 303)
-    return _form(Form.begun(on_behalf_of=buyer, letter_date=letter_day(context()), subject=SUBJECT))
+    form = Form.begun(on_behalf_of=buyer, letter_date=letter_day(context()), subject=SUBJECT)
+    if (replaced := request.args.getlist("ganti")[:MOST_ASKED]) and "replaces" not in form.values:
+        form.values.setlist("replaces", replaced)
+        form.values["subject"] = SUBJECT_OF_REPLACEMENT
+    return _form(form)
 
 
 @blueprint.post("/baru")
@@ -111,7 +116,8 @@ def draft() -> AnyResponse:
     ctx, form = context(), Form.sent()
     settings, files = resources().settings, _files(ctx, form)
     with form.attempt(ctx), refused_batches.keeping(ctx, settings, resources().files, files.batch) as kept:
-        data = form.model(PersonalisationIn, lambda known: service.faults(ctx, settings, known, files))
+        named = form.listed("replaces", "replaces", "more")
+        data = form.model(PersonalisationIn, lambda known: service.faults(ctx, settings, known, files), replaces=named)
         return _saved(ctx, form, service.draft(ctx, settings, resources().files, data, files))
     return _form(form, kept=kept)
 
@@ -127,7 +133,9 @@ def change(request_id: UUID) -> Response:
 def _stored(found: PersonalisationRequest) -> Form:
     """Return the form filled in with what is stored."""
     on_behalf_of = found.buyer_id if found.buyer_id != found.requester_id else None
-    return Form.of(on_behalf_of=on_behalf_of, **{name: getattr(found, name) for name in FIELDS})
+    form = Form.of(on_behalf_of=on_behalf_of, **{name: getattr(found, name) for name in FIELDS})
+    form.values.setlist("replaces", [row.card.uid for row in found.replaced])
+    return form
 
 
 @blueprint.post("/<uuid:request_id>/ubah")
@@ -139,7 +147,8 @@ def edit(request_id: UUID) -> AnyResponse:
     with form.attempt(ctx), refused_batches.keeping(ctx, settings, resources().files, files.batch) as kept:
         found = REQUESTS.get_own(ctx, request_id)
         form.stand_on(_stored(found))
-        data = form.model(PersonalisationIn, lambda known: service.faults(ctx, settings, known, files, found))
+        named = form.listed("replaces", "replaces", "more")
+        data = form.model(PersonalisationIn, lambda known: service.faults(ctx, settings, known, files, found), replaces=named)
         return _saved(ctx, form, service.edit(ctx, settings, resources().files, request_id, data, files))
     return _form(form, request_id, kept)
 
@@ -187,7 +196,10 @@ def _form(form: Form, request_id: UUID | None = None, kept: Kept | None = None) 
     rows, cells = resources().settings.batch_max_rows, kept.cells if kept else {}
     mends = sorted(cells.items()) if len({row for row, _ in cells}) <= MOST_MENDED else []
     job = kept.job_id if kept else None
-    return form.again("personalisation/form.html", buyer=buyer, request_id=request_id, back=back, kept=job, mends=mends, max_rows=rows)
+    owner = buyer.id if buyer else ctx.actor.organisation_id
+    broken = queries.replaceable_cards(ctx, owner, request_id) if owner else []
+    shown = {"buyer": buyer, "broken": broken, "request_id": request_id, "back": back, "kept": job, "mends": mends, "max_rows": rows}
+    return form.again("personalisation/form.html", **shown)
 
 
 def _is_maker(ctx: Context) -> bool:

@@ -1,38 +1,43 @@
-"""Messages sent at once: a submission was approved, returned or rejected; a program reported a card; somebody wrote in a conversation.
+"""What people are told at once: a submission was decided or waits for them; a program reported a card; somebody wrote in a conversation.
 
-A hook writes the message to the outbox in the transaction of that step, so it leaves exactly if the step is committed.
+A hook rings the bell and writes the message to the outbox in the transaction of that step, so both are there exactly if it is committed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import or_, select
+from sqlalchemy import exists, or_, select
 from sqlalchemy.orm import Session
 
-from sifilma.activation.models import ACTIVATION_REQUEST
-from sifilma.activation.suspensions import service as suspensions
+from sifilma.accounts.models import FACTOR, USER_CHANGE, UserChange
+from sifilma.activation.models import ACTIVATION_REQUEST, REVOCATION
 from sifilma.activation.suspensions.models import PLACE_SUSPENSION, PlaceSuspension
 from sifilma.cards.models import CARD, Card, CardReport, CardState, ReportState
 from sifilma.conversation import service as conversation
 from sifilma.conversation.models import ConversationMessage
 from sifilma.conversation.queries import PARTIES, messages_query
 from sifilma.destruction.models import DESTRUCTION, Destruction
+from sifilma.handover.discrepancies import service as discrepancies
+from sifilma.handover.discrepancies.models import DifferenceState
 from sifilma.handover.models import Handover
 from sifilma.identity.models import AccountState, Organisation, User, holds
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.context import Act, Context
+from sifilma.kernel.ids import uuid7
 from sifilma.kernel.lifecycle import LifeCycle
 from sifilma.kernel.seals import sealer_of
-from sifilma.notifications import outbox
+from sifilma.notifications import bell, outbox
+from sifilma.notifications.bell import Ring
 from sifilma.notifications.contract import Channel
 from sifilma.notifications.outbox import Recipient
+from sifilma.oversight.models import CASE, CHANGE
 from sifilma.personalisation.blanks import service as blanks
-from sifilma.personalisation.models import PERSONALISATION
+from sifilma.personalisation.models import CLOSING, PERSONALISATION
 from sifilma.reports import message_texts
 from sifilma.reports.reminders import ways_to
 from sifilma.resources import Resources
@@ -48,12 +53,14 @@ def register_hooks(resources: Callable[[], Resources]) -> None:
     for cycle, states in DECISIONS:
         for state in states:
             cycle.on(state, Notice(cycle.kind, state, resources))
+    for cycle, state, task, role, name in TO_DECIDE:
+        cycle.on(state, ToDecide(task, role, name))
     CARD.on(CardState.SUSPENDED, ReportNotice(resources))
     conversation.on_written(MessageNotice(resources))
     blanks.on_low(LowStockNotice(resources))
-    suspensions.on_proposed(PlaceNotice("proposed", resources))
-    for state in ("suspended", "dropped", "lifted", "answered"):
+    for state in ("proposed", "suspended", "dropped", "lifted", "answered"):
         PLACE_SUSPENSION.on(state, PlaceNotice(state, resources))
+    discrepancies.on_told(DifferenceNotice(resources))
 
 
 @dataclass(frozen=True)
@@ -70,13 +77,40 @@ class Notice:
 
 
 @dataclass(frozen=True)
+class ToDecide:
+    """The hook of a state in which people of the directorate decide: tell those with the role. Their bell rings; nobody gets an e-mail.
+
+    `name` is the attribute with the id that the line of the task has.
+    """
+
+    task: str
+    role: Role
+    name: str
+
+    def __call__(self, session: Session, found: Any, act: Act) -> None:
+        """Tell everybody who may decide. Whoever submitted or proposed it does not; nor does whoever it is about."""
+        if isinstance(found, UserChange) and found.change == FACTOR:
+            return  # who decides on a lost factor, and from when, is a matter of its own; it stands among the tasks
+        own = {getattr(found, name, None) for name in ("submitted_by_person", "proposed_by_person")} - {None}
+        central = exists().where(Organisation.id == User.organisation_id, Organisation.kind == OrganisationKind.DIRECTORATE)
+        deciding = select(User).where(
+            central, User.state == AccountState.ACTIVE, holds(User, self.role, act.at), User.person_id.not_in(own)
+        )
+        if isinstance(found, UserChange):
+            deciding = deciding.where(User.person_id.not_in(select(User.person_id).where(User.id == found.user_id)))
+        with session.no_autoflush:
+            people = list(session.scalars(deciding.order_by(User.id)))
+        _ring(session, people, self.task, title_of(found), getattr(found, self.name), act.at)
+
+
+@dataclass(frozen=True)
 class ReportNotice:
     """The hook of a card that is about to be suspended because a program reported it: tell the heads of its holder."""
 
     resources: Callable[[], Resources]
 
     def __call__(self, session: Session, card: Card, act: Act) -> None:
-        """Write an e-mail to each head, with the page of the report; the message names no card."""
+        """Tell each head, with the page of the report; the message names no card."""
         held = self.resources()
         with session.no_autoflush:
             report = session.scalars(
@@ -86,11 +120,8 @@ class ReportNotice:
                 User.organisation_id == card.holder_id, User.state == AccountState.ACTIVE, holds(User, Role.HEAD, act.at)
             )
             found = list(session.scalars(heads)) if report is not None else []
-        for user in found:
-            address = ways_to(held.settings, user).get(Channel.EMAIL)
-            if address and report is not None:
-                subject, text = message_texts.notice(held.site, message_texts.reader(user), "card_report_pending", "", report)
-                session.add(outbox.written(held.settings, act.at, Recipient(Channel.EMAIL, address, user.id), PURPOSE, subject, text))
+        if report is not None:
+            tell(held, session, found, "card_report_pending", "", report, act.at)
 
 
 @dataclass(frozen=True)
@@ -101,11 +132,11 @@ class PlaceNotice:
     resources: Callable[[], Resources]
 
     def __call__(self, session: Session, found: PlaceSuspension, act: Act) -> None:
-        """Write an e-mail to each head who wants any."""
+        """Tell each head."""
         with session.no_autoflush:
             heads = select(User).where(User.organisation_id == found.organisation_id, holds(User, Role.HEAD, act.at))
-            for user in session.scalars(heads.order_by(User.id)):
-                _notify(self.resources(), session, user, f"place_suspension_{self.state}", "", found.id, act.at)
+            people = list(session.scalars(heads.order_by(User.id)))
+            tell(self.resources(), session, people, f"place_suspension_{self.state}", "", found.id, act.at)
 
 
 @dataclass(frozen=True)
@@ -115,10 +146,10 @@ class LowStockNotice:
     resources: Callable[[], Resources]
 
     def __call__(self, session: Session, left: int, at: datetime) -> None:
-        """Write an e-mail to each operator who wants any, with the number left."""
+        """Tell each operator, with the number left."""
         with session.no_autoflush:
-            for user in session.scalars(select(User).where(holds(User, Role.OPERATOR, at)).order_by(User.id)):
-                _notify(self.resources(), session, user, "blanks_low", str(left), user.id, at)
+            people = list(session.scalars(select(User).where(holds(User, Role.OPERATOR, at)).order_by(User.id)))
+            tell(self.resources(), session, people, "blanks_low", str(left), uuid7(), at)
 
 
 @dataclass(frozen=True)
@@ -128,10 +159,26 @@ class MessageNotice:
     resources: Callable[[], Resources]
 
     def __call__(self, ctx: Context, found: Any, message: ConversationMessage) -> None:
-        """Write an e-mail to each person of the other side, as far as they want any."""
-        held = self.resources()
-        for user in _other_side(ctx, found, message):
-            _notify(held, ctx.session, user, f"{message.object_kind}_message", _title(found), found.id, message.at)
+        """Tell each person of the other side."""
+        others, task = _other_side(ctx, found, message), f"{message.object_kind}_message"
+        tell(self.resources(), ctx.session, others, task, title_of(found), found.id, message.at)
+
+
+@dataclass(frozen=True)
+class DifferenceNotice:
+    """The hook of a receipt that differs from its BAST, and of what is said about its missing cards: tell the other side."""
+
+    resources: Callable[[], Resources]
+
+    def __call__(self, ctx: Context, handover: Handover, said: str) -> None:
+        """Tell whoever issued the BAST, or the heads of its receiver."""
+        by_receiver = said in ("recorded", DifferenceState.ARRIVED)
+        told = handover.issuer if by_receiver else handover.receiver
+        of_it = select(User).where(User.organisation_id == told.id, User.state == AccountState.ACTIVE).order_by(User.id)
+        role = Role.OPERATOR if told.kind == OrganisationKind.DIRECTORATE else Role.HEAD
+        issuer = ctx.session.scalars(of_it.where(User.id == handover.issued_by)).all()
+        people = issuer or ctx.session.scalars(of_it.where(holds(User, role, ctx.now))).all()
+        tell(self.resources(), ctx.session, people, f"handover_{said}", handover.number, handover.id, ctx.now)
 
 
 def _other_side(ctx: Context, found: Any, message: ConversationMessage) -> list[User]:
@@ -157,28 +204,36 @@ def _other_side(ctx: Context, found: Any, message: ConversationMessage) -> list[
     return [user for user in people if user.id in bound or user.organisation_id not in involved]
 
 
-def _title(found: Any) -> str:
-    """Return the number of a letter or of a paper, empty if it has none yet."""
-    return str((found.number if isinstance(found, Destruction | Handover) else found.letter_number) or "")
+def title_of(found: Any) -> str:
+    """Return the number of a letter or of a paper, empty if it has none (yet)."""
+    return str((found.number if isinstance(found, Destruction | Handover) else getattr(found, "letter_number", "")) or "")
 
 
-def _notify(held: Resources, session: Session, user: User, task: str, title: str, key: UUID, at: datetime) -> None:
-    """Write an e-mail to a user, unless their row is not sealed or they have switched e-mail off."""
-    stands = user.state == AccountState.ACTIVE and sealer_of(session).fits(User, user)
-    address = ways_to(held.settings, user).get(Channel.EMAIL) if stands else None
-    if address:
-        subject, text = message_texts.notice(held.site, message_texts.reader(user), task, title, key)
-        session.add(outbox.written(held.settings, at, Recipient(Channel.EMAIL, address, user.id), PURPOSE, subject, text))
+def tell(held: Resources, session: Session, people: Iterable[User], task: str, title: str, key: UUID, at: datetime) -> None:
+    """Ring the bell of each account that stands, and write an e-mail, unless they have switched e-mail off."""
+    for user in _ring(session, people, task, title, key, at):
+        address = ways_to(held.settings, user).get(Channel.EMAIL)
+        if address:
+            subject, text = message_texts.notice(held.site, message_texts.reader(user), task, title, key)
+            session.add(outbox.written(held.settings, at, Recipient(Channel.EMAIL, address, user.id), PURPOSE, subject, text))
+
+
+def _ring(session: Session, people: Iterable[User], task: str, title: str, key: UUID, at: datetime) -> list[User]:
+    """Ring the bell of each account that is active and sealed. Return those."""
+    sealer, shown = sealer_of(session), message_texts.shown_title(task, title)
+    standing = [user for user in people if user.state == AccountState.ACTIVE and sealer.fits(User, user)]
+    bell.ring(session, at, [Ring(user.id, task, key, shown) for user in standing])
+    return standing
 
 
 def _tell(held: Resources, task: str, session: Session, decided: Any, act: Act) -> None:
-    """Write an e-mail to the submitter, unless they took the step themselves, are disabled or not sealed, or have switched e-mail off."""
+    """Tell the submitter, unless they took the step themselves."""
     if decided.submitted_by_user in (None, act.user_id):
         return
     # The hook runs in the middle of a step: a flush now would write the object before its new state.
     with session.no_autoflush:
         user = session.get_one(User, decided.submitted_by_user)
-        _notify(held, session, user, task, _title(decided), decided.id, act.at)
+        tell(held, session, [user], task, title_of(decided), decided.id, act.at)
 
 
 DECISIONS: tuple[tuple[LifeCycle, tuple[str, ...]], ...] = (
@@ -186,3 +241,15 @@ DECISIONS: tuple[tuple[LifeCycle, tuple[str, ...]], ...] = (
     (ACTIVATION_REQUEST, ("approved", "returned", "rejected")),
     (DESTRUCTION, ("approved", "rejected")),
 )
+TO_DECIDE = (
+    (PERSONALISATION, "submitted", "approve_personalisation", Role.APPROVER, "id"),
+    (ACTIVATION_REQUEST, "submitted", "approve_activation", Role.APPROVER, "id"),
+    (DESTRUCTION, "proposed", "approve_destruction", Role.APPROVER, "id"),
+    (REVOCATION, "proposed", "decide_revocation", Role.APPROVER, "manifest_id"),
+    (CLOSING, "proposed", "decide_closing", Role.APPROVER, "personalisation_request_id"),
+    (PLACE_SUSPENSION, "proposed", "decide_place_suspension", Role.APPROVER, "id"),
+    (CHANGE, "proposed", "decide_reference", Role.APPROVER, "id"),
+    (CASE, "tested", "certify_model", Role.APPROVER, "id"),
+    (USER_CHANGE, "proposed", "decide_user_change", Role.USER_ADMIN, "user_id"),
+)
+"""Where something comes up to be decided at the directorate: the task on the home page, who has it, and the attribute with its id."""

@@ -19,6 +19,7 @@ from sifilma.access_review.models import AccessReview, AccessReviewLine
 from sifilma.access_review.queries import is_late, undecided
 from sifilma.activation.models import Activation, Manifest, ManifestState, Token, TokenState
 from sifilma.activation.queries import activations_query, manifests_query
+from sifilma.assignment import queries as assignment
 from sifilma.audit.models import REFUSED_SEALS, Action, AuditEntry
 from sifilma.cards.models import Card, CardState
 from sifilma.cards.service import cards_query
@@ -49,7 +50,8 @@ DAYS = 30
 class Line:
     """One task. `key` is the object's id. `at` is since when it waits, or when it expires; `until` is its deadline, if it has one.
 
-    `due` is the day that its service target names, `late` by how many working days it has passed.
+    `due` is the day that its service target names, `late` by how many working days it has passed. `holder` is the name of whoever has
+    the work, for those who divide it, and `is_mine` whether that is the actor.
     """
 
     task: str
@@ -61,6 +63,18 @@ class Line:
     until: datetime | None
     due: date | None = None
     late: int = 0
+    holder: str = ""
+    is_mine: bool = False
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Which lines of a list are shown: how many, after how many others; only late ones; by who has them (`assignment.narrowed`)."""
+
+    limit: int = SHOWN
+    offset: int = 0
+    late: bool = False
+    holder: str = ""
 
 
 @dataclass(frozen=True)
@@ -135,26 +149,33 @@ def refused_rows(ctx: Context) -> int:
     return ctx.session.scalar(select(func.count()).select_from(rows.subquery())) or 0
 
 
-def list_tasks(ctx: Context, targets: Targets, *, late: bool, page: int) -> Lines:
-    """Return a page (from 1) of everything that waits for the actor, or of what is late of it."""
-    return _lines(ctx, tasks_waiting.waiting(ctx), targets, late=late, limit=TASKS_A_PAGE, offset=(page - 1) * TASKS_A_PAGE)
+def list_tasks(ctx: Context, targets: Targets, *, late: bool, page: int, holder: str = "") -> Lines:
+    """Return a page (from 1) of everything that waits for the actor, or of what is late of it, or by who has it."""
+    return _lines(ctx, tasks_waiting.waiting(ctx), targets, Shown(TASKS_A_PAGE, (page - 1) * TASKS_A_PAGE, late, holder))
 
 
-def _lines(
-    ctx: Context, selects: Iterable[Select[Any]], targets: Targets, *, late: bool = False, limit: int = SHOWN, offset: int = 0
-) -> Lines:
+def _lines(ctx: Context, selects: Iterable[Select[Any]], targets: Targets, shown: Shown = Shown()) -> Lines:  # frozen
     """Return the rows of all selects as one list, in one query."""
     found = list(selects)
     if not found:
         return Lines([], 0)
     every = union_all(*found).subquery()
-    late_ones = overdue(ctx, every.c, targets)
-    query = select(every, func.count().over(), func.sum(case((late_ones, 1), else_=0)).over())
-    if late:
+    late_ones, held = overdue(ctx, every.c, targets), assignment.named_query(ctx).subquery()
+    total, late = func.count().over(), func.sum(case((late_ones, 1), else_=0)).over()
+    query = select(every, total, late, held.c.name, held.c.user_id).outerjoin(held, held.c.object_id == every.c.key)
+    if shown.late:
         query = query.where(late_ones)
-    rows = ctx.session.execute(query.order_by(every.c.at, every.c.key, every.c.task).limit(limit).offset(offset)).all()
-    lines = [_dated(ctx, Line(*row[:7]), targets) for row in rows]
+    if shown.holder:
+        query = query.where(assignment.narrowed(ctx, every.c.key, shown.holder))
+    query = query.order_by(every.c.at, every.c.key, every.c.task).limit(shown.limit).offset(shown.offset)
+    rows = ctx.session.execute(query).all()
+    lines = [_dated(ctx, _line(ctx, row), targets) for row in rows]
     return Lines(lines, rows[0][7], int(rows[0][8])) if rows else Lines([], 0)
+
+
+def _line(ctx: Context, row: Any) -> Line:
+    """Return the line of a row: the seven common columns, two sums, and the name and account of whoever has the work."""
+    return replace(Line(*row[:7]), holder=row[9] or "", is_mine=row[10] is not None and row[10] == ctx.actor.user_id)
 
 
 def overdue(ctx: Context, columns: Any, targets: Targets) -> ColumnElement[bool]:

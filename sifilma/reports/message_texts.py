@@ -70,6 +70,11 @@ def notice(site: Site, to: Reader, task: str, title: str, key: UUID) -> tuple[st
         return f"SI-FILMA: {words}", "\n".join(filter(None, (words, title, address(site, TASKS[task], key))))
 
 
+def shown_title(name: str, title: str) -> str:
+    """Return the title of a thing as a notice keeps it: empty where it would name a person, a role or a card."""
+    return "" if name in TASKS and TASKS[name].endpoint in NAMELESS else title
+
+
 def _thing(site: Site, to: Reader, due: Due) -> tuple[str, str]:
     """Return one thing as two lines: what and since or until when, then the URL."""
     task = TASKS[due.task]

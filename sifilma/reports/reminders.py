@@ -21,7 +21,8 @@ from sifilma.kernel.context import Context
 from sifilma.kernel.db import changed, upsert
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.timekeeping.moments import has_come
-from sifilma.notifications import outbox
+from sifilma.notifications import bell, outbox
+from sifilma.notifications.bell import Ring
 from sifilma.notifications.contract import Channel
 from sifilma.notifications.models import Digest, Reminder
 from sifilma.notifications.outbox import Recipient
@@ -88,14 +89,15 @@ def _claim(ctx: Context, settings: Settings, user: User) -> bool:
 
 
 def _tell(ctx: Context, settings: Settings, site: Site, user: User) -> bool:
-    """Enqueue one message per channel, if there is something new and at least one channel. Return whether there is news."""
+    """Ring the bell for what is new, and enqueue one message about it per channel. Return whether there is a message."""
     ways = ways_to(settings, user)
-    news = _new(ctx, user, list(dues(replace(ctx, actor=actor_of(user, ctx.now)), settings))) if ways else []
+    news = _new(ctx, user, list(dues(replace(ctx, actor=actor_of(user, ctx.now)), settings)))
+    bell.ring(ctx.session, ctx.now, [Ring(user.id, due.task, due.key, message_texts.shown_title(due.task, due.title)) for due in news])
     if news:
         for channel, address in ways.items():
             subject, text = message_texts.digest(site, message_texts.reader(user), channel, news)
             outbox.enqueue(ctx, settings, Recipient(channel, address, user.id), PURPOSE, subject, text)
-    return bool(news)
+    return bool(news and ways)
 
 
 def ways_to(settings: Settings, user: User) -> dict[Channel, str]:

@@ -85,6 +85,12 @@ TASKS = {
     "submit_activation": Task(_("Submit the draft of an activation request"), "pencil", _ACTIVATION, anchor="send"),
     "receive_handover": Task(_("Receive cards (BAST)"), "box-arrow-in-down", *_HANDOVER, anchor="receive", target=HANDOVER),
     "issue_handover": Task(_("Hand cards over (issue a BAST)"), "truck", "handover_pages.new", "permohonan", target=HANDOVER),
+    "settle_missing": Task(_("Missing cards of a BAST: found, sent again, or lost"), "question-circle", *_HANDOVER, anchor="missing"),
+    "handover_recorded": Task(_("A BAST of yours was received with a discrepancy"), "question-circle", *_HANDOVER),
+    "handover_arrived": Task(_("Missing cards of a BAST of yours came after all"), "box-arrow-in-down", *_HANDOVER),
+    "handover_found": Task(_("Missing cards of a BAST were found at the issuer"), "check-circle", *_HANDOVER),
+    "handover_sent_again": Task(_("Missing cards of a BAST are sent again"), "send", *_HANDOVER),
+    "handover_lost": Task(_("Missing cards of a BAST were declared lost"), "question-circle", *_HANDOVER),
     "request_activation": Task(_("Ask for the activation of received cards"), "envelope-paper", "activation_pages.new", "bast"),
     "reissue_token": Task(_("Issue tokens anew: their cards can still be activated"), "arrow-repeat", _ACTIVATION, anchor="cards"),
     "propose_destruction": Task(
@@ -139,6 +145,22 @@ TASKS = {
     "activation_request_message": Task(_("New message about an activation request"), "chat-left-text", _ACTIVATION, anchor="percakapan"),
     "handover_message": Task(_("New message about a BAST"), "chat-left-text", *_HANDOVER, anchor="percakapan"),
     "destruction_message": Task(_("New message about a destruction"), "chat-left-text", *_DESTRUCTION, anchor="percakapan"),
+    **{
+        f"{kind}_{what}": Task(words, icon, endpoint, argument)
+        for kind, (endpoint, argument) in {
+            "personalisation_request": (_PERSONALISATION, "request_id"),
+            "activation_request": (_ACTIVATION, "request_id"),
+            "destruction": _DESTRUCTION,
+            "manifest": _MANIFEST,
+            "reference_change": _CHANGE,
+            "model_case": _CASE,
+            "activation": ("review_pages.show", "activation_id"),
+        }.items()
+        for what, words, icon in (
+            ("assigned", _("Work was assigned to you"), "person-check"),
+            ("passed_on", _("Work that you had was passed on"), "person-dash"),
+        )
+    },
     "manifests_lapse": Task(_("Manifests expire"), "file-earmark-lock", "manifest_pages.index", ""),
     "decide_report": Task(_("Confirm or withdraw a program's report on a card"), "pause-circle", *_REPORT),
     "card_report_pending": Task(_("A program reported a card: it is suspended until a person decides"), "pause-circle", *_REPORT),

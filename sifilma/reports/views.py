@@ -35,9 +35,9 @@ def show() -> str:
 @blueprint.get("/tugas")
 @operation("session.self")
 def list_tasks() -> str:
-    """List everything that waits for the actor, or with `terlambat` what is late of it."""
-    late = bool(request.args.get("terlambat"))
+    """List everything that waits for the actor, or with `terlambat` what is late of it, or with `pemegang` by who has it."""
+    late, holder = bool(request.args.get("terlambat")), request.args.get("pemegang", "")
     page = min(max(request.args.get("halaman", 1, type=int), 1), MOST_PAGES)
-    lines = home.list_tasks(context(), resources().targets, late=late, page=page)
+    lines = home.list_tasks(context(), resources().targets, late=late, page=page, holder=holder)
     behind = lines.total > page * home.TASKS_A_PAGE
-    return render_template("reports/tasks.html", lines=lines, late=late, page=page, behind=behind, tasks=TASKS)
+    return render_template("reports/tasks.html", lines=lines, late=late, page=page, behind=behind, tasks=TASKS, holder=holder)

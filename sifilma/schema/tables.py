@@ -7,6 +7,7 @@ from sifilma.accounts import models as accounts
 from sifilma.activation import models as activation
 from sifilma.activation import rules as activation_rules
 from sifilma.activation.suspensions import models as suspensions
+from sifilma.assignment import models as assignment
 from sifilma.audit import models as audit
 from sifilma.cards import models as cards
 from sifilma.conversation import models as conversation
@@ -14,6 +15,7 @@ from sifilma.destruction import models as destruction
 from sifilma.documents import models as documents
 from sifilma.documents import numbering
 from sifilma.handover import models as handover
+from sifilma.handover.discrepancies import models as discrepancies
 from sifilma.identity import models as identity
 from sifilma.identity import rules as identity_rules
 from sifilma.jobs import models as jobs
@@ -30,7 +32,8 @@ from sifilma.sign_in import models as factors
 
 METADATA = Base.metadata
 PACKAGES = (
-    access_review, accounts, activation, activation_rules, audit, cards, conversation, destruction, documents, factors, field_notes,
-    handover, idempotency, identity, identity_rules, jobs, kept_forms, lifecycle, notifications, numbering, watch, oversight,
+    access_review, accounts, activation, activation_rules, assignment, audit, cards, conversation, destruction, discrepancies, documents,
+    factors,
+    field_notes, handover, idempotency, identity, identity_rules, jobs, kept_forms, lifecycle, notifications, numbering, watch, oversight,
     personalisation, regions, suspensions, blanks,
 )  # fmt: skip

@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from sifilma.identity.models import Organisation, Person, User
 from sifilma.kernel.actor import Actor
+from sifilma.notifications import bell
 from sifilma.web.requests import context
 from sifilma.web.states import kind
 
@@ -59,9 +60,15 @@ class SignedIn(UserMixin):  # type: ignore[misc]  # Flask-Login brings no types
         _ = self._names
         return self
 
+    @property
+    def unseen_notices(self) -> int:
+        """Return how many notices the person has not seen, up to `bell.MOST_COUNTED`."""
+        return int(self._names[4])
+
     @cached_property
     def _names(self) -> Any:
-        query = select(Person.name, Organisation.name, User.language, User.time_zone).select_from(User)
+        unseen = bell.unseen_count(self._actor.user_id)
+        query = select(Person.name, Organisation.name, User.language, User.time_zone, unseen).select_from(User)
         query = query.join(Person, Person.id == User.person_id).join(Organisation, Organisation.id == User.organisation_id)
         return context().session.execute(query.where(User.id == self._actor.user_id)).one()
 

@@ -17,7 +17,8 @@ from sifilma.documents.tables.writing import write_csv
 from sifilma.identity.models import Organisation
 from sifilma.kept_forms.service import Page, add_form
 from sifilma.kernel.actor import OrganisationKind, Role
-from sifilma.notifications import outbox
+from sifilma.notifications import bell, outbox
+from sifilma.notifications.bell import Ring
 from sifilma.notifications.contract import Channel
 from sifilma.notifications.outbox import Recipient
 from sifilma.sign_in.models import Passkey
@@ -116,6 +117,7 @@ SELECTS: dict[str, str] = {
     "blank_delivery": "SELECT id, state, id, NULL, NULL, NULL FROM blank_delivery",
     "unit_key_change": "SELECT id, state, id, organisation_id, by_organisation_id, NULL FROM unit_key_change",
     "kept_form": "SELECT id, 'kept', id, user_id, NULL, NULL FROM kept_form",
+    "notice": "SELECT id, 'unseen', id, user_id, NULL, NULL FROM notice WHERE seen_at IS NULL",
     "passkey": "SELECT id, 'active', id, user_id, NULL, NULL FROM passkey WHERE ended_at IS NULL",
     "session": "SELECT id, 'running', id, user_id, NULL, NULL FROM login_session WHERE ended_at IS NULL",
     "leaf": "SELECT l.seq, 'sequenced', l.seq, e.organisation_id, e.user_id, NULL FROM log_leaf l JOIN audit_entry e ON e.id = l.entry_id",
@@ -172,6 +174,7 @@ def populate(world: World) -> None:
         done(world.client(head).post(f"/users/{world.users[username]}/lost-factor", {"reason": "ponsel hilang"}), 202)
     _consents(world)
     _messages(world)
+    _notices(world)
     with world.context() as ctx:
         for organisation in ctx.session.scalars(select(Organisation)).all():
             open_review(ctx, world.settings, organisation)
@@ -222,6 +225,11 @@ def _messages(world: World) -> None:
     with world.context() as ctx:
         for user in world.users.values():
             outbox.enqueue(ctx, world.settings, Recipient(Channel.EMAIL, "surat@contoh.example", user), "reminder", "Pengingat", "Isi")
+
+
+def _notices(world: World) -> None:
+    with world.context() as ctx:
+        bell.ring(ctx.session, ctx.now, [Ring(user, "role_ends", user) for user in world.users.values()])
 
 
 def _office(world: World, who: str) -> None:

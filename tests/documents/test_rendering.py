@@ -25,6 +25,7 @@ WAYAN = {"name": "Wayan Contoh", "kind": "NIP", "number": "0042", "identity": "N
 ISSUED = {
     1: "ed3e70da2509b63d7fd319f764c578d2434b2cdd23ddc190eb1fbcffba498fd0",
     2: "1cecc57ff0a9efb45fa481e195306d02bcf84f24b42007ba42b5fe9796838735",
+    3: "dfd6528b7e8e848814c3094556adf7076b86567c11a440ec91052b0da826ea40",
 }
 """The SHA-256 of the templates of each version, all files together: papers were issued with them, so they stay as they are."""
 
@@ -112,7 +113,7 @@ def test_a_bast_names_place_day_letter_signatories_and_cards(tmp_path: Path) -> 
         "surat permohonan Dinas Kabupaten Magetan nomor 470/304/1403.111/2018 tanggal 19 November 2018",
         "5 (lima) keping",
         "5 30 15 4B 01 00 00 00 05 ENC-00005 RW 0000000000000005 A1B2C3",
-        "Templat bast/2",
+        "Templat bast/3",
         "Halaman 1 dari 1",
         DIGEST,
     ):

@@ -32,7 +32,7 @@ from tests.oversight.test_reference import digest, proposed
 from tests.sign_in.test_codes import password_step, signed_in
 from tests.support.transparency_log import sequence
 from tests.support.visitor import Visitor, goes_to
-from tests.support.world import BANGLI_PLACE, Client, Ready, World, done, new_uid
+from tests.support.world import BANGLI_PLACE, Client, Ready, World, done, letter, new_uid
 
 HEAD, MAGETAN = "magetan.kepala", "/activation-requests/{}"
 
@@ -221,6 +221,22 @@ def _papers(world: World) -> None:
     bast = done(operator.post("/handovers", body), 201)["id"]
     done(operator.post(f"/handovers/{bast}/cancel", {"note": "salah lagi"}))
     done(operator.post("/handovers", body | {"cards": uids[:1]}), 201)
+    _short_and_back(world, body)
+
+
+def _short_and_back(world: World, body: dict[str, Any]) -> None:
+    """Receive a BAST of which cards are missing and damaged; one is found, one lost. The damaged one goes back, and is replaced."""
+    head, operator, uids = world.client(HEAD), world.client("operator1"), world.personalised(HEAD, "R", 5)
+    bast = done(operator.post("/handovers", body | {"cards": uids}), 201)["id"]
+    told: dict[str, Any] = {"missing": [{"sam_uid": uid, "note": "tidak ada"} for uid in uids[1:4]]}
+    done(head.post(f"/handovers/{bast}/receive", told | {"damaged": [{"sam_uid": uids[4], "note": "retak"}]}))
+    done(operator.post(f"/handovers/{bast}/found", {"cards": [uids[2]], "note": "di gudang"}))
+    done(operator.post(f"/handovers/{bast}/lost", {"cards": [uids[3]], "police_report": "LP/B/1/XI/2026"}))
+    back = {"kind": "return", "reason": "repair", "to": str(world.organisation_of("operator1")), "cards": [uids[4]]}
+    done(operator.post(f"/handovers/{done(head.post('/handovers', back), 201)['id']}/receive"))
+    asked = world.letter() | {"function": "R", "replaces": [uids[3], uids[4]]}
+    made = done(head.send("/personalisation-requests", asked, letter=letter()), 201)["id"]
+    done(head.post(f"/personalisation-requests/{made}/submit"))
 
 
 def _places(world: World) -> None:
@@ -287,7 +303,8 @@ def _reference(world: World) -> None:
     case_steps.applied(world, who="len.kepala", model="LEN-ENC-1")
     goes_to(Visitor(world, "operator1").send(f"{proposed(world)}/tarik"))
     goes_to(Visitor(world, "penyetuju1").send(f"{proposed(world)}/laksanakan", digest=digest(world)))
-    proposed(world, rows=[("institution", "BANK MENUNGGU", "", "")])
+    waits = proposed(world, rows=[("institution", "BANK MENUNGGU", "", "")])
+    goes_to(Visitor(world, "penyetuju1").send(f"{waits}/penugasan", verb="take"))
 
 
 def _tokens(world: World) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.fsck.plant import Plant, plant
 from tests.fsck.plants_of_orders import ORDERS
 from tests.fsck.plants_of_people import PEOPLE, SECRETS
-from tests.fsck.plants_of_programs import PROGRAMS
+from tests.fsck.plants_of_programs import PROGRAMS, WORK
 from tests.fsck.plants_of_rows import ROWS
 
 NOBODY = "00000000000000000000000000000001"
@@ -162,6 +162,36 @@ CARDS = [
           f"UPDATE card SET holder_id={BANGLI} WHERE id = {{some card state='personalised'}}"),
     plant("holder-on-the-way", "card", "is handed over with 0 open handovers",
           "UPDATE card SET state='handed_over' WHERE id = {some card state='personalised'}"),
+    plant("holder-on-the-way", "card", "is handed over with 2 open handovers",
+          "INSERT INTO handover_card (handover_id, card_id, position, former_state) SELECT {some handover state='issued'}, card_id, 99,"
+          " 'personalised' FROM discrepancy_card WHERE state='missing'"),
+    plant("holder-chain", "card", "is not held by the last organisation that received it",
+          "UPDATE discrepancy_card SET state='arrived' WHERE state='missing'"),
+    plant("discrepancy-cards", "discrepancy_card", "which is active or not with the issuer",
+          "UPDATE discrepancy_card SET card_id={some card state='active'} WHERE state='missing'"),
+    plant("discrepancy-cards", "discrepancy_card", "which never was by that act",
+          f"UPDATE discrepancy_card SET act_id={ENTRY} WHERE state='lost'"),
+    plant("discrepancy-cards", "discrepancy_card", "which its BAST does not",
+          "UPDATE discrepancy_card SET card_id={some card state='active'} WHERE state='damaged'"),
+    plant("discrepancy-cards", "handover", "is received, and what is missing says otherwise",
+          "UPDATE handover SET state='received' WHERE state='partly_received'"),
+    *(plant("discrepancy-digest", "discrepancy", "does not say what its digest says", sql) for sql in (
+        "UPDATE discrepancy SET notes='lain'", "UPDATE discrepancy_card SET note='lain' WHERE state='lost'",
+        "UPDATE discrepancy_signatory SET name='lain'")),
+    plant("return-way-back", "handover", "neither made nor gave out cards",
+          f"UPDATE handover SET receiver_id={MANDIRI} WHERE kind='return'"),
+    plant("return-way-back", "handover", "another manufacturer than made it",
+          "UPDATE handover SET receiver_id={some organisation kind='manufacturer'} WHERE kind='return'"),
+    plant("paper-stored", "discrepancy", "has no paper", "DELETE FROM issued_paper WHERE object_kind='discrepancy'"),
+    plant("paper-states", "issued_paper", "is of no discrepancy with its digest",
+          "UPDATE issued_paper SET digest='x' WHERE object_kind='discrepancy'"),
+    plant("replaced-cards", "personalisation_request", "asks for 2 cards and replaces 1",
+          "DELETE FROM personalisation_replaced WHERE position=1"),
+    plant("replaced-cards", "personalisation_request", "or never was out of use",
+          "UPDATE personalisation_replaced SET card_id={some card state='active'} WHERE position=1"),
+    plant("replaced-cards", "card", "is replaced by 2 requests",
+          "INSERT INTO personalisation_replaced SELECT {some personalisation_request state='completed'}, card_id, 1"
+          " FROM personalisation_replaced WHERE position=1"),
     plant("handover-digest", "handover", "does not say what its digest says", "UPDATE handover SET notes='lain' WHERE id = {some handover}"),
     plant("handover-digest", "handover", "does not say what its digest says",
           "DELETE FROM handover_card WHERE handover_id = {some handover}"),
@@ -310,4 +340,6 @@ TIMES = [
     plant("clock-accepted", "clock_stop", "was ended by 0 of them", "DELETE FROM audit_entry WHERE action = 'clock.accept'"),
 ]  # fmt: skip
 
-PLANTS: list[Plant] = [*TIMES, *TOKENS, *MANIFESTS, *CARDS, *APPROVALS, *HISTORIES, *PEOPLE, *PROGRAMS, *ORDERS, *ROWS, *SECRETS]
+PLANTS: list[Plant] = [
+    *TIMES, *TOKENS, *MANIFESTS, *CARDS, *APPROVALS, *HISTORIES, *PEOPLE, *PROGRAMS, *ORDERS, *ROWS, *SECRETS, *WORK,
+]  # fmt: skip

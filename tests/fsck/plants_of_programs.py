@@ -1,4 +1,4 @@
-"""Planted faults of what programs may do: keys, public keys of units, cards that were reported."""
+"""Planted faults of what programs may do: keys, public keys of units, cards that were reported; and of work that somebody has."""
 
 from __future__ import annotations
 
@@ -40,4 +40,19 @@ PROGRAMS = [
     plant("card-suspended", "card_report", "is withdrawn, and no person decided it",
           "UPDATE card_report SET decided_by_person=NULL WHERE state='withdrawn'", loosen=("card_report",)),
     plant("sealed", "unit", "has a public key with other members", "UPDATE unit SET public_jwk='{\"kty\": \"EC\"}' WHERE id = {some unit}"),
+]  # fmt: skip
+
+WORK = [
+    plant("assignment-waits", "assignment", "is of a reference_change that waits for nobody",
+          "UPDATE reference_change SET state='rejected' WHERE state='proposed'"),
+    plant("assignment-waits", "assignment", "is of a destruction that waits for nobody",
+          "UPDATE assignment SET object_kind='destruction', object_id={some destruction state='verified'}"),
+    plant("assignment-act", "assignment", "is not what its act records",
+          "UPDATE assignment SET user_id={some user_account username='penyetuju2'}"),
+    plant("assignment-act", "assignment", "is not what its act records", "UPDATE assignment SET role='operator'"),
+    plant("assignment-act", "assignment", "is to nobody of the directorate",
+          "UPDATE assignment SET user_id={some user_account username='magetan.kepala'}"),
+    plant("notice-told", "notice", "is to an account that is not there",
+          "UPDATE notice SET user_id='00000000000000000000000000000001' WHERE id = {some notice}"),
+    plant("notice-told", "notice", "says nothing that has words", "UPDATE notice SET task='lain' WHERE id = {some notice}"),
 ]  # fmt: skip

@@ -60,13 +60,13 @@ def test_a_bast_states_what_both_sides_sign_for_and_is_stored_as_issued(world: W
         ("issuer", "Satria Contoh", "Direktur"),
         ("receiver", "Oe", "Kepala Dinas"),
     ]
-    assert made["paper"] == {"sha256": hashlib.sha256(given).hexdigest(), "size": len(given), "template": "bast/2"}
+    assert made["paper"] == {"sha256": hashlib.sha256(given).hexdigest(), "size": len(given), "template": "bast/3"}
     entries = done(world.client("auditor1").get("/audit"))["items"]
     assert made["paper"]["sha256"] in str([entry for entry in entries if entry["action"] == "handover.issue"])
     world.configure(public_url="https://sifilma.elsewhere.go.id", env="training")  # a paper made now would look otherwise
     assert Visitor(world, "operator1").get(f"/bast/{made['id']}/dokumen").get_data() == given
     with pytest.raises(Exception, match="issued_paper: what was recorded does not change"):
-        world.sql("UPDATE issued_paper SET template = 'bast/3'")
+        world.sql("UPDATE issued_paper SET template = 'bast/4'")
 
 
 def test_each_issuer_has_numbers_of_its_own(world: World) -> None:

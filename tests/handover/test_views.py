@@ -94,7 +94,7 @@ def test_lists_are_filtered_and_exported_at_constant_cost(sqlite_world: World) -
     assert operator.get("/bast", unduh="csv").get_data(as_text=True).count("BAST-SAM/") == len(numbers)
     with counted(engine) as one:
         operator.get(numbers[0])
-    assert len(one.statements) <= 10
+    assert len(one.statements) <= 11  # one asks whether it is the operator's to receive: cards go back to the directorate
 
 
 def test_a_person_of_earlier_basts_is_chosen_instead_of_typed(sqlite_world: World) -> None:

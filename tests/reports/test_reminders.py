@@ -178,14 +178,17 @@ def test_a_failed_step_writes_no_message(told: World) -> None:
     assert mailed(told) == {}
 
 
-def test_nothing_is_written_without_an_enabled_channel(world: World) -> None:
+def test_without_an_enabled_channel_the_bell_rings_and_no_message_is_written(world: World) -> None:
     round_(world)
     world.submitted()
     world.clock.advance(days=3)
     assert round_(world) == 0
-    assert world.sql("SELECT count(*) FROM reminder") == [(0,)]
+    assert world.sql("SELECT count(*) FROM outbox_message") == [(0,)]
+    assert world.sql("SELECT count(*) FROM notice") == [(4,)]
     reachable(world)
     world.clock.advance(days=1)
+    assert round_(world) == 0  # they were told of this occasion
+    world.clock.advance(days=7)
     assert round_(world) == 4
 
 

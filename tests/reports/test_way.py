@@ -28,10 +28,6 @@ NOBODY = {
     "destroyed": "destroyed",
 }
 """States of a card in which nobody has a task, with the reason that its page gives."""
-UNREACHED = {CardState.REVOKED}
-"""States to which no act of today leads (docs/domain.md, What is not built)."""
-
-
 SEEN: set[str] = set()
 
 
@@ -169,8 +165,55 @@ def walk_a_broken_card(world: World, whose: str) -> None:
     assert holders(world, uid) == {}
 
 
+def walk_a_short_bast(world: World) -> None:
+    """Receive a BAST of which four cards are missing: each is settled in its own way."""
+    uids = world.personalised(OFFICE, "R", 4)
+    body = {"to": str(world.organisation_of(OFFICE)), "cards": uids}
+    bast = done(world.client("operator1").post("/handovers", body), 201)["id"]
+    told = {"missing": [{"sam_uid": uid, "note": "tidak ada"} for uid in uids]}
+    done(world.client(OFFICE).post(f"/handovers/{bast}/receive", told))
+    operators = ("operator1", "operator2")
+    assert [holders(world, uid) for uid in uids] == [{name: ["settle_missing"] for name in operators}] * 4
+    settled = [
+        ("operator1", "found", {}, {name: ["issue_handover"] for name in operators}),
+        ("operator1", "send-again", {}, {OFFICE: ["receive_handover"]}),
+        (OFFICE, "arrived", {}, {OFFICE: ["request_activation"]}),
+        ("operator1", "lost", {"police_report": "LP/B/1/XI/2026"}, {}),
+    ]
+    for uid, (who, verb, more, then) in zip(uids, settled, strict=True):
+        world.client(who).post(f"/handovers/{bast}/{verb}", {"cards": [uid]} | more)
+        assert holders(world, uid) == then, verb
+    done(world.client("operator1").post(f"/cards/{uids[3]}/reports", {"condition": "found", "note": "kotak kembali"}))
+    assert holders(world, uids[3]) == {name: ["issue_handover"] for name in operators}
+
+
+def walk_a_returned_card(world: World, reason: str, state: str) -> None:
+    """Give a card back to the directorate: refused, missing, sent again, received."""
+    [uid] = world.received(OFFICE, "R")
+    operators = ("operator1", "operator2")
+    if state == "damaged":
+        done(world.client(OFFICE).post(f"/cards/{uid}/reports", {"condition": state, "note": "patah"}))
+    begun, bast = holders(world, uid), ""
+    body = {"kind": "return", "reason": reason, "to": str(world.organisation_of("operator1")), "cards": [uid]}
+    for answer in ("refuse", "receive"):
+        bast = done(world.client(OFFICE).post("/handovers", body), 201)["id"]
+        assert holders(world, uid) == {name: ["receive_handover"] for name in operators}
+        told = {"note": "keliru"} if answer == "refuse" else {"missing": [{"sam_uid": uid, "note": "tidak ada"}]}
+        done(world.client("operator1").post(f"/handovers/{bast}/{answer}", told))
+        assert holders(world, uid) == (begun if answer == "refuse" else {OFFICE: ["settle_missing"]})
+    again = done(world.client(OFFICE).post(f"/handovers/{bast}/send-again", {"cards": [uid]}), 201)["id"]
+    assert holders(world, uid) == {name: ["receive_handover"] for name in operators}
+    done(world.client("operator1").post(f"/handovers/{again}/receive"))
+    assert card_way(world, uid)[0] == state
+    task = "issue_handover" if state == "personalised" else "propose_destruction"
+    assert holders(world, uid) == {name: [task] for name in operators}
+
+
 def test_in_no_state_does_a_card_wait_without_a_task(sqlite_world: World) -> None:
     SEEN.clear()
+    walk_a_short_bast(sqlite_world)
+    for reason, state in (("agreement_ended", "revoked"), ("repair", "damaged"), ("repair", "personalised")):
+        walk_a_returned_card(sqlite_world, reason, state)
     for whose in ("directorate", "office", "on_its_way"):
         walk_a_broken_card(sqlite_world, whose)
     walk_a_banks_card(sqlite_world)
@@ -181,7 +224,7 @@ def test_in_no_state_does_a_card_wait_without_a_task(sqlite_world: World) -> Non
     results = {"results": [{"sam_uid": failed, "outcome": "failed"}]}
     done(sqlite_world.client("operator1").post(f"/personalisation-requests/{request}/results", results))
     assert holders(sqlite_world, failed)["operator1"] == ["propose_destruction"]
-    assert {CardState(state) for state in SEEN} == set(CardState) - UNREACHED
+    assert {CardState(state) for state in SEEN} == set(CardState)
 
 
 def ways_of(page: str) -> list[str]:

@@ -16,7 +16,7 @@ BACK_TO_0020 = (
 )
 
 
-def back_to_0030(connection: Connection) -> None:
+def back_to_0034(connection: Connection) -> None:
     """Undo 0035 and 0036 on a database without triggers: no place suspends a card, no request is closed, no blanks are counted."""
     undo = Operations(MigrationContext.configure(connection))
     for table in ("place_suspension", "personalisation_closing", "blank_card", "blank_delivery"):
@@ -31,11 +31,44 @@ def back_to_0030(connection: Connection) -> None:
             "personalisation_request",
             "state IN ('draft', 'submitted', 'returned', 'approved', 'rejected', 'personalising', 'completed', 'cancelled')",
         )
+
+
+def back_to_0033(connection: Connection) -> None:
+    """Undo 0034 on a database without triggers: every BAST delivers and came whole, no request replaces cards."""
+    back_to_0034(connection)
+    undo = Operations(MigrationContext.configure(connection))
+    connection.execute(text("DELETE FROM issued_paper WHERE object_kind = 'discrepancy'"))
+    connection.execute(text("DELETE FROM history WHERE object_kind = 'discrepancy_card'"))
+    for table in ("discrepancy_signatory", "discrepancy_card", "discrepancy", "personalisation_replaced"):
+        undo.drop_table(table)
+    with undo.batch_alter_table("issued_paper") as batch:
+        batch.drop_constraint("ck_issued_paper_object_kind", type_="check")
+        batch.create_check_constraint("ck_issued_paper_object_kind", "object_kind IN ('handover', 'destruction')")
+    named = ("handover_card", "handover_signatory")  # set aside: SQLite rebuilds no table that others name
+    for table in named:
+        connection.execute(text(f"CREATE TEMPORARY TABLE {table}_aside AS SELECT * FROM {table}"))
+        connection.execute(text(f"DELETE FROM {table}"))
+    with undo.batch_alter_table("handover") as batch:
+        for check in ("kind", "reason", "state"):
+            batch.drop_constraint(f"ck_handover_{check}", type_="check")
+        for column in ("kind", "reason"):
+            batch.drop_column(column)
+        batch.create_check_constraint("ck_handover_state", "state IN ('issued', 'received', 'cancelled', 'refused')")
+    for table in named:
+        connection.execute(text(f"INSERT INTO {table} SELECT * FROM {table}_aside"))
+        connection.execute(text(f"DROP TABLE {table}_aside"))
+
+
+def back_to_0030(connection: Connection) -> None:
+    """Undo 0031, and what came after it, on a database without triggers: there is no bell, and nobody has taken any work."""
+    back_to_0033(connection)
+    for table in ("notice", "assignment"):
+        connection.execute(text(f"DROP TABLE {table}"))
     connection.execute(text("UPDATE alembic_version SET version_num = '0030'"))
 
 
 def back_to_0029(connection: Connection) -> None:
-    """Undo 0033 on a database without triggers: there are no conversations."""
+    """Undo 0030 and what came after it on a database without triggers: there are no conversations."""
     back_to_0030(connection)
     for statement in (
         "DROP TABLE conversation_attachment",

@@ -41,8 +41,8 @@ _ROWS: dict[str, tuple[tuple[str, str], ...]] = {
         ("unit.key.decide", "-  -  -  -  -   -   O!  O!  O!  -"),
     ),
     "personalisation request": (
-        ("personalisation.draft", "-  -  -  -  -   L   O   O   -   L"),
-        ("personalisation.submit", "-  -  -  -  -   L   O   O   -   -"),
+        ("personalisation.draft", "-  -  -  -  -   L   O   O   O   L"),
+        ("personalisation.submit", "-  -  -  -  -   L   O   O   O   -"),
         ("personalisation.view", "A  A  A  -  -   L   O   J   L   L"),
         ("personalisation.verify", "-  A  -  -  -   -   -   -   -   -"),
         ("personalisation.return", "A! A  -  -  -   -   -   -   -   -"),
@@ -56,8 +56,8 @@ _ROWS: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "issue or cancel BAST / receive or refuse it": (
         ("handover.view", "A  A  A  -  -   L   O   J   O   -"),
-        ("handover.issue", "-  A  -  -  -   L   -   -   -   -"),
-        ("handover.receive", "-  -  -  -  -   L   O   O   O   -"),
+        ("handover.issue", "-  A  -  -  -   L   O   O   O   -"),
+        ("handover.receive", "-  A  -  -  -   L   O   O   O   -"),
     ),
     "activation request": (
         ("activation_request.draft", "-  -  -  -  -   -   O   O   O   O"),
@@ -76,6 +76,7 @@ _ROWS: dict[str, tuple[tuple[str, str], ...]] = {
         ("conversation.read", "A  A  A  -  -   O   O   O   O   -"),
         ("conversation.write", "A  A  -  -  -   O   O   O   O   -"),
     ),
+    "take work, give it to a colleague": (("work.assign", "A  A  -  -  -   -   -   -   -   -"),),
     "work by file, whatever it is that one may do": (
         ("job.see", "-  A  -  -  -   O   O   O   O   O"),
         ("job.cancel", "-  A  -  -  -   O   O   O   O   -"),

@@ -25,8 +25,8 @@ MAX_FILES_OF = {"sifilma/accounts": 16}
 MOST_USED_ONCE = 62
 
 ROOMS = frozenset({
-    "access_review", "accounts", "activation", "approvals", "audit_trail", "cards", "conversation", "destruction", "handover", "identity",
-    "kept_forms", "jobs", "messages", "oversight", "personalisation", "reports", "search", "sign_in",
+    "access_review", "accounts", "activation", "approvals", "assignment", "audit_trail", "cards", "conversation", "destruction", "handover",
+    "identity", "kept_forms", "jobs", "messages", "oversight", "personalisation", "reports", "search", "sign_in",
 })  # fmt: skip
 ROLES = {
     "models": "tables, their states and life cycles",
@@ -42,6 +42,7 @@ ROLES = {
     "labels": "what things are called on screens",
     "form_choices": "what a form offers to choose from",
     "import_table": "the columns of a file that brings rows in",
+    "berita_acara": "the Berita Acara as a PDF",
     "batch_approval": "several requests approved one after the other",
     "unit_place": "where a unit stands",
     "tasks": "what time alone brings about",
@@ -73,8 +74,8 @@ NAMES_USED_ONCE = {
     "cards/public_keys": "a unit's public key: which is taken, and kept how",
     "cards/identifiers": "UID, hardware number, PCID and KCV: accepted and kept how",
     "cards/pcid": "the PCID of a unit, supplied after its registration",
-    "destruction/berita_acara": "the Berita Acara as a PDF",
     "handover/bast": "the BAST as a PDF",
+    "handover/returns": "cards that go back to their maker or the directorate",
     "identity/fields": "id number, name, phone, address: one type each for every door",
     "identity/permissions": "the permission table",
     "identity/scope": "which rows of a list an actor sees",
@@ -89,7 +90,7 @@ NAMES_USED_ONCE = {
     "personalisation/refused_batches": "a refused batch, kept with its errors",
     "personalisation/results": "what the personalisation machines report",
     "reports/card_page": "a card with everything that stands on it",
-    "reports/decision_notices": "mail about a decision, written with it",
+    "reports/decision_notices": "what people are told of a decision, a report or a message, written with it",
     "reports/home": "the home page",
     "reports/message_texts": "the words of reminders and notices",
     "reports/organisations": "an organisation with what it holds",
@@ -117,9 +118,9 @@ LIBRARIES = {
     "": "__main__ resources",
     # the resource of the API, and what all of them share
     "api": (
-        "access_reviews activation_requests activations audit blank_deliveries cards common conversations decisions destructions "
-        "documentation handovers jobs manifests model_cases personalisation place_suspensions reference reference_changes sessions units "
-        "users"
+        "access_reviews activation_requests activations assignments audit blank_deliveries cards common conversations decisions "
+        "destructions documentation handovers jobs manifests model_cases notices personalisation place_suspensions reference reference_changes sessions "
+        "units users"
     ),
     # what the application is put together of
     "app": "asgi audit_commands blueprints clock_commands command_groups factory hooks leavers retention",
@@ -131,7 +132,10 @@ LIBRARIES = {
     # a command that makes the application itself
     "commands": "applications doctor doctor_checks main practice serve supervisor",
     # a part of the play: who, with what, in which scenes
-    "demo": "accounts checks facts people play sample_files scenes second_act/misplaced_reader second_act/order_closes stage",
+    "demo": (
+        "accounts checks facts people play sample_files scenes second_act/broken_card second_act/misplaced_reader second_act/order_closes "
+        "second_act/short_bast stage"
+    ),
     # a kind of document, or what is done with it
     "documents": (
         "file_views forms indonesian issued_papers known_people label_sheets letterhead list_views lists models numbering pdf_actions "
@@ -152,7 +156,7 @@ LIBRARIES = {
         "timekeeping/moments timekeeping/stops timekeeping/targets timekeeping/watch timekeeping/working_days"
     ),
     # the outbox, and each way out of it
-    "notifications": "console contract delivery models outbox senders smpp smtp webhook",
+    "notifications": "bell console contract delivery models outbox senders smpp smtp webhook",
     # a page for everybody, and its words
     "public": "central_guides flows guide guides outside_guides questions status views",
     # region codes, and the geometry that a place is checked with

@@ -156,7 +156,7 @@ def _cards(ctx: Context, request: ActivationRequest, kind: RequestKind, uids: li
     return cards
 
 
-def busy_cards_query(besides: UUID | None) -> Select[UUID]:
+def busy_cards_query(besides: UUID | None = None) -> Select[UUID]:
     """Return a query of the cards of open requests (except `besides`) whose token has not been used."""
     named = ActivationRequestCard.card_id
     used = exists().where(Token.activation_request_id == ActivationRequest.id, Token.card_id == named, Token.state == TokenState.REDEEMED)

@@ -57,7 +57,7 @@ EXPORT = Export(
     },
     orders={"nomor": (_("Letter number"), ActivationRequest.letter_key), "surat": (_("Date of the letter"), ActivationRequest.letter_date)},
     counted=lambda number, words: ngettext("%(count)s activation request", "%(count)s activation requests", number, count=words),
-    filters={"q": "", "state": "", "function": "", "umur": "", "menunggu": "", "terlambat": ""},
+    filters={"q": "", "state": "", "function": "", "umur": "", "menunggu": "", "terlambat": "", "pemegang": ""},
 )
 KINDS = [str(name) for name in RequestKind]
 SUBJECTS = {

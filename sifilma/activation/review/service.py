@@ -9,6 +9,8 @@ from sifilma.activation.models import Activation
 from sifilma.activation.queries import activations_query, get_activation
 from sifilma.activation.suspensions import service as suspensions
 from sifilma.approvals.service import require_note
+from sifilma.assignment import service as assignment
+from sifilma.assignment.queries import narrowed
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.identity.permissions import Operation
@@ -17,9 +19,10 @@ from sifilma.kernel.errors import Conflict, NotFound
 from sifilma.kernel.paging import Listing
 
 
-def list_reviews(ctx: Context, state: str) -> Listing[Activation]:
-    """Return the activations whose review is in this state."""
-    return activations_query(ctx, Operation.PLACE_SEE).where(Activation.review_state == state), Activation.id
+def list_reviews(ctx: Context, state: str, holder: str = "") -> Listing[Activation]:
+    """Return the activations whose review is in this state. `holder` is a filter of `assignment.queries`."""
+    found = activations_query(ctx, Operation.PLACE_SEE).where(Activation.review_state == state)
+    return (found.where(narrowed(ctx, Activation.id, holder)) if holder else found), Activation.id
 
 
 def get_review(ctx: Context, activation_id: UUID) -> Activation:
@@ -46,6 +49,7 @@ def decide(ctx: Context, activation_id: UUID, decision: str, note: str, within: 
     act = record(
         ctx, Action.ACTIVATION_REVIEW, "activation", activation.id, organisation_id=activation.organisation_id, decision=decision, note=note
     )
+    assignment.release(ctx.session, activation.id)
     ctx.session.flush()
     if decision == "rejected":
         suspensions.propose(ctx, activation, within, act, note)

@@ -45,7 +45,7 @@ EXPORT = Export(
     },
     orders={"jarak": (_("Distance"), Activation.place_distance_m)},
     counted=lambda number, words: ngettext("%(count)s place", "%(count)s places", number, count=words),
-    filters={"state": STATES[0]},
+    filters={"state": STATES[0], "pemegang": ""},
 )
 
 
@@ -55,7 +55,7 @@ def index() -> Response:
     """List the places that wait, or those that were decided, oldest first."""
     ctx, form = context(), Form(request.args)
     wanted = form.get("state") if form.get("state") in STATES else STATES[0]
-    listing, values = review.list_reviews(ctx, wanted), {"wanted": wanted, "states": named(STATES)}
+    listing, values = review.list_reviews(ctx, wanted, form.get("pemegang")), {"wanted": wanted, "states": named(STATES)}
     return list_views.answer(
         "activation/reviews.html", listing, lambda rows: doubts(ctx, rows), EXPORT, oldest_first=True, form=form, queue=values
     )

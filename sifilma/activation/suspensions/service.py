@@ -5,7 +5,6 @@ Locks are taken in the order of an activation: the proposal before the manifest,
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from uuid import UUID
 
@@ -30,14 +29,6 @@ from sifilma.kernel.ids import uuid7
 from sifilma.kernel.text import say
 
 KIND, CAUSE = PLACE_SUSPENSION.kind, "place"
-Proposal = Callable[[Session, PlaceSuspension, Act], None]
-_hooks: list[Proposal] = []
-
-
-def on_proposed(hook: Proposal) -> None:
-    """Have `hook` called with each new proposal, in its transaction. Attaching it twice has no effect."""
-    if hook not in _hooks:
-        _hooks.append(hook)
 
 
 def propose(ctx: Context, activation: Activation, within: timedelta, act: Act, note: str) -> PlaceSuspension | None:
@@ -64,8 +55,7 @@ def propose(ctx: Context, activation: Activation, within: timedelta, act: Act, n
     PLACE_SUSPENSION.born(made, SuspensionState.PROPOSED, act, note)
     ctx.session.add(made)
     ctx.session.flush()
-    for hook in _hooks:
-        hook(ctx.session, made, act)
+    PLACE_SUSPENSION.announce(ctx.session, made, act)
     return made
 
 

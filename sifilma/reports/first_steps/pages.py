@@ -10,7 +10,7 @@ from sqlalchemy import Exists, exists, select
 
 from sifilma.activation.models import ActivationRequest, Manifest
 from sifilma.cards.models import DeviceModel, Unit
-from sifilma.handover.models import Handover, HandoverState
+from sifilma.handover.models import RECEIPTS, Handover
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
@@ -116,7 +116,7 @@ def _taken(ctx: Context) -> dict[str, Exists]:
         "sold": exists().where(Unit.model_id.in_(models)),
         "letter": exists().where(P.requester_id == own, P.submitted_at.is_not(None)),
         "ordered": exists().where(P.buyer_id == own, P.submitted_at.is_not(None)),
-        "cards": exists().where(H.receiver_id == own, H.state == HandoverState.RECEIVED),
+        "cards": exists().where(H.receiver_id == own, H.state.in_(RECEIPTS)),
         "request": exists().where(A.organisation_id == own, A.submitted_at.is_not(None)),
         "manifest": exists().where(Manifest.organisation_id == own),
         "passed_on": exists().where(H.issuer_id == own),

@@ -36,7 +36,9 @@ from sifilma.destruction.form_choices import free_cards_query
 from sifilma.destruction.models import Destruction, DestructionState
 from sifilma.destruction.service import WAY as DESTRUCTION
 from sifilma.destruction.service import destructions_query
-from sifilma.handover.models import Handover, HandoverCard, HandoverState
+from sifilma.handover.discrepancies.queries import missing_query
+from sifilma.handover.models import RECEIPTS, Handover, HandoverCard, HandoverState
+from sifilma.handover.queries import is_newest_receipt
 from sifilma.handover.service import handovers_query
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation, grants
@@ -169,6 +171,8 @@ def cards(ctx: Context) -> Lines:
     if grants(ctx.actor, Operation.HANDOVER_ISSUE):
         ready = CardState.PERSONALISED if ctx.actor.is_central else CardState.RECEIVED
         yield made_lines_query(ctx, "issue_handover", Card.holder_id == own, Card.buyer_id != own, Card.state == ready)
+        short = handovers_query(ctx).where(Handover.issuer_id == own, Handover.id.in_(missing_query()))
+        yield line_query(short, "settle_missing", Handover.id, Handover.number, Handover.receiver_id, Handover.changed_at)
     if grants(ctx.actor, Operation.ACTIVATION_SUBMIT):
         yield _unasked_query(ctx)
         yield _ending_query(ctx)
@@ -188,8 +192,9 @@ def _unasked_query(ctx: Context) -> Select[Any]:
     own = ctx.actor.organisation_id
     here = select(Handover).where(
         Handover.receiver_id == own,
-        Handover.state == HandoverState.RECEIVED,
+        Handover.state.in_(RECEIPTS),
         HandoverCard.handover_id == Handover.id,
+        is_newest_receipt(),
         Card.id == HandoverCard.card_id,
         Card.holder_id == own,
         Card.buyer_id == own,

@@ -15,6 +15,8 @@ STEPS = {
     "personalisation": _("Personalisation"),
     "bast_maker": _("BAST to the manufacturer"),
     "bast": _("Handover (BAST)"),
+    "bast_back": _("Return (BAST)"),
+    "missing": _("Missing cards"),
     "bast_issued": _("BAST issued"),
     "bast_received": _("Cards received"),
     "request": _("Activation request"),
@@ -37,6 +39,7 @@ TARGETS = {
     "bast_maker": HANDOVER,
     "bast": HANDOVER,
     "bast_received": HANDOVER,
+    "bast_back": HANDOVER,
     "destruction_approval": DESTRUCTION,
     "verification": DESTRUCTION,
 }
@@ -91,7 +94,7 @@ QUEUES = {
     "destruction_pages.show": Queue(
         "destruction_pages.index", frozenset({"approve_destruction", "record_destruction", "verify_destruction"})
     ),
-    "handover_pages.show": Queue("handover_pages.index", frozenset({"receive_handover", "issue_handover"})),
+    "handover_pages.show": Queue("handover_pages.index", frozenset({"receive_handover", "issue_handover", "settle_missing"})),
     "manifest_pages.show": Queue("manifest_pages.proposals", frozenset({"decide_revocation"})),
     "review_pages.show": Queue("review_pages.index", frozenset({"review_place"})),
     "card_report_pages.show": Queue("home.show", frozenset({"decide_report"})),

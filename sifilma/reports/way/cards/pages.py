@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from uuid import UUID
 
 from sqlalchemy import exists, or_, select
 from sqlalchemy.orm import lazyload
@@ -26,7 +27,8 @@ from sifilma.cards import program_reports
 from sifilma.cards.models import CARD, Card, CardState
 from sifilma.destruction.models import DESTRUCTION, Destruction, DestructionCard
 from sifilma.destruction.service import destructions_query
-from sifilma.handover.models import Handover, HandoverCard, HandoverState
+from sifilma.handover.discrepancies.models import DifferenceState, DiscrepancyCard
+from sifilma.handover.models import RECEIPTS, Handover, HandoverCard, HandoverKind, HandoverState
 from sifilma.handover.service import handovers_query
 from sifilma.identity.models import Organisation
 from sifilma.kernel.context import Context
@@ -62,6 +64,8 @@ class _Facts:
     ended: Destruction | None
     place: PlaceSuspension | None
     steps: Sequence[Taken]
+    differences: Mapping[UUID, str]
+    """What the receipts of BASTs differed in about this card: its state there, by the id of the BAST."""
 
     def of(self, kind: str) -> list[Taken]:
         """Return the steps of one kind of object."""
@@ -76,6 +80,17 @@ class _Facts:
     def underway(self) -> Handover | None:
         """Return the BAST that nobody has answered yet."""
         return next((one for one in self.handed if one.state == HandoverState.ISSUED), None)
+
+    @property
+    def short(self) -> Handover | None:
+        """Return the BAST from which the card is missing."""
+        return next((one for one in self.handed if self.differences.get(one.id) == DifferenceState.MISSING), None)
+
+    @property
+    def received(self) -> list[Handover]:
+        """Return the BASTs that brought the card, oldest first."""
+        came = (None, DifferenceState.DAMAGED, DifferenceState.ARRIVED)
+        return [one for one in self.handed if one.state in RECEIPTS and self.differences.get(one.id) in came]
 
 
 def of_card(ctx: Context, card: Card) -> Way:
@@ -92,7 +107,9 @@ def of_card(ctx: Context, card: Card) -> Way:
         here = Step("report", Status.CURRENT, facts.holder, card.changed_at)
         return Way([*steps, here], [Awaited("decide_report", report.id)] if report else [], "" if report else "suspended")
     if card.holder_id != card.buyer_id or card.state in (S.REGISTERED, S.PERSONALISED, S.HANDED_OVER):
-        return Way([*steps, Step("request"), Step("approval"), Step("manifest")], _made_awaits(facts))
+        is_back = facts.underway is not None and facts.underway.kind == HandoverKind.RETURN
+        ahead = [] if is_back else [Step("request"), Step("approval"), Step("manifest")]
+        return Way([*steps, *ahead], _made_awaits(facts))
     used, awaited = _used(ctx, facts)
     return Way([*steps, *used], awaited, "in_use" if card.state == S.ACTIVE and not awaited else "")
 
@@ -104,6 +121,7 @@ def _facts(ctx: Context, card: Card) -> _Facts:
     ended = _find_destruction(ctx, card) if card.state in (*BROKEN, S.DESTROYED) else None
     tokens = select(Token).where(Token.card_id == card.id, Token.activation_request_id == request.id) if request else None
     kinds = ((CARD.kind, card), (PERSONALISATION.kind, made), (ACTIVATION_REQUEST.kind, request), (DESTRUCTION.kind, ended))
+    differing = select(DiscrepancyCard.handover_id, DiscrepancyCard.state).where(DiscrepancyCard.card_id == card.id)
     handed = handovers_query(ctx).join(HandoverCard, HandoverCard.handover_id == Handover.id).where(HandoverCard.card_id == card.id)
     return _Facts(
         card,
@@ -115,6 +133,7 @@ def _facts(ctx: Context, card: Card) -> _Facts:
         ended,
         find_open(ctx.session, card.id) if card.state in (S.ACTIVE, S.SUSPENDED) else None,
         taken(ctx, *((kind, paper.id) for kind, paper in kinds if paper is not None)),
+        dict(ctx.session.execute(differing).all()),
     )
 
 
@@ -154,25 +173,45 @@ def _made(facts: _Facts) -> list[Step]:
 
 
 def _handed(facts: _Facts) -> list[Step]:
-    """Return a step for each handing over: to whoever asked, and from a manufacturer to the buyer."""
-    card, made = facts.card, facts.made
+    """Return a step for each handing over: to whoever asked, from a manufacturer to the buyer, and back."""
+    card = facts.card
     if not last(facts.cards, S.PERSONALISED) and card.state in (*BROKEN, S.DESTROYED):
         return []
-    received = [one for one in facts.handed if one.state == HandoverState.RECEIVED]
-    names = ["bast_maker", "bast"] if made is not None and made.requester_id != made.buyer_id else ["bast"]
-    steps = [Step(name, Status.DONE, one.receiver.name, one.changed_at) for name, one in zip(names, received[: len(names)], strict=False)]
-    if facts.underway and len(steps) < len(names):
-        steps.append(Step(names[len(steps)], Status.CURRENT, facts.underway.receiver.name, facts.underway.issued_at))
-    elif len(steps) < len(names) and card.state in (S.PERSONALISED, S.RECEIVED):
-        who = OPERATORS if card.state == S.PERSONALISED else facts.holder
-        steps.append(Step(names[len(steps)], Status.CURRENT, who, card.changed_at))
-    return steps + [Step(name) for name in names[len(steps) :]]
+    steps = [Step(_leg(facts, one), Status.DONE, one.receiver.name, one.changed_at) for one in facts.received]
+    if facts.short:
+        return [*steps, Step("missing", Status.CURRENT, facts.short.issuer.name, facts.short.changed_at)]
+    if facts.underway:
+        steps.append(Step(_leg(facts, facts.underway), Status.CURRENT, facts.underway.receiver.name, facts.underway.issued_at))
+        return steps + [Step(name) for name in _ahead(facts, facts.underway.receiver_id)]
+    first, *more = _ahead(facts, card.holder_id) or [""]
+    if first and card.state in (S.PERSONALISED, S.RECEIVED):
+        steps.append(Step(first, Status.CURRENT, OPERATORS if card.state == S.PERSONALISED else facts.holder, card.changed_at))
+    elif first:
+        steps.append(Step(first))
+    return steps + [Step(name) for name in more]
+
+
+def _leg(facts: _Facts, handover: Handover) -> str:
+    if handover.kind == HandoverKind.RETURN:
+        return "bast_back"
+    return "bast" if handover.receiver_id == facts.card.buyer_id else "bast_maker"
+
+
+def _ahead(facts: _Facts, where: UUID) -> list[str]:
+    """Return the handing overs that lie ahead of a card at an organisation: none of one that is out of use or goes back."""
+    card, made = facts.card, facts.made
+    goes_back = facts.underway is not None and facts.underway.kind == HandoverKind.RETURN
+    if where == card.buyer_id or goes_back or card.state in (*BROKEN, S.LOST, S.DESTROYED):
+        return []
+    if made is None or made.requester_id == made.buyer_id or where == made.requester_id:
+        return ["bast"]
+    return ["bast_maker", "bast"]
 
 
 def _made_awaits(facts: _Facts) -> list[Awaited]:
     card = facts.card
     if card.state == S.HANDED_OVER:
-        return [Awaited("receive_handover", facts.underway.id)] if facts.underway else []
+        return _underway_awaits(facts)
     task = "record_results" if card.state == S.REGISTERED else "issue_handover"
     return [Awaited(task, card.personalisation_request_id)]
 
@@ -194,7 +233,7 @@ def _used(ctx: Context, facts: _Facts) -> tuple[list[Step], list[Awaited]]:
         return _misplaced(ctx, facts, facts.place)
     if card.state == S.ACTIVE:
         return _in_use(ctx, facts)
-    arrived = [one.id for one in facts.handed if one.state == HandoverState.RECEIVED and one.receiver_id == card.holder_id]
+    arrived = [one.id for one in facts.received if one.receiver_id == card.holder_id]
     here = Step("request", Status.CURRENT, facts.holder, card.changed_at)
     return [here, Step("approval"), Step("manifest")], [Awaited("request_activation", key) for key in arrived[-1:]]
 
@@ -246,7 +285,7 @@ def _broken(facts: _Facts) -> list[Step]:
     card = facts.card
     end = last(facts.cards, *BROKEN)
     broke = Step(str(end.state) if end else card.state, Status.DONE, end.who if end else "", end.at if end else card.changed_at)
-    if facts.underway:  # who destroys it is known when the BAST is answered: `_handed` says who has it
+    if facts.underway or facts.short:  # who destroys it is known when the BAST is answered: `_handed` says who has it
         return [broke, Step("proposal"), Step("destruction_approval"), Step("berita_acara"), Step("verification")]
     steps = facts.of(DESTRUCTION.kind)
     if facts.ended is not None and not _is_free(facts.ended):
@@ -259,9 +298,16 @@ def _is_free(ended: Destruction) -> bool:
     return ended.state in ("rejected", "cancelled")
 
 
-def _broken_awaits(facts: _Facts) -> list[Awaited]:
+def _underway_awaits(facts: _Facts) -> list[Awaited]:
+    """Return what a card waits for that is on its way, or did not come."""
     if facts.underway:
         return [Awaited("receive_handover", facts.underway.id)]
+    return [Awaited("settle_missing", facts.short.id)] if facts.short else []
+
+
+def _broken_awaits(facts: _Facts) -> list[Awaited]:
+    if facts.underway or facts.short:
+        return _underway_awaits(facts)
     if facts.ended is None or _is_free(facts.ended):
         return [Awaited("propose_destruction", facts.card.holder_id, facts.card.state)]
     return destruction_awaits(facts.ended)

@@ -19,7 +19,9 @@ from sifilma.approvals.four_eyes import EDITABLE
 from sifilma.approvals.models import ProposalState
 from sifilma.cards.models import Card, CardState
 from sifilma.destruction.models import DESTRUCTION, Destruction, DestructionState
-from sifilma.handover.models import HANDOVER, Handover, HandoverCard, HandoverState
+from sifilma.handover.discrepancies.models import DifferenceState, DiscrepancyCard
+from sifilma.handover.models import HANDOVER, RECEIPTS, Handover, HandoverCard, HandoverKind, HandoverState
+from sifilma.handover.queries import is_newest_receipt
 from sifilma.identity.models import Organisation, Person, User
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
@@ -211,7 +213,8 @@ def _of_cards(ctx: Context, cards: Sequence[Group], of: Any) -> list[Awaited]:
     idle = any(group.state == CardState.RECEIVED and group.is_at_buyer and group.asked < group.count for group in cards)
     unasked = _unasked_handovers_query(of) if idle else None
     found: list[Awaited] = [Awaited("issue_handover", key) for key in sorted(ready)]
-    for task, query in (("receive_handover", sent), ("request_activation", unasked)):
+    short = _short_handovers_query(of) if any(g.state in (CardState.HANDED_OVER, *BROKEN) for g in cards) else None
+    for task, query in (("receive_handover", sent), ("settle_missing", short), ("request_activation", unasked)):
         if query is not None:
             found += [Awaited(task, key) for key in ctx.session.scalars(query)]
     return found
@@ -222,9 +225,15 @@ def _handovers_query(of: Any) -> Select[UUID]:
     return query.where(of).distinct().order_by(Handover.id)
 
 
+def _short_handovers_query(of: Any) -> Select[UUID]:
+    """Return the BASTs from which some of the cards are missing."""
+    row = and_(DiscrepancyCard.handover_id == Handover.id, DiscrepancyCard.card_id == Card.id)
+    return _handovers_query(of).join(DiscrepancyCard, row).where(DiscrepancyCard.state == DifferenceState.MISSING)
+
+
 def _unasked_handovers_query(of: Any) -> Select[UUID]:
     here = and_(Card.state == CardState.RECEIVED, Card.holder_id == Handover.receiver_id, Card.buyer_id == Card.holder_id)
-    return _handovers_query(of).where(Handover.state == HandoverState.RECEIVED, here, Card.id.not_in(busy_cards_query(None)))
+    return _handovers_query(of).where(Handover.state.in_(RECEIPTS), is_newest_receipt(), here, Card.id.not_in(busy_cards_query(None)))
 
 
 # --- a BAST ----------------------------------------------------------------------------------------------------------
@@ -236,18 +245,24 @@ def of_handover(ctx: Context, handover: Handover) -> Way:
     issued = done("bast_issued", last(steps, HandoverState.ISSUED))
     of = Card.id.in_(select(HandoverCard.card_id).where(HandoverCard.handover_id == handover.id))
     cards = groups(ctx, of) if handover.state != HandoverState.ISSUED else []
+    is_back = handover.kind == HandoverKind.RETURN
     if handover.state == HandoverState.ISSUED:
         here = Step("bast_received", Status.CURRENT, handover.receiver.name, handover.issued_at)
-        return Way([issued, here, Step("request"), Step("manifest")], [Awaited("receive_handover", handover.id)])
+        onward = [] if is_back else [Step("request"), Step("manifest")]
+        return Way([issued, here, *onward], [Awaited("receive_handover", handover.id)])
     end = last(steps, handover.state)
-    if handover.state != HandoverState.RECEIVED:
+    if handover.state not in RECEIPTS:
         stopped = Step("bast_received", Status.STOPPED, end.who if end else "", handover.changed_at)
         back = [group for group in cards if group.holder_id == handover.issuer_id]
         return Way([issued, stopped], _of_cards(ctx, back, of), handover.state)
-    received = done("bast_received", end)
+    received, awaited = done("bast_received", end), _of_cards(ctx, cards, of)
+    if any(one == Awaited("settle_missing", handover.id) for one in awaited):
+        received = replace(received, status=Status.CURRENT, who=handover.issuer.name, name="missing")
+    if is_back:
+        return Way([issued, received], awaited)
     onward = [_onward(handover, cards)] if handover.receiver.kind == OrganisationKind.MANUFACTURER else []
     buyer = "" if onward else handover.receiver.name
-    return Way([issued, received, *onward, *_used(cards, buyer)], _of_cards(ctx, cards, of))
+    return Way([issued, received, *onward, *_used(cards, buyer)], awaited)
 
 
 def _onward(handover: Handover, cards: Sequence[Group]) -> Step:

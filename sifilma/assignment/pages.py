@@ -1,0 +1,56 @@
+"""What pages show of who has the work on an object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from sifilma.assignment.queries import Colleague, Holder, find_holder, list_colleagues
+from sifilma.assignment.service import duties
+from sifilma.kernel.context import Context
+
+
+@dataclass(frozen=True)
+class Place:
+    """A kind of object whose work is divided: the beginning of its paths, and its page."""
+
+    kind: str
+    path: str
+    endpoint: str
+    argument: str
+
+
+PLACES: Mapping[str, Place] = {
+    one.kind: one
+    for one in (
+        Place("personalisation_request", "/personalisasi", "personalisation_pages.show", "request_id"),
+        Place("activation_request", "/aktivasi", "activation_pages.show", "request_id"),
+        Place("destruction", "/pemusnahan", "destruction_pages.show", "destruction_id"),
+        Place("manifest", "/manifest", "manifest_pages.show", "manifest_id"),
+        Place("reference_change", "/organisasi/usulan", "reference_pages.show", "change_id"),
+        Place("model_case", "/model/permohonan", "model_pages.case", "case_id"),
+        Place("activation", "/tinjauan", "review_pages.show", "activation_id"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Desk:
+    """An object, who has it, whether it waits for the actor too, and the colleagues to whom the actor may give it."""
+
+    kind: str
+    key: UUID
+    holder: Holder | None
+    mine: bool
+    colleagues: list[Colleague] = field(default_factory=list)
+
+
+def desk_of(ctx: Context, kind: str, key: UUID) -> Desk:
+    """Return who has an object, and what the actor may do about it."""
+    holder, roles = find_holder(ctx, key), duties().roles(ctx, kind, key)
+    if not roles:
+        return Desk(kind, key, holder, mine=False)
+    besides = {ctx.actor.user_id, holder.user_id if holder else None} - {None}
+    colleagues = list_colleagues(ctx, duties().wanted(ctx, kind, key), [one for one in besides if one])
+    return Desk(kind, key, holder, mine=True, colleagues=colleagues)
