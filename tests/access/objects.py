@@ -238,10 +238,9 @@ def _office(world: World, who: str) -> None:
     world.active(who, "R")
     world.ready(who, "R")
     elsewhere = world.ready(who, "R", 2)
-    for uid in elsewhere.uids:
-        doubtful = world.activation(elsewhere, uid, region_code=BANGLI_PLACE["region_code"], reason="dipinjamkan")
-        made = done(client.post("/activations", doubtful), 201)
-    _reject_place(world, made["id"])
+    far = {"region_code": BANGLI_PLACE["region_code"], "reason": "dipinjamkan"}
+    doubtful = [done(client.post("/activations", world.activation(elsewhere, uid, **far)), 201) for uid in elsewhere.uids]
+    _reject_place(world, doubtful[0]["id"])
     world.submitted(who, "R")
     done(client.send("/personalisation-requests", world.letter() | {"function": "R", "quantity": 2}, letter=letter()), 201)
     waiting, asked, broken = world.personalised(who, "R", 3), world.received(who, "R"), world.received(who, "R")
