@@ -20,6 +20,8 @@ FACTOR = "factor"
 """The change that gives up a lost second factor."""
 PERSON = "person"
 """The change that gives an account to the person it claims to be of, who has no living account to consent from."""
+SUCCESSION = "succession"
+"""The change by which an account follows as head of its organisation; its further facts are in `sifilma/succession/models.py`."""
 _PROPOSED = "state = 'proposed'"
 USER_CHANGE = proposal_cycle("user_change", "the account is changed, or a one-time link is made")
 
@@ -28,8 +30,9 @@ class UserChange(Proposed, Base):
     """A proposed change of an account, which a second person executes or rejects.
 
     `change` is `invite`, `roles`, `deputy`, `disable` or `enable` for central accounts; for any account it is `factor` for a lost second
-    factor (`lost_factors`), or `person` (`consents`). `roles` are Role values, sorted, separated by spaces; they are empty unless `change`
-    is `roles` or `deputy`. The role of a deputy is given until `ends_at`, which is empty otherwise.
+    factor (`lost_factors`), `person` (`consents`), or `succession`. `roles` are Role values, sorted, separated by spaces; they are empty
+    unless `change` is `roles`, `deputy` or `succession`. The role of a deputy or of an acting head is given until `ends_at`, which is empty
+    otherwise.
 
     Of a lost factor two moments are kept as the settings were at the report. What was made since `known_before` (a head, an invitation)
     gives nobody a say in it. Other heads decide from `heads_from` on; until then the person has time to object.
@@ -40,7 +43,7 @@ class UserChange(Proposed, Base):
         # At most one proposal waits per account, also if two are made at once (`make_proposal` cannot see the other then).
         Index("uq_user_change_proposed", "user_id", unique=True, sqlite_where=text(_PROPOSED), postgresql_where=text(_PROPOSED)),
         CheckConstraint(state_check(ProposalState), name="state"),
-        CheckConstraint("(change = 'deputy') = (ends_at IS NOT NULL)", name="ends"),
+        CheckConstraint("change = 'succession' OR (change = 'deputy') = (ends_at IS NOT NULL)", name="ends"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
@@ -188,7 +191,8 @@ _HELD = "SELECT 1 FROM user_account h JOIN user_role r ON r.user_id = h.id WHERE
 
 
 def _until(report: str) -> str:
-    return f"(r.until IS NULL OR r.until > {report}.decided_at)"
+    at = f"{report}.decided_at"
+    return f"(r.until IS NULL OR r.until > {at}) AND (r.ends_at IS NULL OR r.ends_at > {at})"
 
 
 def _headed(person: str, report: str) -> str:
@@ -197,8 +201,8 @@ def _headed(person: str, report: str) -> str:
     return f"EXISTS ({_HELD} r.role = 'head' AND {head} AND r.since <= {report}.known_before AND {_until(report)})"
 
 
-def _administers(person: str, report: str) -> str:
-    """Return the SQL condition that a person was a user administrator when it was decided."""
+def administered_sql(person: str, report: str) -> str:
+    """Return the SQL condition that a person was a user administrator when a change (the alias `report`) was decided."""
     return f"EXISTS ({_HELD} r.role = 'user_admin' AND h.person_id = {person} AND {_until(report)})"
 
 
@@ -212,7 +216,7 @@ def heads_too_soon_sql(report: str) -> str:
     """Return the SQL condition that heads decided on a report who were new, or before the person's time to object was over."""
     one, other = f"{report}.proposed_by_person", f"{report}.decided_by_person"
     settled = f"{_headed(one, report)} AND {_headed(other, report)} AND COALESCE({report}.decided_at >= {report}.heads_from, 1 = 0)"
-    return f"(NOT {_administers(other, report)} AND NOT ({settled}))"
+    return f"(NOT {administered_sql(other, report)} AND NOT ({settled}))"
 
 
 triggers.guard(

@@ -92,6 +92,7 @@ def account_page(ctx: Context, user: User) -> dict[str, Any]:
         "loses": user.state == AccountState.ACTIVE and lost_factors.reports(ctx.actor, user),
         "changes": own,
         "proposes": admin and central,
+        "succeeds": not central and Role.HEAD in user.roles_at(ctx.now) and (admin or user.id == ctx.actor.user_id),
         "helps_head": admin and not central and Role.HEAD in user.roles_at(ctx.now),
     }
 

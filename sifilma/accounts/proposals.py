@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
@@ -10,11 +11,12 @@ from sqlalchemy import select
 
 from config.settings import Settings
 from sifilma.accounts import consents, service
-from sifilma.accounts.models import FACTOR, PERSON, USER_CHANGE, UserChange
-from sifilma.accounts.service import check_capabilities, give_role_until
+from sifilma.accounts.models import FACTOR, PERSON, SUCCESSION, USER_CHANGE, UserChange
+from sifilma.accounts.service import check_capabilities, give_role
 from sifilma.approvals.models import ProposalState
 from sifilma.approvals.proposals import Proposals
 from sifilma.audit.models import Action
+from sifilma.audit.recorded import RecordedOnce
 from sifilma.audit.service import record
 from sifilma.documents.indonesian import zone_of
 from sifilma.identity.models import TEMPORARY, AccountState, Organisation, User, holds, role_names, role_set
@@ -26,16 +28,21 @@ from sifilma.kernel.text import say
 from sifilma.sign_in.authority import record_change
 
 LONGEST_DEPUTY = timedelta(days=366)
+BY_DECREE = say("This is the head of an organisation: another one follows by decree (POST /head-successions).")
+FIRST_ONLY = say("Only an organisation's first head is invited here; its head invites the others, and another head follows by decree.")
 PROPOSALS = Proposals(USER_CHANGE, UserChange, say("Another user administrator must decide this."))
 
 
 def propose_change(ctx: Context, user: User, change: str, roles: frozenset[Role] = frozenset(), reason: str = "") -> UserChange:
     """Propose a change of a central account: `disable`, `enable`, `roles` or `invite`. Return the proposal.
 
-    Raise NotFound for an account of another organisation, Invalid for roles that central accounts cannot have, and Conflict if the change
-    does not fit the state of the account, if capabilities exclude each other, or if a proposal for the account waits already.
+    Raise NotFound for an account of another organisation, Conflict (`head`) for its head's, Invalid for roles that central accounts cannot
+    have, and Conflict if the change does not fit the state of the account, if capabilities exclude each other, or if a proposal for the
+    account waits already.
     """
     if user.organisation.kind != OrganisationKind.DIRECTORATE:
+        if Role.HEAD in user.roles_at(ctx.now):
+            raise Conflict(BY_DECREE, type="head")
         raise NotFound()
     if change == "roles" and (not roles or not roles <= service.CENTRAL):
         raise Invalid.field("roles", say("Choose from: %(roles)s.", roles=", ".join(sorted(service.CENTRAL))))
@@ -95,14 +102,25 @@ def propose_person(ctx: Context, consent_id: UUID) -> UserChange:
     return make_proposal(ctx, ctx.session.get_one(User, consent.user_id), PERSON)
 
 
-def make_proposal(ctx: Context, user: User, change: str, roles: frozenset[Role] = frozenset(), reason: str = "", **more: Any) -> UserChange:
-    """Store and return a proposal; `more` are further columns. Raise Conflict (`proposed-already`) while another waits for the account."""
+def make_proposal(
+    ctx: Context,
+    user: User,
+    change: str,
+    roles: frozenset[Role] = frozenset(),
+    reason: str = "",
+    rows: Sequence[RecordedOnce] = (),
+    **more: Any,
+) -> UserChange:
+    """Store and return a proposal; `rows` are recorded with it, `more` are further columns.
+
+    Raise Conflict (`proposed-already`) while another waits for the account.
+    """
     if ctx.session.scalar(select(UserChange.id).where(UserChange.user_id == user.id, UserChange.state == ProposalState.PROPOSED)):
         raise Conflict("A proposal for this account waits already.", type="proposed-already")
-    proposal = UserChange(id=uuid7(), user_id=user.id, change=change, roles=role_names(roles), reason=reason, **more)
+    proposal = UserChange(**({"id": uuid7()} | more), user_id=user.id, change=change, roles=role_names(roles), reason=reason)
     # That the person is known is nothing that the inviter's organisation reads in its record.
     owner = user.organisation_id if change != PERSON else None
-    act = record(ctx, Action.USER_CHANGE_PROPOSE, USER_CHANGE.kind, proposal.id, organisation_id=owner, change=change)
+    act = record(ctx, Action.USER_CHANGE_PROPOSE, USER_CHANGE.kind, proposal.id, organisation_id=owner, rows=rows, change=change)
     PROPOSALS.propose(ctx, proposal, act, reason)
     return proposal
 
@@ -110,14 +128,16 @@ def make_proposal(ctx: Context, user: User, change: str, roles: frozenset[Role] 
 def decide_change(ctx: Context, settings: Settings, change_id: UUID, execute: bool) -> tuple[UserChange, str | None]:
     """Execute or reject a proposal. Return it and, if an invitation was executed, the secret of its link.
 
-    Its proposer may reject it, that is, withdraw it. Raise NotFound for an unknown proposal, Conflict if it was decided already or reports
-    a lost factor, Forbidden (`four-eyes`) if its proposer executes it, and what the change itself raises.
+    Its proposer may reject it, that is, withdraw it. Raise NotFound for an unknown proposal, Conflict if it was decided already, reports a
+    lost factor or is a succession, Forbidden (`four-eyes`) if its proposer executes it, and what the change itself raises.
     """
     proposal = ctx.session.get(UserChange, change_id)
     if proposal is None:
         raise NotFound()
     if proposal.change == FACTOR:
         raise Conflict("A second factor that was reported as lost is decided in its own way.", type="lost-factor")
+    if proposal.change == SUCCESSION:
+        raise Conflict("The succession of a head is decided in its own way.", type="succession")
     PROPOSALS.take(ctx, proposal)
     if execute:
         PROPOSALS.require_second_person(ctx, proposal)
@@ -125,10 +145,10 @@ def decide_change(ctx: Context, settings: Settings, change_id: UUID, execute: bo
     return proposal, _execute(ctx, settings, proposal) if execute else None
 
 
-def settle(ctx: Context, proposal: UserChange, execute: bool, organisation_id: UUID | None = None) -> None:
-    """Record the decision and end the proposal. The caller carries out the change itself."""
+def settle(ctx: Context, proposal: UserChange, execute: bool, organisation_id: UUID | None = None, **facts: Any) -> None:
+    """Record the decision with further facts, and end the proposal. The caller carries out the change itself."""
     action = Action.USER_CHANGE_APPROVE if execute else Action.USER_CHANGE_REJECT
-    act = record(ctx, action, USER_CHANGE.kind, proposal.id, organisation_id=organisation_id, change=proposal.change)
+    act = record(ctx, action, USER_CHANGE.kind, proposal.id, organisation_id=organisation_id, change=proposal.change, **facts)
     PROPOSALS.decide(ctx, proposal, execute, act)
 
 
@@ -149,7 +169,7 @@ def _give_until(ctx: Context, user: User, role: Role, ends_at: datetime) -> None
     if ends_at <= ctx.trusted_now:
         raise Conflict("The last day of this role is over: reject the proposal.")
     _require_deputy(ctx, user, role)
-    give_role_until(ctx, user, role, ends_at)
+    give_role(ctx, user, role, ends_at)
 
 
 def invite_central(ctx: Context, new: service.NewUser, organisation: Organisation) -> UserChange:
@@ -174,7 +194,7 @@ def invite_by_admin(
         User.organisation_id == organisation.id, holds(User, Role.HEAD, ctx.now), User.state != AccountState.DISABLED
     )
     if new.roles != {Role.HEAD} or ctx.session.scalar(heads):
-        raise Invalid.field("roles", "Only an organisation's first head is invited here; its head invites the others.")
+        raise Invalid.field("roles", FIRST_ONLY)
     user, secret = service.invite(ctx, settings, organisation, new)
     return user, None, secret
 

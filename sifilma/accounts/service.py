@@ -25,6 +25,7 @@ from sifilma.identity.models import (
     Person,
     User,
     UserRole,
+    role_ends,
     role_names,
     role_set,
 )
@@ -72,7 +73,11 @@ def register_organisation(
 
 
 def invite(ctx: Context, settings: Settings, organisation: Organisation, new: NewUser) -> tuple[User, str]:
-    """Make an account in state `invited`. Return it and the secret of its link (stored as a hash). Raise as `make_user` does."""
+    """Make an account in state `invited`. Return it and the secret of its link (stored as a hash).
+
+    Raise as `make_user` does, and Forbidden (`acting-head`) for an acting head who invites a head.
+    """
+    _refuse_acting_head(ctx, new.roles)
     user = make_user(ctx, organisation, new)
     link = new_invitation(ctx, settings, user)
     record_change(ctx, Action.USER_INVITE, user, roles=role_names(role_set(user.roles)))
@@ -91,7 +96,7 @@ def invite_again(ctx: Context, settings: Settings, user: User) -> str:
         raise Conflict("Enable this account first.")
     if user.state == AccountState.ACTIVE:
         raise Conflict("This account is in use: its second factor must be reported as lost.")
-    return _link_again(ctx, settings, user)
+    return link_again(ctx, settings, user)
 
 
 def begin_anew(ctx: Context, settings: Settings, user: User, change_id: UUID) -> str:
@@ -100,10 +105,11 @@ def begin_anew(ctx: Context, settings: Settings, user: User, change_id: UUID) ->
     # The account is flushed here, before the invitation: `factor_given_up` refuses it once the proposal has its invitation.
     end_factors(ctx, user)
     end_sessions(ctx, "invited anew", LoginSession.user_id == user.id)
-    return _link_again(ctx, settings, user, change_id)
+    return link_again(ctx, settings, user, change_id)
 
 
-def _link_again(ctx: Context, settings: Settings, user: User, change_id: UUID | None = None) -> str:
+def link_again(ctx: Context, settings: Settings, user: User, change_id: UUID | None = None) -> str:
+    """Make a new link for an account that a decided act has readied for it, and return its secret."""
     link = new_invitation(ctx, settings, user, change_id)
     record_change(ctx, Action.USER_INVITE, user, roles=role_names(role_set(user.roles)), again=True)
     return link
@@ -230,8 +236,8 @@ def give_roles(ctx: Context, user: User, roles: frozenset[Role]) -> None:
     ctx.session.expire(user, ["roles"])
 
 
-def give_role_until(ctx: Context, user: User, role: Role, ends_at: datetime) -> None:
-    """Give an account one more role, until a moment, and end its sessions. What it holds besides stays."""
+def give_role(ctx: Context, user: User, role: Role, ends_at: datetime | None) -> None:
+    """Give an account one more role, until a moment or for good, and end its sessions. What it holds besides stays."""
     for row in _given(ctx, user):
         if row.role == role and row.ends_at is not None:
             row.until = min(ctx.now, row.ends_at)
@@ -240,8 +246,11 @@ def give_role_until(ctx: Context, user: User, role: Role, ends_at: datetime) -> 
     ctx.session.flush()
     ctx.session.expire(user, ["roles"])
     end_sessions(ctx, "roles changed", LoginSession.user_id == user.id)
-    facts = {"role": str(role), "until": ends_at.isoformat()}
-    record_change(ctx, Action.USER_DEPUTY, user, roles=role_names(role_set(user.roles)), **facts)
+    held = role_names(role_set(user.roles))
+    if ends_at is None:
+        record_change(ctx, Action.USER_ROLES, user, roles=held)
+    else:
+        record_change(ctx, Action.USER_DEPUTY, user, roles=held, role=str(role), until=ends_at.isoformat())
 
 
 def _given(ctx: Context, user: User) -> Sequence[UserRole]:
@@ -350,10 +359,19 @@ def machine_facts(ctx: Context) -> dict[str, Any]:
 
 def change(ctx: Context, user: User, what: str, roles: frozenset[Role]) -> None:
     """Carry out a change: `roles`, `disable` or `enable`. Raise as `set_roles` and `set_disabled` do."""
+    if user.id != ctx.actor.user_id:
+        _refuse_acting_head(ctx, user.roles_at(ctx.now) | roles)
     if what == "roles":
         set_roles(ctx, user, roles)
     else:
         set_disabled(ctx, user, what == "disable")
+
+
+def _refuse_acting_head(ctx: Context, roles: frozenset[Role]) -> None:
+    """Raise Forbidden (`acting-head`) if the actor is head until a day only, and the account is or becomes a head's."""
+    actor = ctx.session.get(User, ctx.actor.user_id) if Role.HEAD in roles and ctx.actor.user_id else None
+    if actor is not None and Role.HEAD in role_ends(actor.roles, ctx.now):
+        raise Forbidden("An acting head neither makes nor changes a head: that is done by decree.", type="acting-head")
 
 
 def list_own_users(ctx: Context) -> Listing[User]:
@@ -378,10 +396,9 @@ def set_disabled(ctx: Context, user: User, disabled: bool, reason: str = "") -> 
     if user.id == ctx.actor.user_id:
         raise Forbidden("Nobody disables their own account.")
     if disabled:
-        user.state, user.disabled_at = AccountState.DISABLED, user.disabled_at or ctx.now
-        end_sessions(ctx, "account disabled", LoginSession.user_id == user.id)
-        lapse_invitations(ctx, user)
-    elif user.state == AccountState.DISABLED:
+        end_account(ctx, user, reason)
+        return
+    if user.state == AccountState.DISABLED:
         if user.person.pseudonym_act_id is not None:
             raise Conflict("This person has left for good: nothing tells any more who it was. Invite them anew.")
         check_capabilities(ctx, user.person, role_set(user.roles), user.id)
@@ -389,8 +406,15 @@ def set_disabled(ctx: Context, user: User, disabled: bool, reason: str = "") -> 
         user.active_since, user.disabled_at = ctx.now, None
     else:
         raise Conflict("This account is not disabled.")
-    action = Action.USER_DISABLE if disabled else Action.USER_ENABLE
-    record_change(ctx, action, user, **({"reason": reason} if reason else {}))
+    record_change(ctx, Action.USER_ENABLE, user, **({"reason": reason} if reason else {}))
+
+
+def end_account(ctx: Context, user: User, reason: str = "") -> None:
+    """Disable an account, whoever acts, and end its sessions and links."""
+    user.state, user.disabled_at = AccountState.DISABLED, user.disabled_at or ctx.now
+    end_sessions(ctx, "account disabled", LoginSession.user_id == user.id)
+    lapse_invitations(ctx, user)
+    record_change(ctx, Action.USER_DISABLE, user, **({"reason": reason} if reason else {}))
 
 
 def set_roles(ctx: Context, user: User, roles: frozenset[Role]) -> None:

@@ -31,10 +31,16 @@ class RequestKind(StrEnum):
     NEW = "new"
     RELOCATION = "relocation"
     RENEWAL = "renewal"
+    REPLACEMENT = "replacement"
 
 
-READY = {RequestKind.NEW: CardState.RECEIVED, RequestKind.RELOCATION: CardState.ACTIVE, RequestKind.RENEWAL: CardState.ACTIVE}
-"""The state in which a card must be for each kind of request."""
+READY = {
+    RequestKind.NEW: (CardState.RECEIVED,),
+    RequestKind.RELOCATION: (CardState.ACTIVE,),
+    RequestKind.RENEWAL: (CardState.ACTIVE,),
+    RequestKind.REPLACEMENT: (CardState.ACTIVE, CardState.RECEIVED),
+}
+"""The states in which a card may be for each kind of request. A machine may break before the card in it was ever activated."""
 
 
 class RequestState(StrEnum):
@@ -123,7 +129,7 @@ class ActivationRequest(Requested, Base):
     __tablename__ = "activation_request"
     __table_args__ = (
         *request_checks(RequestState),
-        CheckConstraint("kind IN ('new', 'relocation', 'renewal')", name="kind"),
+        CheckConstraint("kind IN ('new', 'relocation', 'renewal', 'replacement')", name="kind"),
         CheckConstraint("machines BETWEEN 1 AND 100000", name="machines"),
         CheckConstraint("redeemed BETWEEN 0 AND machines", name="redeemed"),
         Index(
@@ -142,7 +148,7 @@ class ActivationRequest(Requested, Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"))
-    kind: Mapped[str] = mapped_column(String(10))
+    kind: Mapped[str] = mapped_column(String(20))
     machines: Mapped[int]
     redeemed: Mapped[int] = mapped_column(Integer, default=0)
     personalisation_request_id: Mapped[UUID | None] = mapped_column(ForeignKey("personalisation_request.id"))
@@ -155,13 +161,20 @@ class ActivationRequest(Requested, Base):
 
 
 class ActivationRequestCard(Base):
-    """One card that a request names."""
+    """One card that a request names. A replacement moves it from the unit it is tied to (`former_unit_id`) to `unit_id`, for a reason."""
 
     __tablename__ = "activation_request_card"
+    __table_args__ = (
+        CheckConstraint("(unit_id IS NULL) = (former_unit_id IS NULL)", name="replacement"),
+        CheckConstraint("unit_id IS NULL OR reason <> ''", name="reason"),
+    )
 
     activation_request_id: Mapped[UUID] = mapped_column(ForeignKey("activation_request.id"), primary_key=True)
     card_id: Mapped[UUID] = mapped_column(ForeignKey("card.id"), primary_key=True, index=True)
     position: Mapped[int]
+    unit_id: Mapped[UUID | None] = mapped_column(ForeignKey("unit.id"), index=True)
+    former_unit_id: Mapped[UUID | None] = mapped_column(ForeignKey("unit.id"))
+    reason: Mapped[str] = mapped_column(Text, default="", server_default="")
 
 
 class ActivationApproval(Approval, Base):

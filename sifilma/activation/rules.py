@@ -46,14 +46,30 @@ triggers.immutable(
     "accuracy_m", "source", "address", "region_code", "region_version", "place_outcome", "place_distance_m", "place_nearest",
     "place_source", "place_source_sha256", "reason", "user_id", "api_key_id", "act_id",
 )  # fmt: skip
+_REPLACED = (
+    "EXISTS (SELECT 1 FROM activation_request r JOIN activation_request_card k ON k.activation_request_id = r.id"
+    " WHERE r.id = NEW.activation_request_id AND r.kind = 'replacement' AND k.card_id = NEW.card_id AND k.unit_id = NEW.unit_id"
+    " AND k.former_unit_id = c.unit_id)"
+)
+triggers.guard(
+    "card_tied",
+    "card",
+    "UPDATE",
+    "OLD.unit_id IS NOT NULL AND OLD.unit_id IS DISTINCT FROM NEW.unit_id AND NOT EXISTS (SELECT 1 FROM activation a"
+    " JOIN activation_request r ON r.id = a.activation_request_id WHERE a.act_id = NEW.act_id AND a.card_id = NEW.id"
+    " AND a.unit_id = NEW.unit_id AND r.kind = 'replacement')",
+    "card: it leaves its unit by a replacement only",
+)
 triggers.guard(
     "activation_redeems",
     "activation",
     "INSERT",
-    "NOT EXISTS (SELECT 1 FROM token t JOIN card c ON c.id = t.card_id JOIN unit u ON u.id = NEW.unit_id WHERE t.id = NEW.token_id"
+    "NOT EXISTS (SELECT 1 FROM token t JOIN card c ON c.id = t.card_id JOIN unit u ON u.id = NEW.unit_id WHERE t.id = NEW.token_id"  # noqa: S608  # constants
     " AND t.state = 'redeemed' AND t.card_id = NEW.card_id AND t.organisation_id = NEW.organisation_id"
     " AND t.activation_request_id = NEW.activation_request_id AND c.holder_id = NEW.organisation_id"
-    " AND u.organisation_id = NEW.organisation_id AND u.function = c.function AND (c.unit_id IS NULL OR c.unit_id = u.id))",
+    " AND u.organisation_id = NEW.organisation_id AND u.state = 'working' AND u.function = c.function AND (" + _REPLACED + " OR"
+    " (NOT EXISTS (SELECT 1 FROM activation_request r WHERE r.id = NEW.activation_request_id AND r.kind = 'replacement')"
+    " AND (c.unit_id IS NULL OR c.unit_id = u.id))))",
     "activation: token, card, unit and organisation do not belong together",
 )
 triggers.guard(
@@ -127,8 +143,9 @@ triggers.guard(
     "UPDATE",
     "OLD.state <> NEW.state AND NEW.state = 'revoked'"
     " AND NOT EXISTS (SELECT 1 FROM revocation r WHERE r.manifest_id = NEW.id AND r.state = 'executed')"
-    " AND NOT EXISTS (SELECT 1 FROM audit_entry e WHERE e.id = NEW.act_id AND e.action IN ('card.report', 'card.report_confirm'))",
-    "manifest: revoked by two persons, or because its card was reported",
+    " AND NOT EXISTS (SELECT 1 FROM audit_entry e WHERE e.id = NEW.act_id"
+    " AND e.action IN ('card.report', 'card.report_confirm', 'unit.correct_execute'))",
+    "manifest: revoked by two persons, or because its card was reported or its unit corrected",
 )
 triggers.guard(
     "activation_request_complete",

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
 
 from sifilma.cards.identifiers import HardwareNumber, Uid
 from sifilma.cards.schemas import StepOut
@@ -20,13 +20,31 @@ MOST_TOGETHER = 200
 """Cards that are activated at one place in one go. More of them are activated by file, or one lot after the other."""
 
 
-class ActivationRequestIn(LetterIn):
-    """A request as drafted: which cards, and why."""
+class ReplacementIn(Strict):
+    """A card, the machine that takes it instead of the one it is tied to, and what happened to that one."""
 
-    kind: Literal["new", "relocation", "renewal"] = "new"
+    sam_uid: Uid
+    hardware_number: HardwareNumber
+    reason: Prose = Field(min_length=3, max_length=2000)
+
+
+class ActivationRequestIn(LetterIn):
+    """A request as drafted: which cards, and why. `cards` and `machines` of a replacement may be left out: `replacements` says them."""
+
+    kind: Literal["new", "relocation", "renewal", "replacement"] = "new"
     personalisation_request: UUID | None = None
     machines: int = Field(ge=1, le=100_000)
     cards: list[Uid] = Field(min_length=1, max_length=10_000)
+    replacements: list[ReplacementIn] = Field(default_factory=list, max_length=10_000)
+
+    @model_validator(mode="before")
+    @classmethod
+    def with_its_cards(cls, given: Any) -> Any:
+        """Return what was given with the cards and their number, where the replacements say them."""
+        if not isinstance(given, dict) or given.get("kind") != "replacement" or not isinstance(given.get("replacements"), list):
+            return given
+        uids = [one["sam_uid"] for one in given["replacements"] if isinstance(one, dict) and "sam_uid" in one]
+        return {"cards": uids, "machines": len(uids)} | given
 
 
 class ActivationRemarks(Remarks):
@@ -174,6 +192,15 @@ class ActivationRequestBrief(BaseModel):
     links: dict[str, str]
 
 
+class ReplacementOut(BaseModel):
+    """A card of a replacement: the machine that it leaves, the one that takes it, and why."""
+
+    sam_uid: str
+    former_hardware_number: str
+    hardware_number: str
+    reason: str
+
+
 class ActivationRequestOut(ActivationRequestBrief):
     """A request with all it holds: its cards, its tokens' states, its history."""
 
@@ -181,6 +208,7 @@ class ActivationRequestOut(ActivationRequestBrief):
     personalisation_request: UUID | None
     files: dict[str, str | None]
     cards: list[str]
+    replacements: list[ReplacementOut]
     tokens: list[TokenStateOut]
     history: list[StepOut]
     warnings: list[Sentence]

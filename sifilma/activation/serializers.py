@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,7 +14,14 @@ from sifilma.accounts.serializers import party
 from sifilma.activation.models import ACTIVATION_REQUEST, Activation, ActivationRequest, Manifest, Revocation
 from sifilma.activation.models import RequestState as State
 from sifilma.activation.queries import uids
-from sifilma.activation.schemas import ActivationOut, ActivationRequestBrief, ActivationRequestOut, ManifestOut, TokenStateOut
+from sifilma.activation.schemas import (
+    ActivationOut,
+    ActivationRequestBrief,
+    ActivationRequestOut,
+    ManifestOut,
+    ReplacementOut,
+    TokenStateOut,
+)
 from sifilma.activation.tokens.service import MAX_TRIES, of_request
 from sifilma.activation.trust import status_list
 from sifilma.approvals.letters import letter_warnings
@@ -51,6 +59,7 @@ def full(ctx: Context, request: ActivationRequest) -> ActivationRequestOut:
         personalisation_request=request.personalisation_request_id,
         files=sha256_of(ctx, {"letter": request.letter_document_id}),
         cards=[named[card.card_id] for card in request.cards],
+        replacements=_replacements_out(ctx, request, named),
         tokens=[
             TokenStateOut(sam_uid=uid, state=token.state, tries_left=MAX_TRIES - token.tries, expires_at=token.expires_at)
             for token, uid in of_request(ctx.session, request.id)
@@ -58,6 +67,26 @@ def full(ctx: Context, request: ActivationRequest) -> ActivationRequestOut:
         history=history_out(ctx, ACTIVATION_REQUEST.kind, request.id),
         warnings=list[str](letter_warnings(ctx.now, request.letter_number, request.letter_date)),
     )
+
+
+def _replacements_out(ctx: Context, request: ActivationRequest, named: Mapping[UUID, str]) -> list[ReplacementOut]:
+    numbers = replaced_numbers(ctx, request)
+    return [
+        ReplacementOut(
+            sam_uid=named[one.card_id],
+            former_hardware_number=numbers[one.former_unit_id],
+            hardware_number=numbers[one.unit_id],
+            reason=one.reason,
+        )
+        for one in request.cards
+        if one.unit_id is not None and one.former_unit_id is not None
+    ]
+
+
+def replaced_numbers(ctx: Context, request: ActivationRequest) -> dict[UUID, str]:
+    """Return the hardware numbers of the units that a replacement names, by id; of other kinds none. At most one query."""
+    ids = {unit_id for one in request.cards for unit_id in (one.unit_id, one.former_unit_id) if unit_id is not None}
+    return _pairs(ctx, Unit.id, Unit.hardware_number, ids) if ids else {}
 
 
 def _common(request: ActivationRequest) -> dict[str, Any]:
@@ -154,12 +183,16 @@ def _activation_out(activation: Activation, named: dict[UUID, str], manifests: d
 
 @dataclass(frozen=True)
 class RequestedCard:
-    """A card of a request with its latest token. `token` is the token's state, empty before the approval."""
+    """A card of a request with its latest token. `token` is the token's state, empty before the approval.
+
+    `replacement` is of a replacement: the numbers of the unit that the card leaves and of the one that takes it, and the reason.
+    """
 
     card: CardOut
     token: str = ""
     tries_left: int = 0
     expires_at: datetime | None = None
+    replacement: tuple[str, str, str] | None = None
 
 
 def requested_cards(ctx: Context, request: ActivationRequest) -> list[RequestedCard]:
@@ -167,12 +200,15 @@ def requested_cards(ctx: Context, request: ActivationRequest) -> list[RequestedC
     order = {named.card_id: named.position for named in request.cards}
     cards = cards_out(ctx, list(ctx.session.scalars(select(Card).where(Card.id.in_(order)))))
     latest = {token.card_id: token for token, _ in of_request(ctx.session, request.id)}
+    numbers, named = replaced_numbers(ctx, request), {one.card_id: one for one in request.cards}
     made = []
     for card in sorted(cards, key=lambda card: order[card.id]):
-        token = latest.get(card.id)
-        made.append(
-            RequestedCard(card, token.state, MAX_TRIES - token.tries, token.expires_at) if token is not None else RequestedCard(card)
-        )
+        token, one = latest.get(card.id), named[card.id]
+        moved = (numbers[one.former_unit_id], numbers[one.unit_id], one.reason) if one.unit_id and one.former_unit_id else None
+        if token is None:
+            made.append(RequestedCard(card, replacement=moved))
+        else:
+            made.append(RequestedCard(card, token.state, MAX_TRIES - token.tries, token.expires_at, moved))
     return made
 
 

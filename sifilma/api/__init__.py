@@ -14,6 +14,7 @@ from sifilma.api import (
     destructions,
     documentation,
     handovers,
+    head_successions,
     jobs,
     manifests,
     model_cases,
@@ -53,6 +54,7 @@ BLUEPRINTS = (
     conversations.api,
     notices.api,
     assignments.api,
+    head_successions.api,
 )
 
 

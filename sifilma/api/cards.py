@@ -7,12 +7,30 @@ from typing import Annotated
 from flask import Response, request
 from pydantic import BaseModel, ConfigDict, Field
 
-from sifilma.api.common import File, IdPath, JsonPart, Page, StateQuery, UidPath, answer, blueprint, page_of, takes, upload
+from sifilma.api.common import (
+    File,
+    IdPath,
+    JsonPart,
+    LabelsQuery,
+    Page,
+    StateQuery,
+    UidPath,
+    answer,
+    blueprint,
+    file_of,
+    page_of,
+    takes,
+    upload,
+)
 from sifilma.cards import condition_reports, program_reports, service
+from sifilma.cards.identifiers import Uid
+from sifilma.cards.label_serializers import card_labels
 from sifilma.cards.schemas import CardOut, CardReportOut, ReportIn, StepOut
 from sifilma.cards.serializers import cards_out, history_out, reports_out
 from sifilma.cards.service import CardFilter
+from sifilma.documents.label_sheets import MOST
 from sifilma.documents.service import Upload
+from sifilma.kernel import paging
 from sifilma.kernel.schemas import NoteIn
 from sifilma.resources import resources
 from sifilma.web.operations import operation
@@ -34,6 +52,24 @@ def list_cards(query: CardsQuery) -> Response:
     ctx = context()
     select, key = service.list_cards(ctx, CardFilter(query.state or "", query.function or ""))
     return page_of(select, key, query, lambda cards: cards_out(ctx, cards))
+
+
+class CardLabelsQuery(LabelsQuery):
+    """Which cards get a label: those with these UIDs, else all of a state or function."""
+
+    uid: list[Uid] = Field(default=[], max_length=MOST)
+    state: str | None = Field(None, max_length=20)
+    function: str | None = Field(None, pattern="^(R|RW)$")
+
+
+@api.get("/card-labels", responses={200: file_of("application/pdf")}, summary="Labels of cards as a PDF")
+@operation("card.view")
+def labels(query: CardLabelsQuery) -> Response:
+    """With the number as text and a QR code that leads to the card's page; at most 500, newest first."""
+    ctx, settings = context(), resources().settings
+    wanted = CardFilter(query.state or "", query.function or "")
+    listing = service.list_chosen_cards(ctx, query.uid) if query.uid else service.list_cards(ctx, wanted)
+    return query.sheet(settings, card_labels(ctx, settings, paging.first(ctx.session, listing, paging.NEWEST_FIRST, MOST + 1)))
 
 
 @api.get("/cards/<string:uid>", responses={200: CardOut}, summary="A card")

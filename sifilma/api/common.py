@@ -11,11 +11,13 @@ from uuid import UUID
 from flask import Response, request
 from flask_openapi3 import APIBlueprint, FileStorage, RequestBody, Tag
 from flask_openapi3.utils import parse_body, parse_form
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from sqlalchemy import Select
 
 from config.settings import Settings
-from sifilma.cards.identifiers import normalise_uid
+from sifilma.cards.identifiers import Uid
+from sifilma.documents import label_sheets
+from sifilma.documents.responses import attachment
 from sifilma.documents.service import Upload
 from sifilma.kernel import paging
 from sifilma.kernel.errors import Faults, Invalid, SifilmaError
@@ -82,7 +84,7 @@ class IdPath(BaseModel):
 class UidPath(BaseModel):
     """A card's UID. Spaces and colons, as printed on cards, are accepted."""
 
-    uid: Annotated[str, StringConstraints(max_length=40), AfterValidator(normalise_uid)]
+    uid: Uid
 
 
 class ListQuery(BaseModel):
@@ -98,6 +100,20 @@ class StateQuery(ListQuery):
     """A page of a list, by state."""
 
     state: str | None = Field(None, max_length=20)
+
+
+class LabelsQuery(BaseModel):
+    """The format of a sheet of labels, and the place of the first label on it, counted from 1, where a sheet is used already."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: str = Field("3x7", json_schema_extra={"enum": [*label_sheets.FORMATS]})
+    start: int = Field(1, ge=1, le=max(one.count for one in label_sheets.FORMATS.values()))
+
+    def sheet(self, settings: Settings, labels: list[label_sheets.Label]) -> Response:
+        """Return these labels as a PDF. Raise Invalid without labels, for too many, and for a place that the format does not have."""
+        asked = {"format": self.format, "start": str(self.start)}
+        return attachment(label_sheets.asked_for(context(), settings, asked, labels), "application/pdf", label_sheets.NAME)
 
 
 class RequestsQuery(StateQuery):

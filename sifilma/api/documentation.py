@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from flask import Blueprint, Response, current_app, jsonify, render_template
 
+from sifilma.api.common import REFUSALS
 from sifilma.web.application import Application
 from sifilma.web.links import API
 from sifilma.web.operations import operation
@@ -30,4 +31,4 @@ def openapi() -> Response:
 @operation("public", framed=True)
 def docs() -> str:
     """Show the OpenAPI document as a page."""
-    return render_template("api/docs.html", document=document())
+    return render_template("api/docs.html", document=document(), refusals=[str(status.value) for status in REFUSALS])

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from flask import Response
 
-from sifilma.api.common import IdPath, Page, StateQuery, answer, blueprint, file_of, page_of, tells_all
+from sifilma.api.common import IdPath, LabelsQuery, Page, StateQuery, answer, blueprint, file_of, page_of, tells_all
+from sifilma.cards.label_serializers import card_labels
 from sifilma.documents.responses import attachment
 from sifilma.handover import bast, service
 from sifilma.handover.discrepancies import berita_acara
 from sifilma.handover.discrepancies import service as discrepancies
 from sifilma.handover.discrepancies.queries import get_discrepancy
 from sifilma.handover.discrepancies.schemas import LostIn, MissingIn, ReceiptIn
+from sifilma.handover.queries import cards_of
 from sifilma.handover.schemas import HandoverBrief, HandoverIn, HandoverOut, PrintIn
 from sifilma.handover.serializers import brief, full
 from sifilma.kernel.schemas import NoteIn
@@ -128,3 +130,11 @@ def pdf(path: IdPath) -> Response:
     found = service.get_handover(ctx, path.id)
     data = bast.stored(ctx, resources().settings, resources().files, found)
     return attachment(data, "application/pdf", bast.filename(found))
+
+
+@api.get("/handovers/<uuid:id>/labels", responses={200: file_of("application/pdf")}, summary="Labels of a BAST's cards as a PDF")
+@operation("handover.view")
+def labels(path: IdPath, query: LabelsQuery) -> Response:
+    """A label for each card, in the order of the BAST."""
+    ctx, settings = context(), resources().settings
+    return query.sheet(settings, card_labels(ctx, settings, cards_of(ctx, service.get_handover(ctx, path.id))))

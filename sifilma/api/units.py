@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Literal
+from uuid import UUID
 
 from flask import Response, g
 from pydantic import Field, RootModel
 
-from sifilma.api.common import IdPath, ListQuery, Page, StateQuery, answer, blueprint, page_of, tells_all
+from sifilma.api.common import IdPath, LabelsQuery, ListQuery, Page, StateQuery, answer, blueprint, file_of, page_of, tells_all
 from sifilma.cards import pcid, proposals, service
-from sifilma.cards.schemas import DigestIn, SupplyIn, UnitIn, UnitKeyChangeBrief, UnitKeyChangeOut, UnitKeysIn, UnitOut
+from sifilma.cards.label_serializers import unit_labels
+from sifilma.cards.schemas import CorrectIn, DigestIn, ReasonIn, SupplyIn, UnitIn, UnitKeyChangeBrief, UnitKeyChangeOut, UnitKeysIn, UnitOut
 from sifilma.cards.serializers import change_brief, change_out, units_out
+from sifilma.cards.upkeep import proposals as corrections
+from sifilma.cards.upkeep import service as upkeep
+from sifilma.documents.label_sheets import MOST
 from sifilma.identity.permissions import Operation
+from sifilma.kernel import paging
 from sifilma.kernel.schemas import ApproveIn, NoteIn
 from sifilma.resources import resources
 from sifilma.sign_in.request_gate import require_grant
@@ -32,9 +38,10 @@ class UnitsIn(RootModel[UnitIn | Annotated[list[UnitIn], Field(min_length=1, max
 
 
 class UnitsQuery(ListQuery):
-    """A page of units, by hardware number."""
+    """A page of units, by hardware number or condition."""
 
     hardware_number: str | None = Field(None, max_length=40)
+    condition: Literal["working", "broken", "retired"] | None = None
 
 
 @api.post("/units", responses={201: Page[UnitOut]}, summary="Register one unit or a list of them")
@@ -54,10 +61,27 @@ def register(body: UnitsIn) -> Response:
 @api.get("/units", responses={200: Page[UnitOut]}, summary="Units")
 @operation("unit.read")
 def list_units(query: UnitsQuery) -> Response:
-    """Newest first; by hardware number if one is given."""
+    """Newest first; by hardware number or condition if one is given."""
     ctx = context()
-    select, key = service.list_units(ctx, service.UnitFilter(hardware_number=query.hardware_number or ""))
+    select, key = service.list_units(ctx, service.UnitFilter(hardware_number=query.hardware_number or "", condition=query.condition or ""))
     return page_of(select, key, query, lambda units: units_out(ctx, units))
+
+
+class UnitLabelsQuery(LabelsQuery):
+    """Which units get a label: those with these ids, else all, or those with a hardware number."""
+
+    id: list[UUID] = Field(default=[], max_length=MOST)
+    hardware_number: str | None = Field(None, max_length=40)
+
+
+@api.get("/unit-labels", responses={200: file_of("application/pdf")}, summary="Labels of units as a PDF")
+@operation("unit.read")
+def labels(query: UnitLabelsQuery) -> Response:
+    """With the hardware number as text and a QR code that leads to the unit's page; at most 500, newest first."""
+    ctx, settings = context(), resources().settings
+    wanted = service.UnitFilter(hardware_number=query.hardware_number or "")
+    listing = service.list_chosen_units(ctx, [*map(str, query.id)]) if query.id else service.list_units(ctx, wanted)
+    return query.sheet(settings, unit_labels(ctx, settings, paging.first(ctx.session, listing, paging.NEWEST_FIRST, MOST + 1)))
 
 
 @api.get("/units/<uuid:id>", responses={200: UnitOut}, summary="A unit")
@@ -77,10 +101,58 @@ def supply_pcid(path: IdPath, body: SupplyIn) -> Response:
     return answer(units_out(ctx, [pcid.supply(ctx, path.id, body)])[0])
 
 
+@api.post("/units/<uuid:id>/correct", responses={200: UnitOut, 202: UnitOut}, summary="Correct a unit")
+@operation("unit.correct")
+def correct(path: IdPath, body: CorrectIn) -> Response:
+    """At once while nothing is bound to it (200). Then its numbers only: a proposal (202), which another person executes (200)."""
+    ctx = context()
+    unit, status = service.get_unit(ctx, path.id, Operation.UNIT_CORRECT), 200
+    if body.proposal is not None:
+        _require_grant(Operation.UNIT_CORRECT_DECIDE)
+        corrections.decide(ctx, path.id, body.proposal, body.decision, body.reason)
+    elif upkeep.is_bound(ctx, unit):
+        _require_grant(Operation.UNIT_CORRECT_DECIDE)
+        corrections.propose(ctx, path.id, body)
+        status = 202
+    else:
+        unit = upkeep.correct(ctx, path.id, body)
+    return answer(units_out(ctx, [unit])[0], status)
+
+
+def _change_condition(path: IdPath, body: ReasonIn, condition: str) -> Response:
+    ctx = context()
+    return answer(units_out(ctx, [upkeep.change_condition(ctx, path.id, condition, body.reason)])[0])
+
+
+@api.post("/units/<uuid:id>/break", responses={200: UnitOut}, summary="Say that a unit is broken")
+@operation("unit.condition")
+def break_unit(path: IdPath, body: ReasonIn) -> Response:
+    """No card is activated in it. A card that is in it stays, until a replacement moves it."""
+    return _change_condition(path, body, "broken")
+
+
+@api.post("/units/<uuid:id>/repair", responses={200: UnitOut}, summary="Say that a broken unit works again")
+@operation("unit.condition")
+def repair(path: IdPath, body: ReasonIn) -> Response:
+    """Cards are activated in it again."""
+    return _change_condition(path, body, "working")
+
+
+@api.post("/units/<uuid:id>/retire", responses={200: UnitOut}, summary="Take a unit out of use for good")
+@operation("unit.condition")
+def retire(path: IdPath, body: ReasonIn) -> Response:
+    """Only without a living card in it."""
+    return _change_condition(path, body, "retired")
+
+
+def _require_grant(wanted: Operation) -> None:
+    require_grant(g.actor, wanted, resources().settings)
+
+
 def _require_fresh(keys: Iterable[object]) -> None:
     """Ask for the grant to propose public keys, and a person for a fresh code, if there is any key."""
     if any(keys):
-        require_grant(g.actor, Operation.UNIT_KEY_PROPOSE, resources().settings)
+        _require_grant(Operation.UNIT_KEY_PROPOSE)
 
 
 # --- public keys: one person proposes them, another of the holder executes them ----------------------------------------

@@ -30,6 +30,7 @@ from sifilma.resources import resources
 from sifilma.sign_in import totp
 from sifilma.sign_in.cookies import enrolment_cookie_name
 from sifilma.sign_in.request_gate import require_fresh
+from sifilma.succession import service as succession
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 
@@ -165,10 +166,10 @@ def propose_deputy(path: IdPath, body: DeputyIn) -> Response:
 
 
 @api.post("/user-changes/<uuid:id>/decision", responses={200: ChangeOut}, summary="Execute or reject a proposed change")
-@operation("users.central", idempotent=False)
+@operation("users.succession", idempotent=False)
 def decide_change(path: IdPath, body: DecisionIn) -> Response:
-    """By another user administrator than the one who proposed it."""
-    proposal, secret = proposals.decide_change(context(), resources().settings, path.id, body.decision == "execute")
+    """By another user administrator than the one who proposed it; the succession of a head also by the outgoing head."""
+    proposal, secret = succession.decide(context(), resources().settings, path.id, body.decision == "execute")
     return answer(ChangeOut(id=proposal.id, state=proposal.state, change=proposal.change, invitation=_link(secret)))
 
 

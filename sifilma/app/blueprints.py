@@ -28,6 +28,7 @@ from sifilma.audit_trail import views as audit
 from sifilma.cards import key_views as unit_keys
 from sifilma.cards import report_views as card_reports
 from sifilma.cards import unit_views as units
+from sifilma.cards.upkeep import views as unit_upkeep
 from sifilma.conversation import views as conversation
 from sifilma.destruction import views as destruction
 from sifilma.documents import label_sheets, list_views
@@ -38,6 +39,7 @@ from sifilma.handover.discrepancies import views as discrepancies
 from sifilma.identity.permissions import Operation, grants
 from sifilma.jobs import views as jobs
 from sifilma.kernel.actor import Actor
+from sifilma.lost_access import views as lost_access
 from sifilma.messages import views as messages
 from sifilma.oversight import model_views as models
 from sifilma.oversight import reference_views as reference
@@ -60,20 +62,21 @@ from sifilma.search import views as search
 from sifilma.sign_in import factor_views as factors
 from sifilma.sign_in import views as sign_in
 from sifilma.sign_in.request_gate import is_fresh
+from sifilma.succession import views as succession
 from sifilma.web import assets, kept, kept_views, languages, pages
 from sifilma.web.navigation import ENTRIES, VISITORS, Entry
 from sifilma.web.operations import policy_of
 
 BLUEPRINTS = (
     web.blueprint, assets.blueprint, kept_views.blueprint, home.blueprint, sign_in.blueprint, own_account.blueprint, approvals.blueprint,
-    activation.blueprint, units.blueprint, unit_keys.blueprint, card_reports.blueprint,
+    activation.blueprint, units.blueprint, unit_keys.blueprint, unit_upkeep.blueprint, card_reports.blueprint,
     personalisation.blueprint, personalisation_results.blueprint, users.blueprint, api_keys.blueprint, organisations.blueprint,
     audit.blueprint, factors.blueprint, handover.blueprint, request_views.blueprint, activate_views.blueprint, activated_views.blueprint,
     cards.blueprint, manifests.blueprint, reviews.blueprint, destruction.blueprint, public.blueprint, models.blueprint,
     reference.blueprint, messages.blueprint, readers.blueprint, region_pages.blueprint, jobs.blueprint, bulk_views.blueprint,
     together_views.blueprint, archive_views.blueprint, access_review.blueprint, failures.blueprint, search.blueprint,
     statistics.blueprint, first_steps.blueprint, conversation.blueprint, notices.blueprint, assignment.blueprint,
-    discrepancies.blueprint, return_views.blueprint, suspensions.blueprint, blanks.blueprint,
+    discrepancies.blueprint, return_views.blueprint, lost_access.blueprint, succession.blueprint, suspensions.blueprint, blanks.blueprint,
 )  # fmt: skip
 
 

@@ -44,6 +44,7 @@ from sifilma.kernel.errors import Conflict, SifilmaError
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.installation import are_seals_known, claim_home, note_seals
 from sifilma.kernel.timekeeping import stops
+from sifilma.lost_access.tasks import tell_people
 from sifilma.notifications.delivery import deliver
 from sifilma.oversight.cli import agreements, models, regions
 from sifilma.regions.sources import place_check
@@ -275,6 +276,7 @@ JOBS: dict[str, Timed] = {
     "temporary roles ended": Timed(_in_one(access.end_roles), goes_by_the_clock=True),
     "papers stored": Timed(_store_papers, goes_by_the_clock=False),  # what a paper states was dated when it was issued
     "known people asked": Timed(_in_one(lambda ctx: consents.ask_known_people(ctx, resources().settings)), goes_by_the_clock=True),
+    "people asked for whom help was asked": Timed(_in_one(lambda ctx: tell_people(ctx, resources().settings)), goes_by_the_clock=False),
     "questions expired": Timed(_in_one(consents.expire_consents), goes_by_the_clock=True),
     "people reminded": Timed(lambda: remind(command_context, resources().settings, resources().site), goes_by_the_clock=True),
     "old rows forgotten": Timed(_in_one(lambda ctx: forget_old(ctx, resources().settings, resources().files)), goes_by_the_clock=True),

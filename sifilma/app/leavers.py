@@ -22,6 +22,7 @@ from sifilma.approvals.models import ProposalState
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.cards.models import UnitKeyChange
+from sifilma.cards.upkeep.models import UnitCorrection
 from sifilma.identity.models import AccountState, LoginSession, Person, User
 from sifilma.kernel import sealing
 from sifilma.kernel.context import Context
@@ -51,7 +52,7 @@ def _open_proposals() -> ColumnElement[bool]:
     """Return the condition of persons who have proposed something that waits, or whose account a waiting proposal is about."""
     mine = (
         exists().where(kind.proposed_by_person == Person.id, kind.state == ProposalState.PROPOSED)
-        for kind in (UserChange, Revocation, ReferenceChange, UnitKeyChange)
+        for kind in (UserChange, Revocation, ReferenceChange, UnitKeyChange, UnitCorrection)
     )
     about = exists().where(UserChange.user_id == User.id, User.person_id == Person.id, UserChange.state == ProposalState.PROPOSED)
     return or_(*mine, about)

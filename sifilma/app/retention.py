@@ -19,6 +19,8 @@ from sifilma.kernel.context import Context
 from sifilma.kernel.db import changed
 from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.idempotency import KEEP, IdempotencyKey
+from sifilma.lost_access.models import KEEP as KEEP_ASKED
+from sifilma.lost_access.models import LostAccess
 from sifilma.notifications.models import Delivery, Notice, OutboxMessage, Reminder
 from sifilma.sign_in.models import FailedRequest, PasskeyChallenge, SentCode
 
@@ -36,10 +38,12 @@ class Rule:
     old: Callable[[datetime], ColumnElement[bool]]
 
 
+_other = aliased(LoginSession)
+
+
 def _old_session(edge: datetime) -> ColumnElement[bool]:
     """Return the condition of sessions that are over, other than the newest complete one of each account: it says when it was last used."""
-    other = aliased(LoginSession)
-    newest = select(func.max(other.last_seen_at)).where(other.user_id == LoginSession.user_id, other.otp_at.is_not(None))
+    newest = select(func.max(_other.last_seen_at)).where(_other.user_id == LoginSession.user_id, _other.otp_at.is_not(None))
     return and_(
         or_(LoginSession.ended_at < edge, LoginSession.last_seen_at < edge),
         or_(LoginSession.otp_at.is_(None), LoginSession.last_seen_at < newest.correlate(LoginSession).scalar_subquery()),
@@ -60,6 +64,7 @@ RULES = (
     Rule("forms that were not finished", KeptForm.id, lambda _: KEEP_FORMS.days, lambda edge: KeptForm.saved_at < edge),
     Rule("files of such forms", KeptFile.id, lambda _: KEEP_FORMS.days, lambda edge: KeptFile.kept_at < edge),
     Rule("notes that a form was sent", SentForm.id, lambda _: KEEP_FORMS.days, lambda edge: SentForm.sent_at < edge),
+    Rule("requests for help to sign in", LostAccess.id, lambda _: KEEP_ASKED.days, lambda edge: LostAccess.asked_at < edge),
     Rule("sent codes", SentCode.id, lambda settings: settings.keep_codes_days, lambda edge: SentCode.expires_at < edge),
     Rule("sessions", LoginSession.id, lambda settings: settings.keep_sessions_days, _old_session),
     Rule("messages", OutboxMessage.id, lambda settings: settings.keep_messages_days, _old_message),

@@ -39,6 +39,11 @@ class Colleague:
     user_id: UUID
     name: str
 
+    @property
+    def pair(self) -> tuple[UUID, str]:
+        """Return value and words of a choice."""
+        return self.user_id, self.name
+
 
 def standing(now: datetime) -> ColumnElement[bool]:
     """Return the condition that an assignment counts: its account, joined as User, is active and holds the role in which it was taken."""

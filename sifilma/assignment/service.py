@@ -30,6 +30,10 @@ class Duties(Protocol):
         """Lock the object against decisions until the transaction ends. Return False if there is none."""
         ...
 
+    def is_there(self, ctx: Context, kind: str, object_id: UUID) -> bool:
+        """Return whether there is such an object."""
+        ...
+
     def roles(self, ctx: Context, kind: str, object_id: UUID) -> list[Role]:
         """Return the roles in which the actor has a task on the object now, the first task first."""
         ...

@@ -47,6 +47,7 @@ PAGES = {
     "personalisation_request": ("personalisation_pages.show", "request_id"),
     "place_suspension": ("suspension_pages.show", "suspension_id"),
     "unit": ("unit_pages.show", "unit_id"),
+    "unit_correction": ("upkeep_pages.correction", "correction_id"),
     "unit_key_change": ("unit_key_pages.show", "change_id"),
     "user": ("user_pages.show", "user_id"),
 }
@@ -62,6 +63,7 @@ NEEDS = {
     "personalisation_request": "personalisation.view",
     "place_suspension": "place.suspension.see",
     "unit": "unit.read",
+    "unit_correction": "unit.read",
     "unit_key_change": "unit.read",
     "user": "users.see",
 }

@@ -166,7 +166,7 @@ def list_of_models(ctx: Context, models: Iterable[DeviceModel]) -> Lookup:
     makers = dict(
         ctx.session.execute(select(Organisation.id, Organisation.name).where(Organisation.kind == OrganisationKind.MANUFACTURER)).all()
     )
-    rows = [(model.name, model.function, makers.get(model.manufacturer_id, "")) for model in models]
+    rows = [(model.name, ", ".join(model.functions), makers.get(model.manufacturer_id, "")) for model in models]
     return Lookup(say("List of models"), (MODEL.heading, FUNCTION.heading, say("Manufacturer")), rows, MODEL.name)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, String, Text, UniqueConstraint, text
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column, relationship, synonym
 
 from sifilma.approvals import four_eyes
 from sifilma.audit import recorded
@@ -49,6 +50,12 @@ _TIES = "state IN ({})".format(", ".join(f"'{state}'" for state in _LIVING))
 REPORTABLE = (S.RECEIVED, S.ACTIVE)
 """The states in which a program may report a card. In others it is on its way or out of use: a person says what becomes of it."""
 _REVOKE = "the manifest is revoked, tokens are cancelled"
+BOUND = (
+    "(EXISTS (SELECT 1 FROM card k WHERE k.unit_id = {unit}) OR EXISTS (SELECT 1 FROM activation a WHERE a.unit_id = {unit})"
+    " OR EXISTS (SELECT 1 FROM batch_row b JOIN personalisation_request q ON q.id = b.personalisation_request_id"
+    " WHERE b.unit_id = {unit} AND q.state IN ('submitted', 'approved', 'personalising')))"
+)
+"""A condition in SQL: a card is or was in the unit, or an open batch names it. It names tables of packages above."""
 
 CARD = LifeCycle(
     "card",
@@ -62,7 +69,7 @@ CARD = LifeCycle(
         Transition(S.HANDED_OVER, S.LOST, entails="it never came, and the issuer declared it lost"),
         Transition(S.RECEIVED, S.HANDED_OVER, entails="the second BAST, from a manufacturer, or a return"),
         Transition(S.RECEIVED, S.ACTIVE, entails="a manifest is issued"),
-        Transition(S.ACTIVE, S.ACTIVE, entails="relocation or renewal: the new manifest supersedes the old"),
+        Transition(S.ACTIVE, S.ACTIVE, entails="relocation, renewal or replacement: the new manifest supersedes the old"),
         Transition(S.ACTIVE, S.RECEIVED, Cause.SYSTEM, "the manifest was revoked or has expired"),
         Transition(S.RECEIVED, S.LOST, entails="tokens are cancelled"),
         Transition(S.ACTIVE, S.LOST, entails=_REVOKE),
@@ -84,22 +91,59 @@ CARD = LifeCycle(
 
 
 class DeviceModel(Recorded, Base):
-    """A model of reader or encoder: it has one manufacturer and one function."""
+    """A model of reader or encoder: it has one manufacturer and a set of functions, which only grows.
+
+    `function` holds the set as text: its names in the order of Function, with spaces between. A unit says which one it serves.
+    """
 
     __tablename__ = "device_model"
     __recorded__ = ("name", "manufacturer_id", "function", "created_at")
+    __table_args__ = (CheckConstraint("function IN ('R', 'RW', 'R RW')", name="function"),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     name: Mapped[str] = mapped_column(String(80), unique=True)
     manufacturer_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"))
-    function: Mapped[str] = mapped_column(String(2))
+    function: Mapped[str] = mapped_column(String(5))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """Return the functions that units of this model can serve."""
+        return tuple(self.function.split())
 
-class Unit(Recorded, Base):
+
+def function_set(functions: Collection[str]) -> str:
+    """Return a set of functions as a model stores it."""
+    return " ".join(name for name in Function if name in functions)
+
+
+class UnitCondition(StrEnum):
+    """What a unit is fit for. Where its card is in its life is another thing (`CardState`)."""
+
+    WORKING = "working"
+    BROKEN = "broken"
+    RETIRED = "retired"
+
+
+C = UnitCondition
+UNIT = LifeCycle(
+    "unit",
+    "unit",
+    initial=[C.WORKING],
+    transitions=[
+        Transition(C.WORKING, C.BROKEN, entails="no card is activated in it; a card in it stays, until a replacement moves it"),
+        Transition(C.BROKEN, C.WORKING, entails="repaired"),
+        Transition(C.WORKING, C.RETIRED, entails="without a living card only"),
+        Transition(C.BROKEN, C.RETIRED, entails="without a living card only"),
+    ],
+)
+
+
+class Unit(Recorded, Stateful, Base):
     """One reader or encoder. The manufacturer makes `pcid` (32 upper-case hexadecimal digits). `sam_perso` is as printed on the card.
 
-    `public_jwk` is the key its manifests are encrypted to, `key_change_id` the change by two persons that set it (none: of before these).
+    `condition` is the state of its life cycle; the API's `state` of a unit is that of the card in it. `public_jwk` is the key its manifests
+    are encrypted to, `key_change_id` the change by two persons that set it (none: of before these).
     """
 
     __tablename__ = "unit"
@@ -109,6 +153,7 @@ class Unit(Recorded, Base):
     )  # fmt: skip
     __table_args__ = (
         UniqueConstraint("organisation_id", "hardware_number"),
+        CheckConstraint(state_check(UnitCondition), name="state"),
         CheckConstraint("function IN ('R', 'RW')", name="function"),
         CheckConstraint("pcid IS NULL OR (length(pcid) = 32 AND pcid = upper(pcid))", name="pcid"),
     )
@@ -124,6 +169,7 @@ class Unit(Recorded, Base):
     key_change_id: Mapped[UUID | None] = mapped_column(ForeignKey("unit_key_change.id"))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
+    condition: Mapped[str] = synonym("state")
     model: Mapped[DeviceModel] = relationship(lazy="joined")
 
 
@@ -315,6 +361,21 @@ triggers.guard(
     "NEW.seq < OLD.seq",
     "card: its sequence does not go back",
 )
+triggers.guard(
+    "device_model_widens",
+    "device_model",
+    "UPDATE",
+    "OLD.function <> NEW.function AND NEW.function <> 'R RW'",
+    "device_model: its set of functions only grows",
+)
+for _event in ("INSERT", "UPDATE"):
+    triggers.guard(
+        f"unit_serves_{_event.lower()}",
+        "unit",
+        _event,
+        "NOT EXISTS (SELECT 1 FROM device_model m WHERE m.id = NEW.model_id AND m.function IN (NEW.function, 'R RW'))",
+        "unit: it serves a function of its model",
+    )
 triggers.guard("device_model_keep", "device_model", "DELETE", "", "device_model: nothing is deleted")
 four_eyes.protect_proposal(
     "unit_key_change", "organisation_id", "by_organisation_id", "api_key_id", "count", "digest", "made_at", early="delivered"
@@ -337,14 +398,36 @@ triggers.guard(
     " AND CAST(k.jwk AS TEXT) = CAST(NEW.public_jwk AS TEXT))",
     "unit: its public key is changed by two persons",
 )
-triggers.guard("unit_keep", "unit", "DELETE", "", "unit: nothing is deleted")
+_NUMBERS = "OLD.hardware_number <> NEW.hardware_number OR (OLD.pcid IS NOT NULL AND OLD.pcid IS DISTINCT FROM NEW.pcid)"
 triggers.guard(
     "unit_identity",
     "unit",
     "UPDATE",
-    "OLD.hardware_number <> NEW.hardware_number OR OLD.organisation_id <> NEW.organisation_id OR OLD.function <> NEW.function"
-    " OR (OLD.pcid IS NOT NULL AND OLD.pcid IS DISTINCT FROM NEW.pcid)",
-    "unit: its identity does not change",
+    f"OLD.organisation_id <> NEW.organisation_id OR ((OLD.function <> NEW.function OR OLD.model_id <> NEW.model_id OR {_NUMBERS})"  # noqa: S608  # constants
+    f" AND {BOUND.format(unit='NEW.id')} AND NOT (OLD.function = NEW.function AND OLD.model_id = NEW.model_id"
+    " AND EXISTS (SELECT 1 FROM unit_correction c WHERE c.unit_id = NEW.id AND c.state = 'executed'"
+    " AND c.former_hardware_number = OLD.hardware_number AND c.former_pcid IS NOT DISTINCT FROM OLD.pcid"
+    " AND COALESCE(c.hardware_number, OLD.hardware_number) = NEW.hardware_number"
+    " AND COALESCE(c.pcid, OLD.pcid) IS NOT DISTINCT FROM NEW.pcid)))",
+    "unit: once something is bound to it, two persons correct its numbers, and nothing else of its identity changes",
 )
+triggers.guard(
+    "unit_retired_empty",
+    "unit",
+    "UPDATE",
+    f"OLD.state <> NEW.state AND NEW.state = 'retired' AND EXISTS (SELECT 1 FROM card c WHERE c.unit_id = NEW.id AND c.{_TIES})",  # noqa: S608  # constants
+    "unit: not retired with a living card in it",
+)
+for _event, _moved in (
+    ("INSERT", "NEW.unit_id IS NOT NULL"),
+    ("UPDATE", "NEW.unit_id IS NOT NULL AND OLD.unit_id IS DISTINCT FROM NEW.unit_id"),
+):
+    triggers.guard(
+        f"card_in_working_unit_{_event.lower()}",
+        "card",
+        _event,
+        f"{_moved} AND NOT EXISTS (SELECT 1 FROM unit u WHERE u.id = NEW.unit_id AND u.state = 'working')",  # noqa: S608  # constants
+        "card: tied to a working unit only",
+    )
 for _model in (DeviceModel, Unit, Card):
     recorded.protect(_model)

@@ -15,7 +15,7 @@ from sifilma.kernel.text import Sentence
 
 
 class UnitIn(Strict):
-    """One reader or encoder to be registered. Without `function` it has its model's."""
+    """One reader or encoder to be registered. Without `function` it has its model's, if that has one only."""
 
     hardware_number: HardwareNumber
     model: str = Field(min_length=1, max_length=80)
@@ -31,6 +31,25 @@ class SupplyIn(Strict):
     pcid: Pcid
     sam_perso: str = Field("", max_length=16)
     public_jwk: PublicJwk | None = None
+
+
+class CorrectIn(Strict):
+    """What is to be corrected of a unit; or the decision on the correction `proposal`, of which `reason` is then the note."""
+
+    hardware_number: HardwareNumber | None = None
+    model: str | None = Field(None, min_length=1, max_length=80)
+    function: Literal["R", "RW"] | None = None
+    pcid: Pcid | None = None
+    sam_perso: str | None = Field(None, max_length=16)
+    reason: Prose = Field("", max_length=2000)
+    proposal: UUID | None = None
+    decision: Literal["execute", "reject", "withdraw"] = "execute"
+
+
+class ReasonIn(Strict):
+    """Why a unit's condition changes."""
+
+    reason: Prose = Field(min_length=3, max_length=2000)
 
 
 class UnitKeyIn(Strict):
@@ -73,8 +92,18 @@ class ReportIn(Strict):
     note: Prose = Field(min_length=3, max_length=2000)
 
 
+class CorrectionOut(BaseModel):
+    """A correction of a unit that waits for another person: what becomes of each number (null: it stays), and why."""
+
+    id: UUID
+    hardware_number: str | None
+    pcid: str | None
+    reason: str
+    proposed_at: datetime
+
+
 class UnitOut(BaseModel):
-    """A unit, and the card in it."""
+    """A unit, and the card in it. `state` is the card's, `condition` the unit's own."""
 
     id: UUID
     state: str
@@ -87,6 +116,9 @@ class UnitOut(BaseModel):
     card: str | None
     has_public_key: bool
     public_key_change: UUID | None
+    condition: str
+    condition_reason: str
+    correction: CorrectionOut | None
     warnings: list[Sentence]
     links: dict[str, str]
 
@@ -166,9 +198,10 @@ class StepOut(BaseModel):
 
 
 class ModelOut(BaseModel):
-    """A model of reader or encoder."""
+    """A model of reader or encoder. `functions` are those that its units can serve, `function` is the first of them."""
 
     id: UUID
     name: str
     function: str
+    functions: list[str]
     manufacturer_id: UUID

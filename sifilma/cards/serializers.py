@@ -12,12 +12,13 @@ from sqlalchemy import or_, select
 
 from sifilma.audit.models import AuditEntry
 from sifilma.cards.identifiers import perso_warning
-from sifilma.cards.models import CARD, Card, CardReport, CardState, DeviceModel, ReportState, Unit, UnitKey, UnitKeyChange
+from sifilma.cards.models import CARD, UNIT, Card, CardReport, CardState, DeviceModel, ReportState, Unit, UnitKey, UnitKeyChange
 from sifilma.cards.proposals import open_changes
 from sifilma.cards.public_keys import thumbprint
 from sifilma.cards.schemas import (
     CardOut,
     CardReportOut,
+    CorrectionOut,
     ModelOut,
     StepOut,
     UnitKeyChangeBrief,
@@ -27,6 +28,8 @@ from sifilma.cards.schemas import (
 )
 from sifilma.cards.service import cards_in, steps
 from sifilma.cards.unit_place import Standing, find_standing
+from sifilma.cards.upkeep.models import UnitCorrection
+from sifilma.cards.upkeep.proposals import open_corrections
 from sifilma.identity.models import Organisation, Person, User
 from sifilma.kernel.context import Context
 from sifilma.kernel.field_notes import RETURNED, notes_of
@@ -52,7 +55,7 @@ class TimelineStep:
 
 @dataclass(frozen=True)
 class UnitPage:
-    """A unit as its page shows it. `steps` are those of its living card; `former` are the cards it had before."""
+    """A unit as its page shows it. `steps` are those of its living card, `conditions` its own; `former` are the cards it had before."""
 
     unit: UnitOut
     owner: str
@@ -60,6 +63,7 @@ class UnitPage:
     standing: Standing | None
     steps: list[TimelineStep]
     former: list[Card]
+    conditions: list[TimelineStep]
 
 
 def unit_page(ctx: Context, unit: Unit) -> UnitPage:
@@ -74,16 +78,17 @@ def unit_page(ctx: Context, unit: Unit) -> UnitPage:
         standing=find_standing(ctx, unit.id),
         steps=timeline(ctx, CARD.kind, living.id) if living else [],
         former=[card for card in cards if card is not living],
+        conditions=timeline(ctx, UNIT.kind, unit.id),
     )
 
 
 def units_out(ctx: Context, units: list[Unit]) -> list[UnitOut]:
-    """Return units with their living cards, in one query for all cards and one for all proposals of keys."""
-    cards, changes = cards_in(ctx, units), open_changes(ctx, units)
-    return [_unit_out(unit, cards.get(unit.id), changes.get(unit.id)) for unit in units]
+    """Return units with their living cards, in one query each for all cards, all proposals of keys and all corrections."""
+    cards, changes, corrections = cards_in(ctx, units), open_changes(ctx, units), open_corrections(ctx, units)
+    return [_unit_out(unit, cards.get(unit.id), changes.get(unit.id), corrections.get(unit.id)) for unit in units]
 
 
-def _unit_out(unit: Unit, card: Card | None, change: UUID | None) -> UnitOut:
+def _unit_out(unit: Unit, card: Card | None, change: UUID | None, correction: UnitCorrection | None) -> UnitOut:
     warning = perso_warning(unit.sam_perso)
     return UnitOut(
         id=unit.id,
@@ -97,8 +102,17 @@ def _unit_out(unit: Unit, card: Card | None, change: UUID | None) -> UnitOut:
         card=card.uid if card else None,
         has_public_key=unit.public_jwk is not None,
         public_key_change=change,
+        condition=unit.condition,
+        condition_reason=unit.change_note,
+        correction=_correction_out(correction) if correction else None,
         warnings=[warning] if warning else [],
         links=links("units", unit.id),
+    )
+
+
+def _correction_out(found: UnitCorrection) -> CorrectionOut:
+    return CorrectionOut(
+        id=found.id, hardware_number=found.hardware_number, pcid=found.pcid, reason=found.reason, proposed_at=found.proposed_at
     )
 
 
@@ -275,4 +289,13 @@ def returned(ctx: Context, kind: str, obj: Stateful, object_id: UUID) -> Timelin
 
 def models_out(models: Iterable[DeviceModel]) -> list[ModelOut]:
     """Return models for the API."""
-    return [ModelOut(id=model.id, name=model.name, function=model.function, manufacturer_id=model.manufacturer_id) for model in models]
+    return [
+        ModelOut(
+            id=model.id,
+            name=model.name,
+            function=model.functions[0],
+            functions=list(model.functions),
+            manufacturer_id=model.manufacturer_id,
+        )
+        for model in models
+    ]

@@ -14,13 +14,14 @@ from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.cards import proposals
 from sifilma.cards.identifiers import normalise_pcid, normalise_uid
-from sifilma.cards.models import CARD, Card, CardState, DeviceModel, Function, Unit, UnitKeyChange
+from sifilma.cards.models import CARD, UNIT, Card, CardState, DeviceModel, Function, Unit, UnitCondition, UnitKeyChange, function_set
 from sifilma.cards.proposals import NewKey
 from sifilma.cards.schemas import UnitIn, UnitKeyIn
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped
 from sifilma.kernel.context import Act, Context
+from sifilma.kernel.db import hold
 from sifilma.kernel.errors import Conflict, Faults, Invalid, NotFound
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.lifecycle import History
@@ -35,15 +36,18 @@ ENDED = (CardState.DESTROYED, CardState.DAMAGED, CardState.LOCKED, CardState.REV
 
 @dataclass(frozen=True)
 class UnitFilter:
-    """A filter of units. `state` is the state of the living card, or `free` for none.
+    """A filter of units. `state` is the state of the living card, or `free` for none; `condition` that of the unit itself.
 
     `text` is a part of the hardware number, of the PCID or of the UID of a card tied to the unit.
+    `pcid` is `missing` for units without one.
     """
 
     hardware_number: str = ""
     state: str = ""
     model: str = ""
     text: str = ""
+    condition: str = ""
+    pcid: str = ""
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,10 @@ def list_units(ctx: Context, wanted: UnitFilter) -> Listing[Unit]:
         query = query.where(Unit.hardware_number == wanted.hardware_number.upper())
     if wanted.state:
         query = query.where(~_living_card() if wanted.state == "free" else _living_card().where(Card.state == wanted.state))
+    if wanted.pcid == "missing":
+        query = query.where(Unit.pcid.is_(None), Unit.condition != UnitCondition.RETIRED)
+    if wanted.condition:
+        query = query.where(Unit.condition == wanted.condition)
     if wanted.model:
         query = query.where(Unit.model_id.in_(select(DeviceModel.id).where(DeviceModel.name == wanted.model)))
     return (_with_text(query, wanted.text) if wanted.text else query), Unit.id
@@ -196,11 +204,13 @@ def save_units(ctx: Context, new: Mapping[int, UnitIn]) -> list[Unit]:
 
     Raise Invalid for keys that cannot be proposed. The caller has asked a person who gives keys for a fresh code.
     """
-    models = _models(ctx)
+    models = models_by_name(ctx)
     made = {row: _make_unit(ctx, unit, models[unit.model]) for row, unit in new.items()}
-    ctx.session.add_all(made.values())
     units = list(made.values())
-    record(ctx, Action.UNIT_REGISTER, "unit", units[0].id, rows=units, count=len(units))
+    act = record(ctx, Action.UNIT_REGISTER, UNIT.kind, units[0].id, rows=units, count=len(units))
+    for unit in units:
+        UNIT.born(unit, UnitCondition.WORKING, act)
+    ctx.session.add_all(units)
     ctx.session.flush()
     keys = {row: NewKey(made[row], unit.public_jwk) for row, unit in new.items() if unit.public_jwk}
     if keys:
@@ -236,7 +246,7 @@ def unit_faults(ctx: Context, given: Mapping[str, Any]) -> Faults:
 
 def _faults(ctx: Context, new: Mapping[int, Mapping[str, Any]]) -> dict[int, Faults]:
     """Return what is wrong with machines, by row number. A field that is not there could not be read: it is passed over."""
-    models = _models(ctx)
+    models = models_by_name(ctx)
     numbers = {row: unit.get("hardware_number") for row, unit in new.items()}
     pcids = {row: unit.get("pcid") for row, unit in new.items()}
     registered = select(Unit.hardware_number).where(
@@ -249,7 +259,7 @@ def _faults(ctx: Context, new: Mapping[int, Mapping[str, Any]]) -> dict[int, Fau
     again = {"hardware_number": repeats(numbers), "pcid": repeats(pcids)}
     found = {}
     for row, unit in new.items():
-        faults = found[row] = _model_faults(ctx, unit, models)
+        faults = found[row] = model_faults(ctx, unit, models)
         known_already = say("%(number)s is registered already.", number=unit.get("hardware_number"))
         for field, told in (("hardware_number", known_already), ("pcid", PCID_TAKEN)):
             if row in again[field]:
@@ -265,18 +275,21 @@ def _some(values: Mapping[int, str | None]) -> list[str]:
     return [value for value in values.values() if value]
 
 
-def _models(ctx: Context) -> dict[str, DeviceModel]:
+def models_by_name(ctx: Context) -> dict[str, DeviceModel]:
+    """Return every model by its name."""
     return {model.name: model for model in ctx.session.scalars(select(DeviceModel))}
 
 
-def _model_faults(ctx: Context, unit: Mapping[str, Any], models: Mapping[str, DeviceModel]) -> Faults:
-    """Check the model, and the function, which is the model's where it is not given."""
+def model_faults(ctx: Context, unit: Mapping[str, Any], models: Mapping[str, DeviceModel]) -> Faults:
+    """Check the model, and the function, which is the model's where it is not given and the model has one only."""
     faults = Faults()
     model = models.get(unit.get("model", ""))
     if model is None and "model" in unit:
         faults.add("model", say("There is no model %(model)r: choose one of GET /models.", model=unit["model"]))
-    function = unit.get("function") or (model.function if model else None)
-    if model is not None and function != model.function:
+    function = unit.get("function") or (model.functions[0] if model and len(model.functions) == 1 else None)
+    if model is not None and function is None:
+        faults.add("function", say("%(model)s is made for R and for RW: say which one this unit serves.", model=model.name))
+    elif model is not None and function not in model.functions:
         faults.add("function", say("%(model)s is a model for %(function)s.", model=model.name, function=model.function))
     if function == Function.RW and not (ctx.actor.organisation_kind and ctx.actor.organisation_kind.is_office):
         faults.add("function" if unit.get("function") else "model", say("Only district and province offices may have RW."))
@@ -290,7 +303,7 @@ def _make_unit(ctx: Context, new: UnitIn, model: DeviceModel) -> Unit:
         model_id=model.id,
         model=model,
         hardware_number=new.hardware_number,
-        function=new.function or model.function,
+        function=new.function or model.functions[0],
         pcid=new.pcid,
         sam_perso=new.sam_perso,
         created_at=ctx.now,
@@ -327,13 +340,22 @@ def all_models(ctx: Context) -> list[DeviceModel]:
     return list(ctx.session.scalars(select(DeviceModel).order_by(DeviceModel.name)))
 
 
-def register_model(ctx: Context, name: str, manufacturer_id: UUID, function: Function) -> DeviceModel:
-    """Register a new model of a manufacturer."""
-    model = DeviceModel(id=uuid7(), name=name, manufacturer_id=manufacturer_id, function=str(function), created_at=ctx.now)
+def register_model(ctx: Context, name: str, manufacturer_id: UUID, *functions: Function) -> DeviceModel:
+    """Register a new model of a manufacturer, for one function or several."""
+    model = DeviceModel(id=uuid7(), name=name, manufacturer_id=manufacturer_id, function=function_set(functions), created_at=ctx.now)
     ctx.session.add(model)
     record(ctx, Action.MODEL_REGISTER, "device_model", model.id, organisation_id=manufacturer_id, rows=[model], name=name)
     ctx.session.flush()
     return model
+
+
+def widen_model(ctx: Context, model: DeviceModel, *functions: Function) -> None:
+    """Add functions to those that units of a model can serve."""
+    hold(ctx.session, model)
+    model.function = function_set({*model.functions, *functions})
+    added = ", ".join(functions)
+    record(ctx, Action.MODEL_WIDEN, "device_model", model.id, organisation_id=model.manufacturer_id, rows=[model], function=added)
+    ctx.session.flush()
 
 
 def by_uids(ctx: Context, uids: list[str], *conditions: Any) -> dict[str, Card]:

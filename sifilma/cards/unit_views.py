@@ -13,12 +13,13 @@ from werkzeug.wrappers import Response as AnyResponse
 from sifilma.cards import import_table, pcid, proposals, service
 from sifilma.cards.identifiers import perso_warnings
 from sifilma.cards.label_serializers import unit_labels
-from sifilma.cards.models import Unit
+from sifilma.cards.models import Unit, UnitCondition
 from sifilma.cards.proposals import NewKey
 from sifilma.cards.public_keys import thumbprint
 from sifilma.cards.schemas import KeyTextIn, SupplyIn, UnitIn
 from sifilma.cards.serializers import unit_page, units_out
 from sifilma.cards.service import UnitFilter, may_propose_key
+from sifilma.cards.upkeep import service as upkeep
 from sifilma.documents import label_sheets, list_views, lists
 from sifilma.documents.forms import upload
 from sifilma.documents.lists import Export
@@ -33,7 +34,7 @@ from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
 from sifilma.web.requests import context
-from sifilma.web.states import state
+from sifilma.web.states import named, state
 from sifilma.web.texts import translate
 
 blueprint = Blueprint("unit_pages", __name__, url_prefix="/unit", template_folder="templates")
@@ -45,12 +46,13 @@ EXPORT = Export(
         _("Model"): lambda unit: unit.model,
         _("Function"): lambda unit: unit.function,
         _("State"): lambda unit: state(unit.state).name,
+        _("Condition"): lambda unit: state(unit.condition).name,
         _("SAM card"): lambda unit: unit.card or "",
         _("PCID"): lambda unit: unit.pcid or "",
     },
     orders={"nomor": (_("Hardware number"), Unit.hardware_number)},
     counted=lambda number, words: ngettext("%(count)s unit", "%(count)s units", number, count=words),
-    filters={"q": "", "state": "", "model": ""},
+    filters={"q": "", "state": "", "condition": "", "pcid": "", "model": ""},
 )
 
 
@@ -67,6 +69,7 @@ def index() -> Response:
         form=form,
         state_choices=[(name, state(name).name) for name in STATES],
         model_choices=_models(),
+        conditions=named(UnitCondition),
     )
 
 
@@ -81,7 +84,8 @@ def labels() -> Response:
 
 
 def _filtered(form: Form) -> Listing[Unit]:
-    wanted = UnitFilter(state=form.get("state"), model=form.get("model"), text=form.get("q").strip()[:60])
+    chosen = {name: form.get(name) for name in ("state", "condition", "pcid", "model")}
+    wanted = UnitFilter(**chosen, text=form.get("q").strip()[:60])
     return service.list_units(context(), wanted)
 
 
@@ -139,7 +143,7 @@ def template(kind: str) -> Response:
 @operation("unit.read")
 def show(unit_id: UUID) -> Response:
     """Show a unit: its card, where it stands, and what has happened."""
-    return _unit(unit_id, Form.begun())
+    return unit_answer(unit_id, Form.begun())
 
 
 def _named(ctx: Context, unit_id: UUID) -> str:
@@ -167,7 +171,7 @@ def supply_pcid(unit_id: UUID) -> AnyResponse:
         ctx.warn(perso_warnings(given.sam_perso))
         form.settle(ctx)
         return seen("unit_pages.show", "supplied", unit_id=unit_id)
-    return _unit(unit_id, form)
+    return unit_answer(unit_id, form)
 
 
 @blueprint.post("/<uuid:unit_id>/kunci")
@@ -180,15 +184,18 @@ def propose_key(unit_id: UUID) -> AnyResponse:
         unit = service.get_unit(ctx, unit_id, Operation.UNIT_KEY_PROPOSE)
         made = proposals.propose(ctx, {1: NewKey(unit, given.public_jwk)})
         return seen("unit_key_pages.show", "proposed", change_id=made.id)
-    return _unit(unit_id, form)
+    return unit_answer(unit_id, form)
 
 
-def _unit(unit_id: UUID, form: Form) -> Response:
+def unit_answer(unit_id: UUID, form: Form) -> Response:
+    """Return the page of a unit, with a form that was refused."""
     ctx = context()
     unit = service.get_unit(ctx, unit_id)
     return form.again(
         "cards/unit.html",
         page=unit_page(ctx, unit),
+        conditions=upkeep.steps_for(ctx, unit),
+        owned=upkeep.is_own(ctx, unit),
         suppliable=pcid.may_supply(ctx, unit),
         proposes_key=may_propose_key(ctx, unit),
         key_thumbprint=thumbprint(unit.public_jwk) if unit.public_jwk else "",
@@ -196,7 +203,7 @@ def _unit(unit_id: UUID, form: Form) -> Response:
 
 
 def _form(form: Form) -> Response:
-    functions = {model.name: model.function for model in service.all_models(context())}
+    functions = {model.name: model.function if len(model.functions) == 1 else "" for model in service.all_models(context())}
     return form.again("cards/unit_new.html", model_choices=[(name, name) for name in functions], functions=functions)
 
 

@@ -100,14 +100,16 @@ def hand_over(stage: Stage, giver: str, receiver: str, organisation: str, uids: 
     stage.say(f"{receiver} receives it → {done['state']}")
 
 
-def request_activation(stage: Stage, who: str, uids: list[str], suffix: str, kind: str, *approvers: str) -> tuple[str, dict[str, str]]:
-    """Submit a request with its letter, have it approved, and show the tokens to the organisation.
+def request_activation(
+    stage: Stage, who: str, uids: list[str], suffix: str, kind: str, *approvers: str, **more: Any
+) -> tuple[str, dict[str, str]]:
+    """Submit a request with its letter, have it approved, and show the tokens to the organisation. `more` are further fields of it.
 
     Return the request's id and the tokens by UID.
     """
     person = stage.people[who]
     stated = stage.letter_facts(facts.ACTIVATION, suffix)
-    request = stated | {"kind": kind, "machines": len(uids), "cards": uids}
+    request = stated | {"kind": kind, "machines": len(uids), "cards": uids} | more
     pdf = letter(person.entry["organisation"], stated, f"Mohon pengaktifan {len(uids)} kartu SAM.")
     made = person.send("/activation-requests", request, 201, letter=pdf)
     person.post(f"/activation-requests/{made['id']}/submit")

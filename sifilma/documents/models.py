@@ -23,6 +23,7 @@ class DocumentKind(StrEnum):
     PHOTO = "photo"
     CERTIFICATE = "certificate"
     AGREEMENT = "agreement"
+    DECREE = "decree"
     ATTACHMENT = "attachment"
     PAPER = "paper"
 

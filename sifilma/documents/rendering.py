@@ -122,6 +122,7 @@ def qr_address(text: str) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(qr_svg(text).encode()).decode()
 
 
+@lru_cache(maxsize=1024)  # 4 ms each: the same labels are printed again, and a page is opened again; 3 MB when it is full
 def qr_svg(text: str) -> str:
     """Return a QR code (error correction level M) as SVG text."""
     out = io.BytesIO()

@@ -76,7 +76,7 @@ def four_eyes(now: Snapshot) -> Found:
             f" JOIN person p ON p.id = a.person_id WHERE {_human('s')} = {_human('p')}",
             "was approved by the person who submitted it",
         )
-    for table in ("revocation", "user_change", "reference_change", "unit_key_change", "personalisation_closing"):
+    for table in ("revocation", "user_change", "reference_change", "unit_key_change", "personalisation_closing", "unit_correction"):
         yield from now.find(
             table,
             f"SELECT o.id FROM {table} o JOIN person s ON s.id = o.proposed_by_person LEFT JOIN person p ON p.id = o.decided_by_person"
@@ -194,7 +194,8 @@ def role_end(now: Snapshot) -> Found:
     yield from now.find(
         "user",
         "SELECT r.user_id AS id, r.role FROM user_role r WHERE r.ends_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM user_change c WHERE"
-        " c.user_id = r.user_id AND c.change = 'deputy' AND c.state = 'executed' AND c.roles = r.role AND c.ends_at = r.ends_at)",
+        " c.user_id = r.user_id AND c.change IN ('deputy', 'succession') AND c.state = 'executed' AND c.roles = r.role"
+        " AND c.ends_at = r.ends_at)",
         "has the role {role} until a day that no executed proposal names",
     )
     yield from now.find(

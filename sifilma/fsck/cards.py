@@ -6,10 +6,11 @@ import json
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import and_, func, or_, select
 
 from sifilma.approvals.four_eyes import content_digest
 from sifilma.cards.public_keys import thumbprint
+from sifilma.cards.upkeep.proposals import content
 from sifilma.fsck.dialects import RULES_CAME, bare, fact, newest_entry
 from sifilma.fsck.registry import Found, in_snapshot
 from sifilma.fsck.snapshot import Snapshot, broken
@@ -70,7 +71,9 @@ def as_its_result(now: Snapshot) -> Found:
         "SELECT c.id, c.uid FROM card c JOIN unit u ON u.id = c.unit_id LEFT JOIN personalisation_result r ON r.card_id = c.id"
         " LEFT JOIN batch_row b ON b.personalisation_request_id = c.personalisation_request_id AND b.sam_uid = c.uid"
         " WHERE NOT EXISTS (SELECT 1 FROM activation a WHERE a.card_id = c.id)"
-        " AND u.hardware_number <> COALESCE(NULLIF(r.hardware_number, ''), '-') AND (b.unit_id IS NULL OR b.unit_id <> u.id)",
+        " AND u.hardware_number <> COALESCE(NULLIF(r.hardware_number, ''), '-') AND (b.unit_id IS NULL OR b.unit_id <> u.id)"
+        " AND NOT EXISTS (SELECT 1 FROM unit_correction k WHERE k.unit_id = u.id AND k.state = 'executed'"
+        " AND k.former_hardware_number = r.hardware_number)",
         "({uid}) is tied to a unit that neither its result nor its batch names",
     )
 
@@ -162,6 +165,94 @@ def unit_keys(now: Snapshot) -> Found:
                 digests[row.key_change_id] = _digest(now, row.key_change_id, row.organisation_id)
             if digests[row.key_change_id] != row.digest:
                 yield broken("unit", row.id, "has a public key that is not what was executed: the digest differs")
+
+
+@in_snapshot("unit-function", "A unit serves a function of its model.")
+def functions(now: Snapshot) -> Found:
+    """Compare the unit's function with the set of its model."""
+    return now.find(
+        "unit",
+        "SELECT u.id, u.function, m.name FROM unit u JOIN device_model m ON m.id = u.model_id WHERE m.function NOT IN (u.function, 'R RW')",
+        "is for {function}, which {name} is not made for",
+    )
+
+
+@in_snapshot("unit-condition", "No living card is in a retired unit, and no card was activated in a unit that was broken or retired then.")
+def conditions(now: Snapshot) -> Found:
+    """Check the cards of retired units, and the step of the unit before each activation."""
+    yield from now.find(
+        "unit",
+        "SELECT u.id, c.uid FROM unit u JOIN card c ON c.unit_id = u.id WHERE u.state = 'retired'"
+        " AND c.state NOT IN ('damaged', 'locked', 'revoked', 'destroyed')",
+        "is retired with card {uid} in it",
+    )
+    activated = bare("history")
+    made, card, before = bare("activation"), bare("card"), bare("history").alias("before")
+    # A step's id orders it against the card's step of the same activation.
+    last = (
+        select(func.max(before.c.id))
+        .where(before.c.object_kind == "unit", before.c.object_id == made.c.unit_id, before.c.id < activated.c.id)
+        .correlate(made, activated)
+        .scalar_subquery()
+    )
+    found = bare("history").alias("found")
+    query = (
+        select(made.c.id, card.c.uid, found.c.to_state)
+        .join(card, card.c.id == made.c.card_id)
+        .join(activated, and_(activated.c.act_id == made.c.act_id, activated.c.object_kind == "card"))
+        .join(found, found.c.id == last)
+        .where(found.c.to_state != "working")
+    )
+    yield from now.find("activation", query, "of {uid} was in a unit that was {to_state}")
+
+
+@in_snapshot(
+    "replacement", "A card moved by a replacement is in the unit that its request names, and the one it left was said to be broken."
+)
+def replaced(now: Snapshot) -> Found:
+    """Compare the activations of replacements with the rows of their requests, and with the steps of the former units."""
+    of_request = (
+        " FROM activation a JOIN activation_request r ON r.id = a.activation_request_id AND r.kind = 'replacement'"
+        " JOIN activation_request_card k ON k.activation_request_id = r.id AND k.card_id = a.card_id JOIN card c ON c.id = a.card_id"
+    )
+    yield from now.find(
+        "activation",
+        f"SELECT a.id, c.uid{of_request} WHERE k.unit_id IS NULL OR k.unit_id <> a.unit_id",
+        "of {uid} was in another unit than its request names",
+    )
+    yield from now.find(
+        "unit",
+        f"SELECT k.former_unit_id AS id, c.uid{of_request} WHERE NOT EXISTS (SELECT 1 FROM history h WHERE h.object_kind = 'unit'"
+        " AND h.object_id = k.former_unit_id AND h.to_state = 'broken')",
+        "was left by {uid}, and nobody said that it is broken",
+    )
+    yield from now.find(
+        "activation_request",
+        "SELECT DISTINCT r.id, r.kind FROM activation_request r JOIN activation_request_card k ON k.activation_request_id = r.id"
+        " WHERE (r.kind = 'replacement') <> (k.unit_id IS NOT NULL)",
+        "is a {kind} whose cards do not fit that",
+    )
+
+
+@in_snapshot("unit-correction", "A correction of a unit is what two persons proposed and executed: their entries have its digest.")
+def corrections(now: Snapshot) -> Found:
+    """Compare each executed correction with its two entries, which were written with the digest of its content."""
+    one = bare("unit_correction")
+    proposed, executed = (ENTRY.alias(name) for name in ("proposed", "executed"))
+    columns = (one.c.id, one.c.unit_id, one.c.hardware_number, one.c.pcid, one.c.former_hardware_number, one.c.former_pcid)
+    query = (
+        select(*columns, proposed.c.person_id.label("one"), executed.c.person_id.label("other"),
+               fact(proposed.c.data, "digest").label("asked"), fact(executed.c.data, "digest").label("done"))
+        .select_from(one)
+        .outerjoin(proposed, proposed.c.id == newest_entry("unit_correction", one.c.id, "unit.correct_propose"))
+        .outerjoin(executed, executed.c.id == newest_entry("unit_correction", one.c.id, "unit.correct_execute"))
+        .where(one.c.state == "executed")
+    )  # fmt: skip
+    for row in list(now.rows(query)):
+        if row.one is None or row.other is None or row.one == row.other:
+            yield broken("unit_correction", row.id, "was executed without the entries of two persons")
+        elif {row.asked, row.done} != {content_digest(content(row))}:
+            yield broken("unit_correction", row.id, "is not what was proposed and executed: the digest differs")
 
 
 def _jwk(value: Any) -> dict[str, Any] | None:

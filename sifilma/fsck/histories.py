@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import literal, or_, select
 
 from sifilma.accounts.models import CONSENT, USER_CHANGE
 from sifilma.activation.models import ACTIVATION_REQUEST, MANIFEST, REVOCATION, TOKEN
 from sifilma.activation.suspensions.models import PLACE_SUSPENSION
-from sifilma.cards.models import CARD, CARD_REPORT, KEY_CHANGE
+from sifilma.cards.models import CARD, CARD_REPORT, KEY_CHANGE, UNIT
+from sifilma.cards.upkeep.models import CORRECTION
 from sifilma.destruction.models import DESTRUCTION
 from sifilma.fsck.dialects import bare, dashed, fact
 from sifilma.fsck.registry import Found, in_snapshot
@@ -44,7 +45,11 @@ CYCLES = (
     CLOSING,
     BLANK_DELIVERY,
     BLANK_CARD,
+    UNIT,
+    CORRECTION,
 )
+MADE_TOGETHER = ("unit",)
+"""Kinds of which one act, on the first of them, makes several."""
 
 _P, _A, _D, _H, _M = "personalisation", "activation", "destruction", "handover", "model_case"
 _REPORTED = ("card.report", "card.report_confirm")
@@ -68,7 +73,7 @@ ACTS: dict[str, dict[str, tuple[str, ...]]] = {
         "registered": ("card.register",), "handed_over": (f"{_H}.issue",),
         "personalised": (f"{_P}.results", *_BACK, *_FOUND, f"{_H}.receive", "discrepancy.arrived", "card.report"),
         "received": (f"{_H}.receive", "discrepancy.arrived", *_BACK, *_FOUND, "card.report", "manifest.revoke", "manifest.expire",
-                     "card.report_withdraw"),
+                     "card.report_withdraw", "unit.correct_execute"),
         "active": (f"{_A}.create", "card.report_withdraw", f"{_PLACE}.lift", _REVIEWED),
         "suspended": ("card.report", *_SUSPENDED, f"{_A}.create"),
         "damaged": (*_REPORTED, f"{_P}.results", "discrepancy.record"), "locked": _REPORTED, "lost": (*_REPORTED, "discrepancy.lost"),
@@ -91,7 +96,7 @@ ACTS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "manifest": {"active": (f"{_A}.create", "card.report_withdraw", f"{_PLACE}.lift", _REVIEWED), "superseded": (f"{_A}.create",),
                  "suspended": ("card.report", *_SUSPENDED, f"{_A}.create"),
-                 "revoked": ("manifest.revoke", *_REPORTED),
+                 "revoked": ("manifest.revoke", "unit.correct_execute", *_REPORTED),
                  "expired": ("manifest.expire",)},
     "destruction": {state: (f"{_D}.{verb}",) for state, verb in (
         ("proposed", "propose"), ("approved", "approve"), ("rejected", "reject"), ("executed", "record"), ("verified", "verify"),
@@ -109,9 +114,13 @@ ACTS: dict[str, dict[str, tuple[str, ...]]] = {
                         (("asked", "ask"), ("accepted", "accept"), ("refused", "refuse"), ("expired", "expire"))},
     "card_report": {"pending": ("card.report",), "confirmed": ("card.report_confirm",), "withdrawn": ("card.report_withdraw",)},
     "place_suspension": {"proposed": (_REVIEWED,), "suspended": _SUSPENDED, "dropped": (f"{_PLACE}.drop",), "lifted": (f"{_PLACE}.lift",),
-                         "answered": (f"{_A}.create", _REVIEWED), "closed": ("manifest.revoke", "manifest.expire", *_REPORTED)},
+                         "answered": (f"{_A}.create", _REVIEWED),
+                         "closed": ("manifest.revoke", "manifest.expire", "unit.correct_execute", *_REPORTED)},
     "unit_key_change": {"delivered": ("unit.key_deliver",), "proposed": ("unit.key_propose",), "executed": ("unit.key_execute",),
                         "rejected": ("unit.key_reject",)},
+    "unit": {"working": ("unit.register", "unit.repair", "rows.adopt"), "broken": ("unit.break", f"{_A}.create"),
+             "retired": ("unit.retire",)},
+    "unit_correction": {"proposed": ("unit.correct_propose",), "executed": ("unit.correct_execute",), "rejected": ("unit.correct_reject",)},
     "reference_change": {"proposed": ("reference.propose",), "executed": ("reference.execute",), "rejected": ("reference.reject",)},
 }  # fmt: skip
 """The acts that lead to each state. An act that newly changes a state must be added here."""
@@ -130,6 +139,7 @@ ALWAYS_A_STEP = (
     *(f"unit.key_{verb}" for verb in ("deliver", "propose", "execute", "reject")), "card.report_confirm", "card.report_withdraw",
     *(f"{_P}.close{verb}" for verb in ("_propose", "", "_reject")), *(f"blank.{verb}" for verb in ("deliver", "cancel", "issue", "return")),
     *(f"{_PLACE}.{verb}" for verb in ("execute", "drop", "overdue", "lift")),
+    *(f"unit.{verb}" for verb in ("break", "repair", "retire", "correct_propose", "correct_execute", "correct_reject")),
     f"{_A}.create", f"{_A}.expire", "card.register", "card.report", "manifest.expire", "token.expire", "token.reissue",
 )  # fmt: skip
 """Acts that always change a state. An entry of one without a step reports something that did not happen."""
@@ -227,7 +237,8 @@ def acts(now: Snapshot) -> Found:
             cycle.kind,
             select(step.c.object_id.label("id"), step.c.to_state, entry.c.action, entry.c.object_id.label("other"))
             .join(entry, entry.c.id == step.c.act_id)
-            .where(step.c.object_kind == cycle.kind, entry.c.object_kind == cycle.kind, entry.c.object_id != dashed(step.c.object_id)),
+            .where(step.c.object_kind == cycle.kind, entry.c.object_kind == cycle.kind, entry.c.object_id != dashed(step.c.object_id))
+            .where(or_(step.c.from_state != "", literal(cycle.kind).not_in(MADE_TOGETHER))),
             "became {to_state} by the act {action} on another one ({other})",
         )
 

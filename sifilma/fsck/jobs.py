@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import and_, exists, or_, select
 
-from sifilma.assignment.models import KINDS
+from sifilma.assignment.pages import WAITS
 from sifilma.fsck.dialects import bare, dashed, fact
 from sifilma.fsck.registry import Found, in_snapshot
 from sifilma.fsck.snapshot import Snapshot
@@ -99,23 +99,17 @@ def result(now: Snapshot) -> Found:
     )
 
 
-_WAITS = {
-    "personalisation_request": "personalisation_request w WHERE w.state IN ('submitted', 'approved', 'personalising') AND w.id",
-    "activation_request": "activation_request w WHERE w.state = 'submitted' AND w.id",
-    "destruction": "destruction w WHERE w.state IN ('proposed', 'executed') AND w.id",
-    "manifest": "revocation w WHERE w.state = 'proposed' AND w.manifest_id",
-    "reference_change": "reference_change w WHERE w.state = 'proposed' AND w.id",
-    "model_case": "model_case w WHERE w.state IN ('applied', 'approved_to_test', 'tested', 'certified') AND w.id",
-    "activation": "activation w WHERE w.review_state = 'waiting' AND w.id",
-}
-"""Where the objects of each kind wait for operators or approvers."""
+_ROW_THAT_WAITS = {"manifest": ("revocation", "state", "manifest_id"), "activation": ("activation", "review_state", "id")}
+"""The table whose rows say whether an object waits, where it is not the object's own: with the columns of state and of the object's id."""
 
 
 @in_snapshot("assignment-waits", "What somebody of the directorate has to do is there, and still waits for somebody.")
 def waits(now: Snapshot) -> Found:
     """Compare the states of what is assigned with those in which there is work on it."""
-    for kind in KINDS:
-        there = f"EXISTS (SELECT 1 FROM {_WAITS[kind]} = a.object_id)"
+    for kind, waiting in WAITS.items():
+        table, state, key = _ROW_THAT_WAITS.get(kind, (kind, "state", "id"))
+        states = ", ".join(f"'{one}'" for one in waiting)
+        there = f"EXISTS (SELECT 1 FROM {table} w WHERE w.{state} IN ({states}) AND w.{key} = a.object_id)"  # constants
         query = f"SELECT a.object_id AS id FROM assignment a WHERE a.object_kind = '{kind}' AND NOT {there}"  # constants
         yield from now.find("assignment", query, f"is of a {kind} that waits for nobody")
 

@@ -124,7 +124,7 @@ def revoked(now: Snapshot) -> Found:
     return now.find(
         "manifest",
         "SELECT m.id FROM manifest m JOIN audit_entry e ON e.id = m.act_id WHERE m.state = 'revoked'"
-        " AND e.action NOT IN ('card.report', 'card.report_confirm')"
+        " AND e.action NOT IN ('card.report', 'card.report_confirm', 'unit.correct_execute')"
         " AND NOT EXISTS (SELECT 1 FROM revocation r WHERE r.manifest_id = m.id AND r.state = 'executed')",
         "is revoked without an executed proposal and without a report on its card",
     )

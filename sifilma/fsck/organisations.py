@@ -1,12 +1,13 @@
-"""Invariants of organisations: nothing crosses from one to another."""
+"""Invariants of organisations: nothing crosses from one to another, and each has its heads by acts that two persons decided."""
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import Integer, cast, exists, func, or_, select
 
-from sifilma.fsck.dialects import bare
+from sifilma.fsck.dialects import bare, dashed, fact, later
 from sifilma.fsck.registry import Found, in_snapshot
 from sifilma.fsck.snapshot import Snapshot
+from sifilma.succession.models import KINDS, parties_sql
 
 _UNLIKE = "belongs to another organisation than its {other}"
 
@@ -123,3 +124,110 @@ def rw_offices(now: Snapshot) -> Found:
         " AND o.kind NOT IN ('province_office', 'regency_office')",
         "({uid}) is for RW and not an office's",
     )
+
+
+# --- heads -----------------------------------------------------------------------------------------------------------
+
+GRACE_S = 10
+"""Seconds within which the steps of one act have their moments: a request ends within its deadline."""
+_EXECUTED = "head_succession s JOIN user_change c ON c.id = s.id WHERE c.state = 'executed'"
+
+
+@in_snapshot("head-by-act", "Whoever is head was made so by an act: an invitation, a change of roles, or a succession.")
+def head_by_act(now: Snapshot) -> Found:
+    """Look for the entry about the account that names the role, at the moment since which it is held, or of the account's beginning."""
+    role, user, entry = bare("user_role"), bare("user_account"), bare("audit_entry")
+    given = exists().where(
+        entry.c.object_kind == "user",
+        entry.c.object_id == dashed(role.c.user_id),
+        entry.c.action.in_(("user.invite", "user.register", "user.roles", "user.deputy", "seal.vouch")),
+        or_(entry.c.at.between(role.c.since, later(role.c.since, GRACE_S)), role.c.since == user.c.created_at),
+        fact(entry.c.data, "roles").contains("head"),
+    )
+    query = select(role.c.user_id.label("id"), role.c.since).join(user, user.c.id == role.c.user_id)
+    held = query.where(role.c.role == "head", role.c.until.is_(None))
+    yield from now.find("user", held.where(~given), "is head since {since}, and no act made it so")
+
+
+@in_snapshot("succession-whole", "A succession is of its proposal and of one organisation, and was decided by two persons who may.")
+def whole(now: Snapshot) -> Found:
+    """Compare the proposals with their facts, the accounts with the organisation, and who proposed and decided."""
+    yield from now.find(
+        "user_change",
+        "SELECT c.id FROM user_change c LEFT JOIN head_succession s ON s.id = c.id AND s.successor_id = c.user_id"
+        " WHERE c.change = 'succession' AND s.id IS NULL",
+        "is a succession, and nothing says of whom by which decree",
+    )
+    yield from now.find(
+        "head_succession",
+        "SELECT s.id FROM head_succession s LEFT JOIN user_change c ON c.id = s.id AND c.change = 'succession' WHERE c.id IS NULL",
+        "is of no proposal",
+    )
+    yield from now.find(
+        "head_succession",
+        "SELECT s.id FROM head_succession s JOIN user_account u ON u.id IN (s.successor_id, s.outgoing_id)"
+        " WHERE u.organisation_id <> s.organisation_id",
+        "names an account of another organisation",
+    )
+    yield from now.find(
+        "user_change",
+        f"SELECT c.id FROM {_EXECUTED} AND NOT ({parties_sql('c')})",
+        "made a head, and neither two user administrators nor the outgoing head and one decided it",
+    )
+
+
+@in_snapshot("succession-done", "An executed succession gave the role, for as long as it says, and took it from the head who was followed.")
+def done(now: Snapshot) -> Found:
+    """Compare the roles with what was decided at that moment."""
+    succession, change, role = bare("head_succession"), bare("user_change"), bare("user_role")
+    executed = select(succession.c.id).join(change, change.c.id == succession.c.id).where(change.c.state == "executed")
+    shortly = later(change.c.decided_at, GRACE_S)
+    given = exists().where(
+        role.c.user_id == succession.c.successor_id,
+        role.c.role == "head",
+        role.c.since.between(change.c.decided_at, shortly),
+        role.c.ends_at.is_not_distinct_from(change.c.ends_at),
+    )
+    yield from now.find(
+        "head_succession", executed.where(~given), "was executed, and its successor was not made head then, or for another time"
+    )
+    stays = exists().where(
+        role.c.user_id == succession.c.outgoing_id,
+        role.c.role == "head",
+        role.c.since < change.c.decided_at,
+        func.coalesce(role.c.until, shortly) >= shortly,
+        or_(role.c.ends_at.is_(None), role.c.ends_at > change.c.decided_at),
+    )
+    yield from now.find(
+        "head_succession", executed.where(succession.c.former != "head", stays), "was executed, and the outgoing head stayed head"
+    )
+
+
+@in_snapshot("passed-work", "Open work passed on with an executed succession, within its organisation, and as much as its entry says.")
+def passed(now: Snapshot) -> Found:
+    """Compare what passed on with the objects, with the successions, and with the numbers in the entries."""
+    owners = {
+        "personalisation_request": "o.requester_id",
+        "activation_request": "o.organisation_id",
+        "handover": "o.issuer_id, o.receiver_id",
+        "destruction": "o.organisation_id",
+    }
+    for kind in KINDS:
+        yield from now.find(
+            "head_succession",
+            f"SELECT s.id FROM passed_work p JOIN head_succession s ON s.id = p.succession_id LEFT JOIN {kind} o ON o.id = p.object_id"
+            f" WHERE p.object_kind = '{kind}' AND (o.id IS NULL OR s.organisation_id NOT IN ({owners[kind]}))",
+            f"passed on a {kind} that is not its organisation's",
+        )
+    yield from now.find(
+        "head_succession",
+        "SELECT s.id FROM head_succession s JOIN user_change c ON c.id = s.id WHERE c.state <> 'executed'"
+        " AND EXISTS (SELECT 1 FROM passed_work p WHERE p.succession_id = s.id)",
+        "passed work on, and was not executed",
+    )
+    change, entry, work = bare("user_change"), bare("audit_entry"), bare("passed_work")
+    told = fact(entry.c.data, "count")
+    rows = select(func.count()).where(work.c.succession_id == change.c.id).correlate(change).scalar_subquery()
+    executed = select(change.c.id, told.label("told"), rows.label("rows")).join(entry, entry.c.id == change.c.act_id)
+    executed = executed.where(change.c.change == "succession", change.c.state == "executed", func.coalesce(cast(told, Integer), -1) != rows)
+    yield from now.find("head_succession", executed, "passed on {rows} objects, its entry says {told}")

@@ -13,7 +13,7 @@ from uuid import UUID
 from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from hsm.derivation import kcv
 from hsm.errors import HSMKeyMissing, HSMMisuse
@@ -27,17 +27,29 @@ from sifilma.activation.tokens import sealing
 from sifilma.activation.tokens import service as tokens
 from sifilma.activation.trust import keyset, status_list
 from sifilma.activation.trust.keyset import Trust
+from sifilma.approvals.models import ProposalState
 from sifilma.cards.models import Card, Unit
+from sifilma.cards.upkeep.models import UnitCorrection
 from sifilma.fsck.registry import Found, Needs, outside
 from sifilma.fsck.snapshot import Broken, Outside, broken
 
 STANDING = ("active", "suspended")
+
+
+def _then(former: Any, now: Any) -> Any:
+    """Return what a number of the unit was when the activation was written: the first correction after it has the former one."""
+    after = (UnitCorrection.unit_id == Unit.id, UnitCorrection.state == ProposalState.EXECUTED, UnitCorrection.act_id > Activation.act_id)
+    first = select(former).where(*after).order_by(UnitCorrection.act_id).limit(1).correlate(Unit, Activation).scalar_subquery()
+    return func.coalesce(first, now)
+
+
 _MANIFESTS = (
     select(
         Manifest.id, Manifest.seq, Manifest.epoch, Manifest.kid, Manifest.state, Manifest.issued_at, Manifest.expires_at,
         Manifest.refuse_after, Manifest.payload_hash, Manifest.previous_hash, Manifest.status_list, Manifest.status_index,
         Manifest.sealed_body, Manifest.organisation_id, Card.uid, Card.function, Card.key_version, Card.kcv,
-        Card.personalisation_request_id, Unit.hardware_number, Unit.pcid, Activation.latitude_e7, Activation.longitude_e7,
+        Card.personalisation_request_id, _then(UnitCorrection.former_hardware_number, Unit.hardware_number).label("hardware_number"),
+        _then(UnitCorrection.former_pcid, Unit.pcid).label("pcid"), Activation.latitude_e7, Activation.longitude_e7,
         Activation.accuracy_m, Activation.source, Activation.region_code, DataKey.organisation_id.label("key_owner"), DataKey.month,
         DataKey.sealed.label("sealed_key"),
     )

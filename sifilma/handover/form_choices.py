@@ -91,7 +91,7 @@ def return_receivers(ctx: Context) -> list[Receiver]:
     """Return to whom the actor's organisation can give cards back now: the directorate, and the makers of its cards, by name."""
     mine = Card.holder_id == ctx.actor.organisation_id, *returns.returnable()
     total = ctx.session.scalar(select(func.count(Card.id)).where(*mine)) or 0
-    if not total:
+    if not total or ctx.actor.is_central:
         return []
     directorate = select(Organisation).where(Organisation.kind == OrganisationKind.DIRECTORATE)
     found = [Receiver(one.id, one.name, one.kind, total) for one in ctx.session.scalars(directorate)]

@@ -98,7 +98,9 @@ class Person(Recorded, Base):
 
 
 TEMPORARY = (Role.APPROVER, Role.OPERATOR)
-"""Roles that can be given until a day: to deputies, while somebody is away."""
+"""Roles that deputies can be given until a day, while somebody is away."""
+TIMED = (*TEMPORARY, Role.HEAD)
+"""All roles that can be given until a day: that of an acting head too, by decree (`sifilma/succession/`)."""
 
 
 class UserRole(Part, Base):
@@ -111,7 +113,7 @@ class UserRole(Part, Base):
     __tablename__ = "user_role"
     __table_args__ = (
         CheckConstraint(
-            "ends_at IS NULL OR (ends_at > since AND role IN ({}))".format(", ".join(f"'{r.value}'" for r in TEMPORARY)), name="temporary"
+            "ends_at IS NULL OR (ends_at > since AND role IN ({}))".format(", ".join(f"'{r.value}'" for r in TIMED)), name="temporary"
         ),
         CheckConstraint("role IN ({})".format(", ".join(f"'{role.value}'" for role in Role)), name="role"),
         Index(

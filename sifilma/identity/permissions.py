@@ -24,6 +24,8 @@ class Operation(StrEnum):
     USERS_OWN = "users.own"
     USERS_SEE = "users.see"
     USERS_FACTOR = "users.factor"
+    USERS_SUCCESSION = "users.succession"
+    HEADS_SEE = "heads.see"
     ACCESS_SEE = "access.see"
     ACCESS_REVIEW = "access.review"
     MESSAGES_SEE = "messages.see"
@@ -43,6 +45,9 @@ class Operation(StrEnum):
     UNIT_REGISTER = "unit.register"
     UNIT_SUPPLY = "unit.supply"
     UNIT_READ = "unit.read"
+    UNIT_CONDITION = "unit.condition"
+    UNIT_CORRECT = "unit.correct"
+    UNIT_CORRECT_DECIDE = "unit.correct.decide"
     UNIT_KEY_PROPOSE = "unit.key.propose"
     UNIT_KEY_DECIDE = "unit.key.decide"
     PERSONALISATION_DRAFT = "personalisation.draft"
@@ -137,6 +142,8 @@ _TABLE: dict[Operation, str] = {
     Operation.USERS_OWN: "-  -  -  -  -   Oh! Oh! Oh! Oh!  -",
     Operation.USERS_SEE: "-  -  -  A  -   Oh  Oh  Oh  Oh   -",
     Operation.USERS_FACTOR: "-  -  -  A! -   Oh! Oh! Oh! Oh!  -",
+    Operation.USERS_SUCCESSION: "-  -  -  A! -   Oh! Oh! Oh! Oh! -",
+    Operation.HEADS_SEE: "A  A  A  A  -   -  -  J  -   -",
     Operation.ACCESS_SEE: "-  -  A  A  -   Oh  Oh  Oh  Oh   -",
     Operation.ACCESS_REVIEW: "-  -  -  A! -   Oh! Oh! Oh! Oh!  -",
     Operation.MESSAGES_SEE: "-  -  -  A  -   Oh  Oh  Oh  Oh   -",
@@ -156,6 +163,9 @@ _TABLE: dict[Operation, str] = {
     Operation.UNIT_REGISTER: "-  -  -  -  -   -  O  O  O   O",
     Operation.UNIT_SUPPLY: "-  -  -  -  -   L  O  O  O   O",
     Operation.UNIT_READ: "A  A  A  -  -   L  O  J  O   O",
+    Operation.UNIT_CONDITION: "-  -  -  -  -   -  O  O  O  -",
+    Operation.UNIT_CORRECT: "-  -  -  -  -   -  O  O  O  -",
+    Operation.UNIT_CORRECT_DECIDE: "-  -  -  -  -   -  O! O! O!  -",
     Operation.UNIT_KEY_PROPOSE: "-  -  -  -  -   L! O! O! O!  O",
     Operation.UNIT_KEY_DECIDE: "-  -  -  -  -   -  O! O! O!  -",
     Operation.PERSONALISATION_DRAFT: "-  -  -  -  -   L  O  O  O   L",

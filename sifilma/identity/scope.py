@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, TypeVar
+from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, false, or_, select
 
@@ -34,16 +36,22 @@ def may_reach(actor: Actor, operation: Operation, organisation_id: Any) -> bool:
 
 
 def _reach(grant: Grant, actor: Actor, owners: tuple[Any, ...], linked: Sequence[ColumnElement[bool]]) -> ColumnElement[bool]:
-    own = or_(*(column == actor.organisation_id for column in owners))
+    own = _owned(owners, actor.organisation_id)
     if grant.scope is Scope.JURISDICTION:
-        return or_(own, *(column.in_(_jurisdiction(actor)) for column in owners))
+        return or_(own, _below(owners, actor.region_code or "-"))
     if grant.scope is Scope.LINKED:
         return or_(own, *linked)
     return own
 
 
-def _jurisdiction(actor: Actor) -> Select[Any]:
-    """Return a query of the regency offices whose codes lie below the province's code."""
-    return select(Organisation.id).where(
-        Organisation.region_code.like(f"{actor.region_code or '-'}.%"), Organisation.kind == "regency_office"
-    )
+# A home page asks for the same conditions some fifty times, and for them again at the next visit: they are kept by what they hold.
+@lru_cache(maxsize=1024)
+def _owned(owners: tuple[Any, ...], organisation_id: UUID | None) -> ColumnElement[bool]:
+    return or_(*(column == organisation_id for column in owners))
+
+
+@lru_cache(maxsize=1024)
+def _below(owners: tuple[Any, ...], code: str) -> ColumnElement[bool]:
+    """Return the condition that an owner is a regency office whose code lies below the province's code."""
+    offices = select(Organisation.id).where(Organisation.region_code.like(f"{code}.%"), Organisation.kind == "regency_office")
+    return or_(*(column.in_(offices) for column in owners))

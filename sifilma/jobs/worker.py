@@ -58,6 +58,7 @@ LONGEST_PAUSE = timedelta(minutes=1)
 TURN = 10.0
 # Turns without a settled row, outages apart, after which the row that is tried alone is given up, and the job itself.
 ROW_TRIES = 3
+_of_same, _every = aliased(Job), aliased(Job)
 MOST_TRIES = 6
 THIS = str(uuid7())
 """The name of this process among the workers."""
@@ -175,8 +176,7 @@ def _due(ctx: Context, tools: Tools) -> ColumnElement[bool]:
 
 def _next(ctx: Context, tools: Tools) -> Select[UUID]:
     """Return a query of the job whose turn it is. Turns are numbered, not dated: a clock that jumps changes nobody's turn."""
-    of_same = aliased(Job)
-    served = select(func.max(of_same.served)).where(of_same.organisation_id == Job.organisation_id).scalar_subquery()
+    served = select(func.max(_of_same.served)).where(_of_same.organisation_id == Job.organisation_id).scalar_subquery()
     return select(Job.id).where(_due(ctx, tools)).order_by(served, Job.served, Job.id).limit(1)
 
 
@@ -190,11 +190,10 @@ def _take(tools: Tools) -> Job | None:
         # Read first: a poll that finds nothing must not take SQLite's write lock. The UPDATE repeats the condition, since another
         # worker may have taken the job in between.
         ctx.uow.begin_write()
-        every = aliased(Job)
         lease = {
             "taken_by": tools.name,
             "taken_until": ctx.now + LEASE,
-            "served": select(func.coalesce(func.max(every.served), 0) + 1).scalar_subquery(),
+            "served": select(func.coalesce(func.max(_every.served), 0) + 1).scalar_subquery(),
             # A turn is counted when it begins: a worker that dies counts nothing any more. A lease of this living worker that was not
             # given back (the database was away at the end of the turn) is no new try.
             "tries": case((Job.taken_by == tools.name, Job.tries), else_=Job.tries + 1),

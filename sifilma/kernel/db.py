@@ -127,7 +127,8 @@ def engine_options(url: str | URL, *, pool_size: int = 10) -> dict[str, Any]:
     if url.get_backend_name() == "sqlite":
         # The pool gives a connection to one thread at a time, but not always to the thread that opened it.
         return options | {"connect_args": {"timeout": 3.0, "check_same_thread": False}}
-    settings = f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS} -c timezone=UTC"
+    # Without JIT: the compiler takes longer than our statements, whose cost PostgreSQL overestimates where they have many parts.
+    settings = f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS} -c timezone=UTC -c jit=off"
     return options | {"pool_recycle": 1800, "connect_args": {"connect_timeout": 3, "options": settings}}
 
 

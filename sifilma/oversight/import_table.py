@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from sifilma.cards.import_table import FUNCTION, MODEL
 from sifilma.cards.models import DeviceModel
-from sifilma.cards.service import register_model
+from sifilma.cards.service import register_model, widen_model
 from sifilma.documents.tables.columns import Column, Format, Kind
 from sifilma.documents.tables.rows import Table
 from sifilma.documents.tables.sheets import RowError
@@ -58,21 +58,39 @@ def register_agreements(ctx: Context, rows: Sequence[AgreementIn], document_id: 
         register_agreement(ctx, institution, row.number, row.valid_from, row.valid_until, document_id)
 
 
-def _known_models(ctx: Context) -> set[str]:
-    return set(map(comparison_key, ctx.session.scalars(select(DeviceModel.name))))
+def _known_models(ctx: Context) -> set[tuple[str, str]]:
+    """Return what is registered as rows say it: a model for two functions is two rows."""
+    models = ctx.session.scalars(select(DeviceModel))
+    return {(comparison_key(model.name), function) for model in models for function in model.functions}
+
+
+def _models_by_key(ctx: Context) -> dict[str, DeviceModel]:
+    return {comparison_key(model.name): model for model in ctx.session.scalars(select(DeviceModel))}
 
 
 def _model_faults(ctx: Context, rows: Mapping[int, ModelIn]) -> Iterable[RowError]:
     makers = _named(ctx, OrganisationKind.MANUFACTURER, [row.manufacturer for row in rows.values()])
+    makers_of = {key: model.manufacturer_id for key, model in _models_by_key(ctx).items()}
     for number, row in rows.items():
-        if row.manufacturer not in makers:
+        maker = makers.get(row.manufacturer)
+        if maker is None:
             yield RowError(number, "manufacturer", "There is no manufacturer of this name.")
+        elif makers_of.setdefault(comparison_key(row.name), maker) != maker:
+            yield RowError(number, "manufacturer", "A model of this name is another manufacturer's.")
 
 
 def _register_models(ctx: Context, rows: Sequence[ModelIn]) -> None:
-    makers = _named(ctx, OrganisationKind.MANUFACTURER, [row.manufacturer for row in rows])
+    """Register checked rows: new models, and further functions of models there are."""
+    makers, known = _named(ctx, OrganisationKind.MANUFACTURER, [row.manufacturer for row in rows]), _models_by_key(ctx)
+    functions: dict[str, list[ModelIn]] = {}
     for row in rows:
-        register_model(ctx, row.name, makers[row.manufacturer], row.function)
+        functions.setdefault(comparison_key(row.name), []).append(row)
+    for key, same in functions.items():
+        wanted = [row.function for row in same]
+        if key in known:
+            widen_model(ctx, known[key], *wanted)
+        else:
+            register_model(ctx, same[0].name, makers[same[0].manufacturer], *wanted)
 
 
 def _list_of(ctx: Context, kind: OrganisationKind, column: str, title: Text) -> Lookup:
@@ -155,7 +173,7 @@ MODELS = Table(
         ),
     ),
     name="name",
-    key=lambda row: comparison_key(row.name),
+    key=lambda row: (comparison_key(row.name), str(row.function)),
     known=_known_models,
     faults=_model_faults,
     register=_register_models,

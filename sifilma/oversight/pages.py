@@ -31,7 +31,7 @@ EXPORT = Export(
     {
         _("Model"): lambda line: line.model.name,
         _("Manufacturer"): lambda line: line.maker,
-        _("Function"): lambda line: line.model.function,
+        _("Function"): lambda line: ", ".join(line.model.functions),
         _("Test"): lambda line: state(line.test.state).name,
         _("Test valid until"): lambda line: line.test.until or "",
         _("TKDN"): lambda line: state(line.tkdn.state).name,

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from sifilma.cards.identifiers import perso_warning
 from sifilma.cards.import_table import HARDWARE_NUMBER, MODEL, PCID, SAM_PERSO, SAM_UID, needed
-from sifilma.cards.models import Card, DeviceModel, Unit
+from sifilma.cards.models import Card, DeviceModel, Unit, UnitCondition
 from sifilma.cards.service import ENDED
 from sifilma.documents.tables import sheets
 from sifilma.documents.tables.columns import Format
@@ -129,6 +129,9 @@ def _mismatches(line: _Line, units: dict[str, tuple[Unit, DeviceModel]]) -> Iter
         yield RowError(line.row, "model", say("%(number)s is registered as %(model)s.", number=line.hardware_number, model=model.name))
     if unit.function != "R":
         told = say("%(number)s is registered for %(function)s; a batch is for R.", number=line.hardware_number, function=unit.function)
+        yield RowError(line.row, "hardware_number", told)
+    if unit.condition != UnitCondition.WORKING:
+        told = say("%(number)s is %(state)s.", number=line.hardware_number, state=unit.condition)
         yield RowError(line.row, "hardware_number", told)
     if unit.pcid is not None and unit.pcid != line.pcid:
         yield RowError(line.row, "pcid", say("%(number)s has another PCID already.", number=line.hardware_number))

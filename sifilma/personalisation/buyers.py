@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Select, exists, func, select
 
 from sifilma.cards.import_table import list_of_models, list_of_units
-from sifilma.cards.models import Card, Function, Unit
+from sifilma.cards.models import Card, Function, Unit, UnitCondition
 from sifilma.cards.service import ENDED, units_query
 from sifilma.documents.tables.templates import Filled
 from sifilma.identity.models import Organisation
@@ -77,4 +77,4 @@ def batch_template(ctx: Context, organisation_id: UUID, max_rows: int) -> Filled
 def _waiting(ctx: Context) -> Select[Unit]:
     """Return a query of the R units of the actor's models that have no living card."""
     card = exists().where(Card.unit_id == Unit.id, Card.state.not_in(ENDED))
-    return units_query(ctx).where(Unit.function == Function.R, ~card)
+    return units_query(ctx).where(Unit.function == Function.R, Unit.condition == UnitCondition.WORKING, ~card)

@@ -12,7 +12,7 @@ from sifilma.approvals.file_access import HandedOut, hand_out
 from sifilma.approvals.four_eyes import EDITABLE
 from sifilma.approvals.letters import letter_key, letter_warnings
 from sifilma.approvals.queries import Wanted, decisions, late, narrowed_query
-from sifilma.cards.models import Card, Unit
+from sifilma.cards.models import Card, Unit, UnitCondition
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.context import Context
@@ -112,5 +112,7 @@ def request_warnings(ctx: Context, request: PersonalisationRequest) -> list[Text
 
 
 def _registered(ctx: Context, request: PersonalisationRequest) -> int:
-    query = select(func.count()).where(Unit.organisation_id == request.buyer_id, Unit.function == request.function)
+    query = select(func.count()).where(
+        Unit.organisation_id == request.buyer_id, Unit.function == request.function, Unit.condition == UnitCondition.WORKING
+    )
     return ctx.session.scalar(query) or 0

@@ -15,7 +15,7 @@ from hsm.derivation import kcv as key_check_value
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.cards.import_table import HARDWARE_NUMBER, SAM_UID, list_of_units, needed
-from sifilma.cards.models import CARD, Card, CardState, Unit
+from sifilma.cards.models import CARD, Card, CardState, Unit, UnitCondition
 from sifilma.cards.service import ENDED, register_cards
 from sifilma.documents.tables import sheets
 from sifilma.documents.tables.columns import Column, Format, Kind
@@ -253,6 +253,8 @@ def _row_errors(
         yield "hardware_number", say("%(number)s has another card already.", number=result.hardware_number)
     elif card is not None and card.unit_id not in (None, unit.id):
         yield "hardware_number", say("%(uid)s is tied to another unit.", uid=result.sam_uid)
+    elif unit.condition != UnitCondition.WORKING and (card is None or card.unit_id is None):
+        yield "hardware_number", say("%(number)s is %(state)s.", number=result.hardware_number, state=unit.condition)
 
 
 def personalised(ctx: Context, request: PersonalisationRequest) -> int:

@@ -41,6 +41,7 @@ from sifilma.personalisation.models import CLOSING, PERSONALISATION
 from sifilma.reports import message_texts
 from sifilma.reports.reminders import ways_to
 from sifilma.resources import Resources
+from sifilma.succession.queries import heirs
 
 PURPOSE = "notice"
 
@@ -187,7 +188,9 @@ def _other_side(ctx: Context, found: Any, message: ConversationMessage) -> list[
     That is the heads of an organisation and the operators of the directorate.
     """
     before = messages_query(message.object_kind, found.id).with_only_columns(ConversationMessage.user_id).order_by(None)
-    bound = set(ctx.session.scalars(before.distinct())) | {getattr(found, "submitted_by_user", None), getattr(found, "issued_by", None)}
+    wrote = set(ctx.session.scalars(before.distinct())) | {getattr(found, "submitted_by_user", None), getattr(found, "issued_by", None)}
+    passed = heirs(ctx.session, message.object_kind, found.id)
+    bound = {passed.get(user_id, user_id) for user_id in wrote if user_id is not None}
     central = Organisation.kind == OrganisationKind.DIRECTORATE
     # A BAST of two others is the directorate's matter only once it has written itself.
     answering = or_(
@@ -197,7 +200,7 @@ def _other_side(ctx: Context, found: Any, message: ConversationMessage) -> list[
         else central & User.organisation_id.in_([found.issuer_id, found.receiver_id]) & holds(User, Role.OPERATOR, message.at),
     )
     query = select(User).join(Organisation, Organisation.id == User.organisation_id).where(
-        User.state == AccountState.ACTIVE, User.organisation_id != message.organisation_id, or_(User.id.in_(bound - {None}), answering)
+        User.state == AccountState.ACTIVE, User.organisation_id != message.organisation_id, or_(User.id.in_(bound), answering)
     )  # fmt: skip
     people = list(ctx.session.scalars(query.order_by(User.id)))
     involved = {user.organisation_id for user in people if user.id in bound}
@@ -227,13 +230,15 @@ def _ring(session: Session, people: Iterable[User], task: str, title: str, key: 
 
 
 def _tell(held: Resources, task: str, session: Session, decided: Any, act: Act) -> None:
-    """Tell the submitter, unless they took the step themselves."""
-    if decided.submitted_by_user in (None, act.user_id):
+    """Tell the submitter, or the head to whom that work has passed on, unless they took the step themselves."""
+    submitter = decided.submitted_by_user
+    if submitter is None:
         return
     # The hook runs in the middle of a step: a flush now would write the object before its new state.
     with session.no_autoflush:
-        user = session.get_one(User, decided.submitted_by_user)
-        tell(held, session, [user], task, title_of(decided), decided.id, act.at)
+        concerned = heirs(session, task.rpartition("_")[0], decided.id).get(submitter, submitter)
+        if concerned != act.user_id:
+            tell(held, session, [session.get_one(User, concerned)], task, title_of(decided), decided.id, act.at)
 
 
 DECISIONS: tuple[tuple[LifeCycle, tuple[str, ...]], ...] = (

@@ -49,10 +49,13 @@ _MANIFEST = ("manifest_pages.show", "manifest_id")
 _USER = ("user_pages.show", "user_id")
 _PROPOSALS = ("user_pages.proposals", "")
 _REVIEW = ("access_pages.review", "review_id")
+_VACANCIES = ("succession_pages.vacancies", "")
 _ASKED = ("accounts.requests_about_me", "")
 _REPORT = ("card_report_pages.show", "report_id")
 _PLACE = ("suspension_pages.show", "suspension_id")
 _KEYS = ("unit_key_pages.show", "change_id")
+_UNIT = ("unit_pages.show", "unit_id")
+_CORRECTION = ("upkeep_pages.correction", "correction_id")
 _CASE = ("model_pages.case", "case_id")
 _CHANGE = ("reference_pages.show", "change_id")
 TASKS = {
@@ -73,8 +76,14 @@ TASKS = {
     "decide_revocation": Task(_("Decide on revoking a manifest"), "clipboard-check", *_MANIFEST),
     "answer_consent": Task(_("A further account is said to be yours: accept or refuse it"), "person-plus", *_ASKED),
     "object_to_report": Task(_("Your second factor was reported as lost: object if it is not"), "exclamation-triangle", *_ASKED),
+    "help_to_sign_in": Task(_("Somebody asks for help to sign in: call them before you report anything"), "telephone", *_USER),
     "give_account": Task(_("Decide on an account for a known person"), "person-check", *_PROPOSALS),
     "decide_user_change": Task(_("Decide on the change of an account"), "person-check", *_PROPOSALS),
+    "agree_succession": Task(
+        _("Somebody is proposed to follow you as head: look, and agree"), "person-gear", "succession_pages.show", "succession_id"
+    ),
+    "office_headless": Task(_("Organisations without a living head"), "person-x", *_VACANCIES),
+    "office_headless_seen": Task(_("Offices without a living head await the user administrators"), "person-x", *_VACANCIES),
     "verify_personalisation": Task(_("Verify a personalisation request"), "search", _PERSONALISATION, anchor="decision", target=APPROVAL),
     "verify_activation": Task(_("Verify an activation request"), "search", _ACTIVATION, anchor="decision", target=ACTIVATION_APPROVAL),
     "record_results": Task(_("Record results of personalisation"), "cpu", "result_pages.new", target=PERSONALISATION),
@@ -172,6 +181,11 @@ TASKS = {
     "place_suspension_dropped": Task(_("Your card is not suspended: the proposal was dropped"), "check-circle", *_PLACE),
     "place_suspension_lifted": Task(_("The suspension of your card is lifted"), "check-circle", *_PLACE),
     "place_suspension_answered": Task(_("The place of your card is accepted: no suspension stands"), "check-circle", *_PLACE),
+    "mend_unit": Task(_("A unit is broken: replace, repair or retire it"), "tools", *_UNIT, anchor="condition"),
+    "supply_pcid": Task(_("Supply the PCID of units of your models"), "cpu", "unit_pages.index", "", {"pcid": "missing"}),
+    "pcid_awaited": Task(_("Units await their PCID from the maker"), "hourglass-split", "unit_pages.index", "", {"pcid": "missing"}),
+    "decide_correction": Task(_("Decide on the correction of a unit"), "pencil", *_CORRECTION),
+    "correction_proposed": Task(_("Correction of a unit awaits another person"), "hourglass-split", *_CORRECTION),
     "decide_unit_keys": Task(_("Decide on public keys of units"), "key", *_KEYS),
     "unit_keys_proposed": Task(_("Public keys of units await another person"), "hourglass-split", *_KEYS),
     "api_key_ends": Task(_("API key expires: make a new one for its program"), "key", "api_key_pages.show", "key_id"),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, String, literal, select
+from sqlalchemy import ColumnElement, Select, String, cast, func, literal, select
+from sqlalchemy.orm import aliased
 
 from sifilma.access_review import queries as access
 from sifilma.access_review.models import AccessReview, DormantMark
@@ -24,6 +25,7 @@ from sifilma.activation.suspensions.models import PlaceSuspension, SuspensionSta
 from sifilma.approvals.models import ProposalState
 from sifilma.cards import proposals
 from sifilma.cards.models import Card, CardState, DeviceModel
+from sifilma.cards.upkeep.proposals import PROPOSALS as CORRECTIONS
 from sifilma.destruction.models import DestructionState
 from sifilma.handover.models import Handover
 from sifilma.identity.models import AccountState, ApiKey, Organisation, Person, User, holds
@@ -31,6 +33,8 @@ from sifilma.identity.permissions import Operation, grants
 from sifilma.identity.scope import scoped
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.context import Context
+from sifilma.lost_access.models import LostAccess
+from sifilma.lost_access.queries import waiting_query as lost_access_query
 from sifilma.oversight.cases import OPEN, cases_query
 from sifilma.oversight.cases import WAY as MODEL_CASE
 from sifilma.oversight.models import CaseState, ModelCase, ReferenceChange
@@ -42,6 +46,7 @@ from sifilma.personalisation.proposals import CLOSINGS
 from sifilma.personalisation.queries import MAKING, approved_at
 from sifilma.personalisation.service import WAY as PERSONALISATION
 from sifilma.reports.way import queries as life
+from sifilma.succession.queries import headless_since, is_headless, waits_for_outgoing
 
 
 def waiting(ctx: Context) -> life.Lines:
@@ -52,8 +57,11 @@ def waiting(ctx: Context) -> life.Lines:
     if grants(ctx.actor, Operation.REFERENCE_EXECUTE):
         yield _reference(ctx, "decide_reference", REFERENCE.decidable(ctx))
     yield from _access(ctx)
+    if grants(ctx.actor, Operation.USERS_FACTOR):
+        yield life.line_query(lost_access_query(ctx), "help_to_sign_in", User.id, Person.name, User.organisation_id, LostAccess.asked_at)
     if grants(ctx.actor, Operation.USERS_CENTRAL):
         yield _user_change(ctx, "decide_user_change", _others(ctx), ~_of_heads(ctx), lost_factors.may_decide(ctx))
+        yield _headless(ctx, "office_headless")
     elif grants(ctx.actor, Operation.USERS_FACTOR):
         yield _user_change(ctx, "decide_user_change", _others(ctx), _of_heads(ctx), lost_factors.may_decide(ctx))
 
@@ -73,6 +81,10 @@ def _about_me(ctx: Context) -> life.Lines:
     yield life.line_query(report, "object_to_report", UserChange.id, literal("", String), User.organisation_id, UserChange.proposed_at)
     if grants(ctx.actor, Operation.USERS_CENTRAL):
         yield _consent(orphaned_query(ctx).where(User.id == AccountConsent.user_id), "give_account")
+    elif grants(ctx.actor, Operation.USERS_SUCCESSION):
+        waits = (UserChange.state == ProposalState.PROPOSED, User.id == UserChange.user_id, Person.id == User.person_id)
+        mine = select(UserChange).where(*waits, waits_for_outgoing(ctx))
+        yield life.line_query(mine, "agree_succession", UserChange.id, Person.name, User.organisation_id, UserChange.proposed_at)
 
 
 def _consent(query: Select[Any], task: str) -> Select[Any]:
@@ -103,6 +115,10 @@ def awaited(ctx: Context) -> life.Lines:
     yield life.handover_lines_query(ctx, "handover_issued", Handover.issuer_id == own, Handover.receiver_id)
     if grants(ctx.actor, Operation.UNIT_KEY_PROPOSE):
         yield life.unit_key_lines_query(ctx, "unit_keys_proposed", proposals.PROPOSALS.own(ctx))
+    if grants(ctx.actor, Operation.UNIT_REGISTER):
+        yield life.awaited_pcids_query(ctx)
+    if grants(ctx.actor, Operation.UNIT_CORRECT):
+        yield life.correction_lines_query(ctx, "correction_proposed", CORRECTIONS.own(ctx))
     yield from _awaited_people(ctx)
 
 
@@ -128,6 +144,17 @@ def _awaited_people(ctx: Context) -> life.Lines:
     if grants(ctx.actor, Operation.USERS_SEE):
         invited = users_query(ctx).where(User.state == AccountState.INVITED, Person.id == User.person_id)
         yield life.line_query(invited, "invitation_open", User.id, Person.name, User.organisation_id, User.created_at)
+    if grants(ctx.actor, Operation.HEADS_SEE) and not grants(ctx.actor, Operation.USERS_CENTRAL):
+        yield _headless(ctx, "office_headless_seen")
+
+
+def _headless(ctx: Context, task: str) -> Select[Any]:
+    """Return the organisations without a living head that the actor may know of, as one line with their number."""
+    office, own = aliased(Organisation), ctx.actor.organisation_id
+    query = select(Organisation).join(office, is_headless(office, ctx.now)).group_by(Organisation.id, Organisation.name)
+    grouped = scoped(query, ctx.actor, Operation.HEADS_SEE, office.id)
+    number = cast(func.count(office.id), String)
+    return life.line_query(grouped, task, Organisation.id, number, own, func.min(headless_since(office)))
 
 
 def keys_query(ctx: Context, days: tuple[int, ...]) -> Select[Any]:

@@ -10,6 +10,7 @@ from sifilma.activation.suspensions import models as suspensions
 from sifilma.assignment import models as assignment
 from sifilma.audit import models as audit
 from sifilma.cards import models as cards
+from sifilma.cards.upkeep import models as cards_upkeep
 from sifilma.conversation import models as conversation
 from sifilma.destruction import models as destruction
 from sifilma.documents import models as documents
@@ -23,17 +24,19 @@ from sifilma.kept_forms import models as kept_forms
 from sifilma.kernel import field_notes, idempotency, lifecycle
 from sifilma.kernel.db import Base
 from sifilma.kernel.timekeeping import watch
+from sifilma.lost_access import models as lost_access
 from sifilma.notifications import models as notifications
 from sifilma.oversight import models as oversight
 from sifilma.personalisation import models as personalisation
 from sifilma.personalisation.blanks import models as blanks
 from sifilma.regions import models as regions
 from sifilma.sign_in import models as factors
+from sifilma.succession import models as succession
 
 METADATA = Base.metadata
 PACKAGES = (
-    access_review, accounts, activation, activation_rules, assignment, audit, cards, conversation, destruction, discrepancies, documents,
-    factors,
-    field_notes, handover, idempotency, identity, identity_rules, jobs, kept_forms, lifecycle, notifications, numbering, watch, oversight,
-    personalisation, regions, suspensions, blanks,
+    access_review, accounts, activation, activation_rules, assignment, audit, cards, cards_upkeep, conversation, destruction,
+    discrepancies, documents, factors, field_notes, handover, idempotency, identity, identity_rules, jobs, kept_forms, lifecycle,
+    lost_access, notifications, numbering, watch, oversight, personalisation, regions, succession,
+    suspensions, blanks,
 )  # fmt: skip

@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 from flask import Response, g, request
+from sqlalchemy import insert
 from sqlalchemy.exc import SQLAlchemyError
 
 from sifilma.audit.models import Action
@@ -34,6 +35,7 @@ from sifilma.sign_in.models import FailedRequest
 from sifilma.web import metrics, requests
 
 log = structlog.get_logger()
+_FAILED = insert(FailedRequest.__table__)  # type: ignore[arg-type]  # a declarative class's table is a Table
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def record_failure(response: Response) -> Response:
 def _store_failures(ctx: Context, waiting: deque[dict[str, Any]]) -> None:
     found = [waiting.popleft() for _ in range(len(waiting))]
     try:
-        ctx.uow.separately(lambda session: session.add_all(FailedRequest(**one) for one in found))
+        ctx.uow.separately(lambda session: session.execute(_FAILED, found))
     except SQLAlchemyError as fault:
         waiting.extend(found)
         log.error("failed request not stored", error=type(fault).__name__)

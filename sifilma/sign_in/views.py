@@ -30,13 +30,6 @@ def sign_in_page() -> str:
     return render_template("sign_in/masuk.html", form=Form())
 
 
-@blueprint.get("/masuk/lupa")
-@operation("public", framed=True)
-def lost_access() -> str:
-    """Say what whoever has lost password or second factor does next. It asks nobody who they are."""
-    return render_template("sign_in/lupa.html", settings=resources().settings)
-
-
 @blueprint.post("/masuk")
 @operation("public", reads_first=True, idempotent=False)
 def sign_in_form() -> AnyResponse:

@@ -24,15 +24,20 @@ NAMES = {
     "damaged": _("Damaged cards"),
     "days": _("Period in days"),
     "decision": _("Decision"),
+    "decree": _("The decree (PDF)"),
+    "decree_date": _("Decree date"),
+    "decree_number": _("Decree number"),
     "document": _("The agreement as a PDF"),
     "email": _("E-mail address"),
     "executed_at": _("Date and time"),
     "file": _("File"),
+    "former": _("What becomes of the outgoing head's account"),
     "function": _("Function"),
     "hardware_number": _("Hardware number"),
     "id_kind": _("Kind of id number"),
     "id_number": _("Id number"),
     "institution": _("Institution"),
+    "invited": _("A new person"),
     "issued_on": _("Issued on"),
     "issuer": _("Issued by"),
     "issuer_signatory": _("Signs for the issuer (PIHAK PERTAMA)"),
@@ -60,6 +65,7 @@ NAMES = {
     "organisation": _("Organisation"),
     "otp_code": _("One-time code"),
     "outcome": _("Outcome"),
+    "outgoing": _("Outgoing head"),
     "password": _("Password"),
     "pasted": _("Link of a map, or coordinates"),
     "pcid": _("PCID"),
@@ -75,6 +81,7 @@ NAMES = {
     "quantity": _("Number of cards"),
     "reason": _("Reason"),
     "received": _("Cards that came"),
+    "replacements": _("Machines that take the cards"),
     "receiver_signatory": _("Signs for the receiver (PIHAK KEDUA)"),
     "region_code": _("Region code"),
     "replaces": _("Cards that are replaced"),
@@ -87,6 +94,7 @@ NAMES = {
     "scopes": _("What the program may do"),
     "source": _("Source of the position"),
     "subject": _("Subject"),
+    "successor": _("New head"),
     "tkdn": _("TKDN in percent"),
     "to": _("Receiver"),
     "token": _("Token"),
@@ -115,11 +123,16 @@ def name_of(field: str) -> str:
     called = str(NAMES[last]) if last in NAMES else ""
     if not group or group in ("fields", "request", "record"):
         return called
-    if numbered := _ITEM.fullmatch(group):
-        whose = gettext("Witness %(number)s", number=int(numbered[2]) + 1) if numbered[1] == "witnesses" else ""
-    else:
-        whose = name_of(group)
+    numbered = _ITEM.fullmatch(group)
+    whose = _item(numbered[1], int(numbered[2]) + 1) if numbered else name_of(group)
     return f"{whose}: {called}" if whose and called else called
+
+
+def _item(group: str, number: int) -> str:
+    """Return what an item of a list is called, by its number from 1."""
+    if group == "witnesses":
+        return str(gettext("Witness %(number)s", number=number))
+    return str(gettext("Card %(number)s", number=number)) if group == "replacements" else ""
 
 
 def with_name(field: str, text: str) -> str:

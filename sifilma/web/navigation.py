@@ -36,6 +36,7 @@ ENTRIES = (
     Entry(_("Models"), "model_pages.index", "model.view", "patch-check", "model"),
     Entry(_("Organisations"), "organisation_pages.index", "reference.read", "building", "organisasi"),
     Entry(_("People"), "user_pages.index", "users.see", "people", "pengguna"),
+    Entry(_("Heads"), "succession_pages.vacancies", "heads.see", "person-gear", "pergantian"),
     Entry(_("Access review"), "access_pages.index", "access.see", "shield-check", "akses"),
     Entry(_("Messages"), "message_pages.index", "messages.see", "envelope", "pesan"),
     Entry(_("API keys"), "api_key_pages.index", "api_keys.see", "key", "kunci-api"),

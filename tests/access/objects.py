@@ -25,6 +25,7 @@ from sifilma.sign_in.models import Passkey
 from tests.accounts.known_people import asked, claimed_account, invited_by, take_up
 from tests.activation.bulk.sheets import refused_batch, rows_of, sent, sheet
 from tests.oversight.case_steps import applied
+from tests.succession.head_successions import proposed
 from tests.support.transparency_log import sequence
 from tests.support.visitor import Visitor, goes_to
 from tests.support.world import BANGLI_PLACE, Client, World, done, letter, new_uid
@@ -103,6 +104,7 @@ SELECTS: dict[str, str] = {
     "invited_head": "SELECT a.id, a.state, a.id, a.organisation_id, NULL, NULL FROM user_account a"
     " WHERE a.state = 'invited' AND EXISTS (SELECT 1 FROM user_role r WHERE r.user_id = a.id AND r.role = 'head' AND r.until IS NULL)",
     "user_change": "SELECT c.id, c.state, c.id, a.organisation_id, NULL, NULL FROM user_change c JOIN user_account a ON a.id = c.user_id",
+    "head_succession": "SELECT s.id, c.state, s.id, s.organisation_id, NULL, NULL FROM head_succession s JOIN user_change c ON c.id = s.id",
     "lost_factor": "SELECT c.id, c.state, c.id, a.organisation_id, NULL, NULL FROM user_change c JOIN user_account a ON a.id = c.user_id"
     " WHERE c.change = 'factor'",
     "consent": "SELECT c.id, c.state, c.id, u.id, NULL, NULL FROM account_consent c JOIN user_account u ON u.person_id = c.person_id"
@@ -115,6 +117,7 @@ SELECTS: dict[str, str] = {
     "card_report": "SELECT id, state, id, organisation_id, NULL, NULL FROM card_report",
     "place_suspension": "SELECT id, state, id, organisation_id, NULL, NULL FROM place_suspension",
     "blank_delivery": "SELECT id, state, id, NULL, NULL, NULL FROM blank_delivery",
+    "unit_correction": "SELECT id, state, id, organisation_id, NULL, NULL FROM unit_correction",
     "unit_key_change": "SELECT id, state, id, organisation_id, by_organisation_id, NULL FROM unit_key_change",
     "kept_form": "SELECT id, 'kept', id, user_id, NULL, NULL FROM kept_form",
     "notice": "SELECT id, 'unseen', id, user_id, NULL, NULL FROM notice WHERE seen_at IS NULL",
@@ -169,6 +172,7 @@ def populate(world: World) -> None:
     goes_to(Visitor(world, "operator1").send("/organisasi/berkas/organisasi", file=(io.BytesIO(write_csv(header, [row])), "berkas.csv")))
     for name in WITH_KEYS:
         done(world.client(name).post("/api-keys", {"name": "mesin lama"}), 201)
+    _successions(world)
     for username in ("magetan.baru", "jatim.baru", "softorb.baru", "mandiri.baru", "bangli.staf"):
         head = f"{username.partition('.')[0]}.kepala"
         done(world.client(head).post(f"/users/{world.users[username]}/lost-factor", {"reason": "ponsel hilang"}), 202)
@@ -190,6 +194,13 @@ def _people(world: World) -> None:
     with world.context() as ctx:
         for number, (username, like, role) in enumerate(MORE_PEOPLE):
             world.add_user(ctx, Account(username, f"{username} Contoh", homes[like], frozenset({role}), f"X-{number:04}"))
+
+
+def _successions(world: World) -> None:
+    """Propose new people as heads in organisations of every kind."""
+    for number, head in enumerate(("magetan", "bangli", "jatim", "softorb", "mandiri")):
+        new = {"username": f"{head}.calon", "name": "Calon Contoh", "id_kind": "nip", "id_number": f"19850101201003100{number}"}
+        done(proposed(world, outgoing=f"{head}.kepala", successor=f"{head}.kepala", invited=new), 202)
 
 
 def _consents(world: World) -> None:
@@ -235,7 +246,7 @@ def _notices(world: World) -> None:
 def _office(world: World, who: str) -> None:
     """Make a submitted request, a draft, an open BAST, two activation requests, a manifest, and a card to be destroyed."""
     client = world.client(who)
-    world.active(who, "R")
+    _corrected(world, who, next(iter(world.active(who, "R")[0].hardware.values())))
     world.ready(who, "R")
     elsewhere = world.ready(who, "R", 2)
     far = {"region_code": BANGLI_PLACE["region_code"], "reason": "dipinjamkan"}
@@ -251,6 +262,14 @@ def _office(world: World, who: str) -> None:
     _reported(world, who, world.received(who, "R", 2), 1)
     _public_keys(world, who, who, "LEN-CRD-1")
     sent(client, sheet(rows_of(elsewhere)), f"aktivasi {who}.csv")
+
+
+def _corrected(world: World, who: str, number: str) -> None:
+    """Propose a correction of a unit with a card, and break it."""
+    client = world.client(who)
+    unit = done(client.get("/units", hardware_number=number))["items"][0]["id"]
+    done(client.post(f"/units/{unit}/correct", {"pcid": secrets.token_hex(16), "reason": "salah ketik"}), 202)
+    done(client.post(f"/units/{unit}/break", {"reason": "terjatuh"}))
 
 
 def _machine(world: World, who: str) -> Client:

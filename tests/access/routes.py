@@ -37,6 +37,7 @@ STEMS: dict[str, str] = {
     "/api/v1/central-users/": "central_user",
     "/api/v1/destructions/": "destruction",
     "/api/v1/handovers/": "handover",
+    "/api/v1/head-successions/": "head_succession",
     "/api/v1/jobs/": "job",
     "/api/v1/manifests/": "manifest",
     "/api/v1/me/consents/": "consent",
@@ -71,6 +72,7 @@ STEMS: dict[str, str] = {
     "/pengguna/": "user",
     "/pengguna/usulan/": "user_change",
     "/pengguna/usulan/orang/": "orphaned_consent",
+    "/pergantian/": "head_succession",
     "/pesan/": "message",
     "/personalisasi/": "personalisation_request",
     "/personalisasi/pembeli/": "buyer",
@@ -81,6 +83,7 @@ STEMS: dict[str, str] = {
     "/sesi/": "session",
     "/tinjauan/": "doubtful_place",
     "/unit/": "unit",
+    "/unit/koreksi/": "unit_correction",
     "/unit/kunci/": "unit_key_change",
 }
 # Beginnings of paths whose parameter names no owned object, with a value that exists.
@@ -120,6 +123,7 @@ SEEN_BY: dict[str, str] = {
     "central_user": "users.central",
     "destruction": "destruction.view",
     "handover": "handover.view",
+    "head_succession": "users.see",
     "lost_factor": "users.factor",
     "job": "job.see",
     "manifest": "manifest.view",
@@ -139,6 +143,7 @@ SEEN_BY: dict[str, str] = {
     "place_suspension": "place.suspension.see",
     "session": "session.self",
     "unit": "unit.read",
+    "unit_correction": "unit.read",
     "unit_key_change": "unit.read",
     "user": "users.see",
     "user_change": "users.central",
@@ -163,12 +168,15 @@ _RECORD = {
 }
 _CERTIFICATE = {"number": "1/TKDN", "issuer": "P3DN", "issued_on": "2026-11-10", "valid_until": "2029-11-09", "tkdn": "40"}
 _AGREEMENT = {"institution": "BANK MANDIRI", "number": "1/PKS", "valid_from": "2026-11-10", "valid_until": "2029-11-09"}
+_CARDS = {"cards": ["30154B0100000001"]}
 BODIES: dict[str, dict[str, Any]] = {
     "decisions": {"decisions": [{"line": str(UUID(int=0)), "outcome": "confirmed", "roles": ["staff"]}]},
     "deputy": {"role": "approver", "until": "2026-11-30", "basis": "cuti"},
     "approve": {"digest": "0" * 64},
     "certify": {"digest": "0" * 64},
     "answer": {"decision": "refuse"},
+    **dict.fromkeys(("found", "send-again", "arrived"), _CARDS),
+    "lost": _CARDS | {"police_report": "LP/B/1/XI/2026"},
     "changes": {"change": "disable"},
     "decision": {"decision": "reject"},
     "place_suspension decision": {"decision": "drop", "note": "sesuai surat"},
@@ -183,6 +191,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "take-up": {"digest": "0" * 64},
     "terms": {"scopes": ["read"]},
     "revoke": {"reason": "salah tempat"},
+    **{verb: {"reason": "salah ketik"} for verb in ("correct", "break", "repair", "retire")},
     "usul-cabut": {"reason": "salah tempat"},
 }
 FORMS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -199,10 +208,13 @@ WITHOUT_BODY = ("tokens", "reissue")
 JWK = {"kty": "EC", "crv": "P-256", "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}
 PAGE_BODIES: dict[str, dict[str, Any]] = {
     "ambil": {"digest": "0" * 64},
+    **dict.fromkeys(("ditemukan", "kirim_ulang", "tiba"), _CARDS),
+    "hilang": BODIES["lost"],
     "kunci": {"public_jwk": json.dumps(JWK)},
     "percakapan": {"body": "Apa kabar surat kami?"},
     "laksanakan": {"digest": "0" * 64},
     "faktor-hilang": {"reason": "hilang", "decision": "reject"},
+    **{verb: {"reason": "salah ketik"} for verb in ("rusak", "perbaiki", "afkir", "koreksi")},
     "jawab": BODIES["answer"],
     "lapor": BODIES["reports"],
     "pcid": BODIES["pcid"],
@@ -217,6 +229,8 @@ ALSO: dict[str, set[int]] = {
     "GET /organisasi/<uuid:organisation_id>/pks/<uuid:agreement_id>": {404},  # no such agreement
     "GET /organisasi/usulan/<uuid:change_id>/dokumen": {404},  # no PDF came with it
     "GET /api/v1/reference-changes/<uuid:id>/document": {404},
+    "GET /bast/<uuid:handover_id>/selisih/dokumen": {404},  # nothing differed
+    "GET /api/v1/handovers/<uuid:id>/discrepancy": {404},
     **{  # no message has an attachment
         f"GET {path}": {404}
         for path in (

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sifilma.identity.models import User
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.db import db
 from tests.support.counting import counted
@@ -196,3 +197,13 @@ def test_a_key_is_shown_once_and_refused_once_revoked(world: World) -> None:
     assert machine.get("/api/v1/units", headers={"Authorization": f"Bearer {key[0]}"}).status_code == 401
     assert english(world, "magetan.staf").get("/kunci-api").status_code == 403
     assert english(world, "magetan.kepala", fresh=False).get("/kunci-api").status_code == 200  # reading needs no fresh code
+
+
+def test_reminders_are_offered_where_there_is_an_address_and_a_missing_passkey_is_explained(sqlite_world: World) -> None:
+    office = english(sqlite_world, "magetan.kepala")
+    profile = office.get("/profil").get_data(as_text=True)
+    assert re.findall(r'id="notices-(\w+)" (\w+)>', profile) == [("email", "disabled"), ("sms", "disabled")]
+    assert "Passkeys work only under this installation" in profile  # where they do, tests/browser/test_passkeys.py presses the button
+    sqlite_world.change(User, email=lambda user: f"{user.username}@contoh.example", notices="email")
+    profile = office.get("/profil").get_data(as_text=True)
+    assert re.findall(r'id="notices-(\w+)" (\w+)>', profile) == [("email", "checked"), ("sms", "disabled")]

@@ -94,6 +94,15 @@ def test_an_approver_sees_the_content_and_another_digest_is_refused(sqlite_world
     assert Visitor(sqlite_world, "bangli.kepala").get(address).status_code == 404
 
 
+def test_only_a_request_that_waits_is_called_not_yet_verified(sqlite_world: World) -> None:
+    request = sqlite_world.requested(OFFICE, sqlite_world.received())["id"]
+    reader = Visitor(sqlite_world, "penyetuju1", language="en")
+    assert "Verified Not yet" in reader.text(f"/aktivasi/{request}")
+    for approver in ("penyetuju1", "penyetuju2"):
+        sqlite_world.approve("activation-requests", request, approver)
+    assert "Verified Not yet" not in reader.text(f"/aktivasi/{request}")
+
+
 def test_tokens_are_shown_to_their_organisation_with_a_fresh_code_and_not_in_urls(sqlite_world: World) -> None:
     ready = sqlite_world.ready()
     address = f"/aktivasi/{ready.request}/token"
@@ -290,3 +299,4 @@ def test_a_new_form_begins_with_address_and_region_of_the_office(sqlite_world: W
         assert "Jalan Contoh 1</textarea>" in html
         assert '<option value="35.20" selected>' in html
         assert 'value="35.20.06"' in html
+        assert html.index('id="lokasi"') < html.index('name="latitude"')  # the button stands above what it fills

@@ -172,6 +172,11 @@ def test_pages_show_who_has_it_and_lists_and_tasks_are_filtered_by_it(sqlite_wor
         assert has == {"saya": [False, False], "bebas": [False, True], "dipegang": [True, False]}
         assert name in seen["dipegang"]
     assert "Ditugaskan kepada Anda" in visitor.text("/")
+    form = f"{page}/penugasan"
+    assert "Tugaskan kepada" in visitor.text(form)
+    assert visitor.send(form, verb="give", held_by=str(world.users["operator1"]), to=str(world.users["auditor1"])).status_code == 422
+    assert "Orang ini tidak dapat menindaklanjutinya dalam keadaan sekarang." in visitor.seen
+    assert visitor.get(f"/personalisasi/{UUID(int=1)}/penugasan").status_code == 404
     assert name not in Visitor(world, OFFICE).text(page)  # who has it is the directorate's own affair
     assert name not in Visitor(world, OFFICE).text("/personalisasi", pemegang="dipegang")
 

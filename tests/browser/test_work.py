@@ -24,6 +24,8 @@ def test_an_operator_passes_work_on_and_the_colleague_comes_to_it_by_the_bell(
     [colleague] = [
         row[0] for row in world.sql("SELECT p.name FROM person p JOIN user_account u ON u.person_id = p.id AND u.username = 'operator2'")
     ]
+    press(page, "a:has-text('Tugaskan kepada rekan')")
+    sound(page)
     page.select_option("#f-to", label=colleague)
     press(page, "button[value=give]")
     assert colleague in page.inner_text(".holder")

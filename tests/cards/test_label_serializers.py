@@ -109,7 +109,7 @@ def test_lists_make_labels_of_what_is_chosen_else_of_what_the_filter_finds_in_it
     uids = sorted(world.personalised(count=3))
     operator, office = english(world, "operator1"), english(world, OFFICE)
     text = text_of(pdf(operator.get("/kartu/label", state="personalised", urut="uid")), tmp_path)
-    places_of = [text.index(uid_pairs(uid)[:11]) for uid in uids]
+    places_of = [text.index(uid_pairs(uid)[:17]) for uid in uids]
     assert places_of == sorted(places_of)
     chosen = text_of(pdf(operator.get("/kartu/label", pilih=uids[1])), tmp_path)
     assert [uid_pairs(uid) in chosen for uid in uids] == [False, True, False]
@@ -126,6 +126,32 @@ def test_lists_make_labels_of_what_is_chosen_else_of_what_the_filter_finds_in_it
     monkeypatch.setattr(label_sheets, "MOST", 2)
     assert operator.get("/kartu/label", state="personalised").status_code == 422
     assert "At most 2 labels are made at once" in operator.seen
+
+
+def test_a_program_gets_the_labels_that_the_pages_give(world: World, tmp_path: Path) -> None:
+    """Of chosen things, of a filter, of a BAST; and what is refused on a page is refused in the same words."""
+    uids = world.personalised(count=2)
+    told = done(world.client("operator1").post("/handovers", {"to": str(world.organisation_of(OFFICE)), "cards": uids}), 201)
+    operator, office = world.client("operator1"), world.client(OFFICE)
+    [unit] = done(office.post("/units", [{"hardware_number": "LABEL1", "model": "LEN-ENC-1", "function": "RW"}]), 201)["items"]
+    bast, of_unit = f"/handovers/{told['id']}/labels", {"id": unit["id"]}
+    asked: list[tuple[str, dict[str, str], list[str]]] = [
+        (bast, {"format": "2x7", "start": "13"}, uids),
+        ("/card-labels", {"uid": uids[1].lower(), "format": "62x29"}, [uids[1]]),
+        ("/card-labels", {"state": "handed_over", "function": "RW"}, uids),
+        ("/unit-labels", of_unit, ["LABEL1"]),
+        ("/unit-labels", {"hardware_number": "LABEL1"}, ["LABEL1"]),
+    ]
+    for path, query, expected in asked:
+        text = text_of(pdf(office.get(path, **query)), tmp_path)
+        assert [one for one in (*uids, "LABEL1") if (uid_pairs(one)[12:17] if one in uids else one) in text] == expected, (path, query)
+    nothing = office.get("/card-labels", state="active")
+    assert (nothing.status_code, nothing.json["detail"]) == (422, "Nothing is there to make labels of.")
+    for wrong in ({"format": "9x9"}, {"start": "25", "format": "3x8"}, {"start": "0"}, {"uid": "x"}, {"size": "1"}):
+        assert operator.get("/card-labels", **wrong).status_code == 422, wrong
+    stranger = world.client("bangli.kepala")
+    answers = (stranger.get(bast), stranger.get("/card-labels", uid=uids[0]), stranger.get("/unit-labels", **of_unit))
+    assert [answer.status_code for answer in answers] == [404, 422, 422]
 
 
 @pytest.mark.parametrize("name", FORMATS)

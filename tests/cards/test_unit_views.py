@@ -95,6 +95,14 @@ def test_a_unit_is_registered_with_its_public_key(sqlite_world: World) -> None:
     assert page(sqlite_world, "bangli.kepala", answer.headers["Location"]).status_code == 404
 
 
+def test_the_public_key_is_folded_until_it_is_typed(sqlite_world: World) -> None:
+    folded = '<details class="field more"><summary>Lanjutan'
+    assert folded in text(page(sqlite_world, "magetan.kepala", "/unit/daftar"))
+    refused = text(send(sqlite_world, "magetan.kepala", "/unit/daftar", hardware_number="", public_jwk="{}"))
+    assert folded not in refused
+    assert '<details class="field more" open>' in refused
+
+
 def test_units_are_found_by_state_model_and_part_of_a_number(world: World) -> None:
     ready, _ = world.active()
     uid, number = ready.uids[0], ready.hardware[ready.uids[0]]

@@ -30,7 +30,7 @@ def play(home: Path) -> str:
 
 def test_the_demonstration_runs_twice_and_its_files_are_verified_by_other_programs(served: Path) -> None:
     first = play(served)
-    for scene in ("--- magetan ---", "--- bangli ---", "--- mandiri ---"):
+    for scene in ("--- magetan ---", "--- bangli ---", "--- mandiri ---", "--- transferred_head ---"):
         assert scene in first
     for word in (
         "a wrong token is refused",
@@ -44,6 +44,7 @@ def test_the_demonstration_runs_twice_and_its_files_are_verified_by_other_progra
         "receives what came → partly_received",
         "SPKT → lost",
         "the card stays damaged",
+        "has passed on",
     ):
         assert word in first, word
     assert first.count("$ jose jws ver") >= 4

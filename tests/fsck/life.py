@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -25,11 +26,13 @@ from tests.accounts.known_people import accepted, asked, invited_by, take_up
 from tests.accounts.test_deputies import deputy
 from tests.accounts.test_people import STAFF, invited, taken_up
 from tests.activation.bulk.sheets import rows_of, sent, sheet, worked
+from tests.activation.requests.replacing import approved
 from tests.cards.unit_keys import register_key
 from tests.destruction.test_service import record
 from tests.oversight import case_steps
 from tests.oversight.test_reference import digest, proposed
 from tests.sign_in.test_codes import password_step, signed_in
+from tests.succession import head_successions
 from tests.support.transparency_log import sequence
 from tests.support.visitor import Visitor, goes_to
 from tests.support.world import BANGLI_PLACE, Client, Ready, World, done, letter, new_uid
@@ -52,6 +55,7 @@ def lived(world: World) -> Life:
     _destroy(world, ready.uids[0])
     _revoke(world, answers[1]["manifest"]["id"])
     _relocate(world, ready)
+    _upkeep(world)
     done(world.client(HEAD).post(f"/cards/{ready.uids[3]}/reports", {"condition": "lost", "note": "hilang"}))
     done(world.client(HEAD).post(f"/cards/{ready.uids[3]}/reports", {"condition": "found", "note": "ketemu"}))
     _bangli(world)
@@ -94,6 +98,17 @@ def _accounts(world: World) -> None:
     _replace_lost_factor(world)
     _review_access(world)
     _consents(world)
+    _successions(world)
+
+
+def _successions(world: World) -> None:
+    """Have one head follow another, with open work; then the former one stands in until a day."""
+    jatim, successor = "jatim.kepala", "w.jatim"
+    world.submitted(jatim, "R")
+    first = done(head_successions.proposed(world, outgoing=jatim, successor=successor, former="staff"), 202)
+    done(head_successions.decided(world, first["id"]))
+    acting = done(head_successions.proposed(world, outgoing=successor, successor=jatim, former="head", until="2027-10-31"), 202)
+    done(head_successions.decided(world, acting["id"], successor))
 
 
 def _consents(world: World) -> None:
@@ -151,6 +166,24 @@ def _destroy(world: World, uid: str) -> None:
 def _revoke(world: World, manifest: str) -> None:
     done(world.client("operator1").post(f"/manifests/{manifest}/revoke", {"reason": "mesin dicuri"}), 202)
     done(world.client("penyetuju1").post(f"/manifests/{manifest}/revoke"))
+
+
+def _upkeep(world: World) -> None:
+    """Break, repair and retire units, correct them by one and by two persons, replace a machine."""
+    head, staff = world.client(HEAD), world.client("magetan.staf")
+    number = world.units(HEAD, 1, "LEN-CRD-1", "R")[0]
+    for verb in ("correct", "break", "repair", "retire"):
+        path = f"/units/{done(head.get('/units', hardware_number=number))['items'][0]['id']}"
+        done(head.post(f"{path}/{verb}", {"reason": "catatan"} | ({"sam_perso": "A" * 16} if verb == "correct" else {})))
+    ready, _ = world.active(HEAD, "R")
+    uid, new = ready.uids[0], world.units(HEAD, 1, "LEN-CRD-1", "R")[0]
+    moved = approved(world, (uid, new))
+    done(head.post("/activations", world.activation(moved, uid)), 201)
+    path = f"/units/{done(head.get('/units', hardware_number=new))['items'][0]['id']}/correct"
+    for decision in ("withdraw", "reject", "execute"):
+        asked = done(head.post(path, {"pcid": secrets.token_hex(16), "reason": "tertukar"}), 202)["correction"]["id"]
+        who = head if decision == "withdraw" else staff
+        done(who.post(path, {"proposal": asked, "decision": decision, "reason": "sesuai label"}))
 
 
 def _relocate(world: World, ready: Ready) -> None:

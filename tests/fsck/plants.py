@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from tests.fsck.plant import Plant, plant
+from tests.fsck.plants_of_heads import HEADS
 from tests.fsck.plants_of_orders import ORDERS
 from tests.fsck.plants_of_people import PEOPLE, SECRETS
 from tests.fsck.plants_of_programs import PROGRAMS, WORK
 from tests.fsck.plants_of_rows import ROWS
+from tests.fsck.plants_of_units import UNITS
 
 NOBODY = "00000000000000000000000000000001"
 BANGLI = "{some organisation region_code='51.06'}"
@@ -77,7 +79,7 @@ MANIFESTS = [
           "UPDATE manifest SET state='expired' WHERE id = {some manifest state='active'}"),
     plant("manifest-revoked", "manifest", "is revoked without an executed proposal", "DELETE FROM revocation"),
     plant("manifest-verifies", "manifest", "does not open",
-          "UPDATE manifest SET sealed_body=(SELECT sealed_body FROM manifest WHERE seq=2) WHERE id = {some manifest seq=1}"),
+          "UPDATE manifest SET sealed_body=(SELECT sealed_body FROM manifest WHERE id = {some manifest seq=2}) WHERE id = {some manifest seq=1}"),
     plant("manifest-verifies", "manifest", "is signed by no manifest key",
           "UPDATE manifest SET kid='x' WHERE id = {some manifest}"),
     plant("manifest-verifies", "manifest", "is refused by the verifier: wrong-card",
@@ -92,7 +94,7 @@ MANIFESTS = [
              " ORDER BY id LIMIT 1)"),
             ("key check value", "card SET kcv='000000' WHERE state='active'"), ("fn", "card SET function='R' WHERE function='RW'"),
             ("prev", "manifest SET previous_hash='x' WHERE seq=2"), ("payload hash", "manifest SET payload_hash='x' WHERE seq=2"),
-            ("status", "manifest SET status_index=9999 WHERE seq=2"), ("exp", "manifest SET expires_at=refuse_after WHERE seq=2"),
+            ("status", "manifest SET status_index=9999 WHERE id = {some manifest seq=2}"), ("exp", "manifest SET expires_at=refuse_after WHERE seq=2"),
             ("grace", "manifest SET refuse_after=expires_at WHERE seq=2"), ("iat", "manifest SET issued_at=expires_at WHERE seq=2"),
             ("org", f"manifest SET organisation_id={MANDIRI} WHERE seq=2"),
             ("card", "card SET personalisation_request_id={some personalisation_request state='rejected'} WHERE state='active'"),
@@ -126,7 +128,7 @@ CARDS = [
     *(
         plant("card-destroyed-for-good", "card", f"got a new {kind} afterwards", f"UPDATE {table} SET card_id={DESTROYED} WHERE {where}")
         for kind, table, where in (
-            ("token", "token", "id = {some token state='issued'}"), ("manifest", "manifest", "seq=2"),
+            ("token", "token", "id = {some token state='issued'}"), ("manifest", "manifest", "id = {some manifest seq=2}"),
             ("handover", "handover_card", "handover_id = {some handover state='issued'}"),
             ("activation request", "activation_request_card", f"card_id = {LATE}"),
         )
@@ -341,5 +343,18 @@ TIMES = [
 ]  # fmt: skip
 
 PLANTS: list[Plant] = [
-    *TIMES, *TOKENS, *MANIFESTS, *CARDS, *APPROVALS, *HISTORIES, *PEOPLE, *PROGRAMS, *ORDERS, *ROWS, *SECRETS, *WORK,
-]  # fmt: skip
+    *TIMES,
+    *TOKENS,
+    *MANIFESTS,
+    *CARDS,
+    *APPROVALS,
+    *HISTORIES,
+    *PEOPLE,
+    *HEADS,
+    *PROGRAMS,
+    *UNITS,
+    *ORDERS,
+    *ROWS,
+    *SECRETS,
+    *WORK,
+]

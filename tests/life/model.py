@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 LIVING = ("personalised", "handed_over", "received", "active", "lost")
-READY = {"new": "received", "relocation": "active", "renewal": "active"}
+READY = {"new": ("received",), "relocation": ("active",), "renewal": ("active",), "replacement": ("received", "active")}
 TOKEN_LIFE, TRIES = timedelta(days=14), 5
 
 
@@ -22,12 +22,13 @@ class Token:
 
 @dataclass
 class Request:
-    """An activation request for this one card."""
+    """An activation request for this one card. `hardware` is the machine that a replacement moves it to."""
 
     id: str
     kind: str
     state: str = "submitted"
     tokens: list[Token] = field(default_factory=list)
+    hardware: str = ""
 
     @property
     def open(self) -> bool:
@@ -47,7 +48,7 @@ class Manifest:
 
 @dataclass
 class Card:
-    """One card of an office: its state, its holder, its requests and its manifests."""
+    """One card of an office: its state, its holder, its requests and its manifests; the machine for it, and whether it is tied to that."""
 
     uid: str
     hardware: str
@@ -57,6 +58,8 @@ class Card:
     bast_open: bool = False
     requests: list[Request] = field(default_factory=list)
     manifests: list[Manifest] = field(default_factory=list)
+    condition: str = "working"
+    tied: bool = False
 
     @property
     def request(self) -> Request | None:
@@ -76,8 +79,9 @@ class Card:
     # --- which steps are allowed -------------------------------------------------------------------------------------
 
     def may_be_asked_for(self, kind: str) -> bool:
-        """Rule 3: the card is received (kind `new`) or active (other kinds), held by the office, and in no open request."""
-        return self.holder == "office" and self.state == READY[kind] and not any(request.open for request in self.requests)
+        """Rule 3: the card is in the state its kind needs, held by the office, in no open request; for a replacement in a machine."""
+        free = self.holder == "office" and not any(request.open for request in self.requests)
+        return free and self.state in READY[kind] and (kind != "replacement" or self.tied)
 
     def may_be_approved(self) -> bool:
         """Whether the newest request waits and the card still has the state it needs."""
@@ -86,12 +90,13 @@ class Card:
 
     def is_ready(self, request: Request) -> bool:
         """Whether the card is in the state its request needs."""
-        return self.holder == "office" and self.state == READY[request.kind]
+        return self.holder == "office" and self.state in READY[request.kind]
 
     def may_be_activated(self, now: datetime) -> bool:
-        """Rule 4: the card has an open, unexpired token of an approved request and is in the state that the request needs."""
+        """Rule 4: the card has an open, unexpired token of an approved request, is in the state it needs, and the machine works."""
         found = self.request
-        return bool(found and found.state == "approved" and self.is_ready(found) and self.token and self.token.expires > now)
+        works = self.condition == "working" or (found is not None and found.kind == "replacement")
+        return bool(found and found.state == "approved" and self.is_ready(found) and self.token and self.token.expires > now and works)
 
     def may_have_a_new_token(self) -> bool:
         """Whether a token may be reissued: the request is approved, the token unused, the card still in the state it needs."""
@@ -107,7 +112,10 @@ class Card:
     # --- the effects of steps ----------------------------------------------------------------------------------------
 
     def activate(self, manifest: Manifest) -> None:
-        """Use up the token, complete the request, supersede the former manifest."""
+        """Use up the token, complete the request, supersede the former manifest. A replaced machine gives way to the new one."""
+        if self.request and self.request.kind == "replacement":
+            self.hardware, self.condition = self.request.hardware, "working"
+        self.tied = True
         if self.standing:
             self.standing.state = "superseded"
         if self.token and self.request:

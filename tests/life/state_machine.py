@@ -27,7 +27,9 @@ ACTS: list[tuple[str, dict[str, Any]]] = [
     ("issue", {}),
     ("issue", {}),
     *[("answer_the_bast", {"how": how}) for how in ("receive", "refuse", "cancel")],
-    *[("ask", {"kind": kind}) for kind in ("new", "relocation", "renewal")],
+    *[("ask", {"kind": kind}) for kind in ("new", "relocation", "renewal", "replacement", "replacement")],
+    ("break_the_machine", {}),
+    ("repair_the_machine", {}),
     ("approve", {}),
     ("withdraw_the_request", {}),
     ("issue_the_token_anew", {}),
@@ -128,12 +130,15 @@ class Life(RuleBasedStateMachine):
             self.approve(card)
         elif card.may_be_activated(self.world.clock.now()):
             self.activate(card, right=True)
-        elif card.may_have_a_new_token():
+        elif card.may_have_a_new_token() and card.condition == "working":
             self.issue_the_token_anew(card)
+        elif card.condition == "broken" and not card.may_be_asked_for("replacement"):
+            self.repair_the_machine(card)
         elif any(request.open for request in card.requests):
             self.withdraw_the_request(card)
         else:
-            self.ask(card, "new" if card.state == "received" else "relocation")
+            usual = "new" if card.state == "received" else "relocation"
+            self.ask(card, "replacement" if card.condition == "broken" else usual)
 
     # --- custody -----------------------------------------------------------------------------------------------------
 
@@ -156,11 +161,25 @@ class Life(RuleBasedStateMachine):
     # --- activation --------------------------------------------------------------------------------------------------
 
     def ask(self, card: Card, kind: str) -> None:
-        body = self.world.letter() | {"kind": kind, "machines": 1, "cards": [card.uid]}
+        body, new = self.world.letter() | {"kind": kind, "machines": 1, "cards": [card.uid]}, ""
+        if kind == "replacement":
+            new = self.world.units(OFFICE, 1, "LEN-CRD-1", "R")[0]
+            body |= {"replacements": [{"sam_uid": card.uid, "hardware_number": new, "reason": "rusak"}]}
         answer = self._client(OFFICE).send("/activation-requests", body, letter=letter())
         if self._expect(answer, card.may_be_asked_for(kind)):
-            card.requests.append(Request(answer.json["id"], kind))
+            card.requests.append(Request(answer.json["id"], kind, hardware=new))
             done(self._client(OFFICE).post(f"/activation-requests/{answer.json['id']}/submit"))
+
+    def break_the_machine(self, card: Card) -> None:
+        self._change_condition(card, "break", "working", "broken")
+
+    def repair_the_machine(self, card: Card) -> None:
+        self._change_condition(card, "repair", "broken", "working")
+
+    def _change_condition(self, card: Card, verb: str, source: str, target: str) -> None:
+        unit = done(self._client(OFFICE).get("/units", hardware_number=card.hardware))["items"][0]["id"]
+        if self._call(OFFICE, f"/units/{unit}/{verb}", {"reason": "catatan"}, allowed=card.condition == source):
+            card.condition = target
 
     def approve(self, card: Card) -> None:
         if card.request is None:
@@ -193,11 +212,11 @@ class Life(RuleBasedStateMachine):
 
     def activate(self, card: Card, right: bool) -> None:
         now, token = self.world.clock.now(), card.token
-        may = card.may_be_activated(now)
+        may, asked = card.may_be_activated(now), card.request
         body = {
             "sam_uid": card.uid,
             "token": token.text if token and right else "salahsalah",
-            "hardware_number": card.hardware,
+            "hardware_number": asked.hardware if asked and asked.kind == "replacement" and asked.state == "approved" else card.hardware,
             "accuracy_m": 10,
             "source": "device",
             "address": "Kantor",
@@ -233,7 +252,7 @@ class Life(RuleBasedStateMachine):
         if not card.manifests:
             return
         newest = card.manifests[-1]
-        allowed = newest.state == "active" and newest.proposed
+        allowed = newest.proposed and (newest.state == "active" or decision == "reject")
         if self._call(APPROVER, f"/manifests/{newest.id}/revoke", {"reason": "benar", "decision": decision}, allowed=allowed):
             newest.proposed = False
             if decision == "execute":
@@ -283,7 +302,9 @@ class Life(RuleBasedStateMachine):
         manifests = self.world.sql("SELECT state FROM manifest WHERE card_id = :id ORDER BY seq", id=card_id)
         asked = "SELECT r.state FROM activation_request r JOIN activation_request_card k ON k.activation_request_id = r.id"
         requests = self.world.sql(f"{asked} WHERE k.card_id = :id ORDER BY r.id", id=card_id)
+        machine = self.world.sql("SELECT state FROM unit WHERE hardware_number = :number", number=card.hardware)
         return {
+            "machine": machine[0][0],
             "card": (state, "office" if holder == self.world.organisation_of(OFFICE) else "directorate"),
             "requests": [row[0] for row in requests],
             "tokens": [tuple(row) for row in tokens],
@@ -310,6 +331,7 @@ class Life(RuleBasedStateMachine):
 
 def _expected(card: Card) -> dict[str, Any]:
     return {
+        "machine": card.condition,
         "card": (card.state, card.holder),
         "requests": [request.state for request in card.requests],
         "tokens": [(token.state, token.tries) for request in card.requests for token in request.tokens],

@@ -25,7 +25,20 @@ BOUNDED = settings(
 # The calls that the runs must reach, each both allowed and refused.
 NEEDED = [
     f"{verb} {taken}"
-    for verb in ("handovers", "receive", "approve", "activations", "reissue", "cancel", "refuse", "reports", "revoke", "destructions")
+    for verb in (
+        "handovers",
+        "receive",
+        "approve",
+        "activations",
+        "reissue",
+        "cancel",
+        "refuse",
+        "reports",
+        "revoke",
+        "destructions",
+        "break",
+        "repair",
+    )
     for taken in (True, False)
 ]
 

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sifilma.approvals.four_eyes import content_digest
 from sifilma.demo import facts
 from sifilma.documents.tables.writing import write_csv, write_xlsx
+from tests.support.fsck_findings import fsck_findings
 from tests.support.visitor import Visitor, goes_to, words
 from tests.support.world import World, done, letter
 
@@ -236,3 +237,23 @@ def test_the_commands_read_the_same_tables(sqlite_world: World, tmp_path: Path) 
     assert run.invoke(args=["models", "import", str(file)]).output == "1 models added, 0 known already\n"
     file.write_bytes(write_csv(("name", "manufacturer", "function"), [("X-2", "PT TIADA", "R")]))
     assert "Row 2, manufacturer" in str(run.invoke(args=["models", "import", str(file)]).exception)
+
+
+def test_a_model_serves_a_set_of_functions_and_each_unit_says_which(world: World) -> None:
+    header, maker = ("name", "manufacturer", "function"), facts.LEN
+    for rows in ([("DE620L", maker, "R"), ("DE620L", maker, "RW")], [("LEN-CRD-1", maker, "RW"), ("LEN-CRD-1", maker, "R")]):
+        change = proposed(world, "model", header, rows)
+        goes_to(Visitor(world, "penyetuju1").send(f"{change}/laksanakan", digest=digest(world)))
+    taken = Visitor(world, "operator1").send("/organisasi/berkas/model", file=upload(header, [("DE620L", facts.SOFTORB, "R")]))
+    assert taken.status_code == 422
+    shown = {model["name"]: model for model in done(world.client("operator1").get("/models", limit=100))["items"]}
+    assert [(shown[name]["function"], shown[name]["functions"]) for name in ("DE620L", "LEN-CRD-1", "LEN-ENC-1")] == [
+        ("R", ["R", "RW"]), ("R", ["R", "RW"]), ("RW", ["RW"]),
+    ]  # fmt: skip
+    head = world.client("magetan.kepala")
+    assert head.post("/units", {"hardware_number": "DE-1", "model": "DE620L"}).json["errors"][0]["field"] == "function"
+    units = [{"hardware_number": f"DE-{one}", "model": "DE620L", "function": one} for one in ("R", "RW")]
+    assert [unit["function"] for unit in done(head.post("/units", units), 201)["items"]] == ["R", "RW"]
+    with pytest.raises(DBAPIError, match=r"only grows|by an act only"):
+        world.sql("UPDATE device_model SET function = 'R', version = version + 1 WHERE name = 'DE620L'")
+    assert fsck_findings(world) == []

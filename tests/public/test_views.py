@@ -99,6 +99,11 @@ def test_a_guide_leads_its_reader_only_to_pages_they_may_open(sqlite_world: Worl
     for user, links in (("magetan.staf", False), ("magetan.kepala", True)):
         page = Visitor(sqlite_world, user).get("/bantuan/saya").get_data(as_text=True)
         assert ('class="btn btn-outline-primary" href="/pengguna"' in page) is links, user
+    for user in ("penyetuju1", "auditor1", "admin1", "magetan.kepala", "softorb.kepala"):  # the frequent questions too
+        visitor = Visitor(sqlite_world, user)
+        main = visitor.get("/bantuan/saya").get_data(as_text=True).partition("<main")[2]
+        named = set(re.findall(r'href="(/[^"#]*)"', main))
+        assert (len(named) > 8, [path for path in named if visitor.get(path).status_code == 403]) == (True, []), user
 
 
 def test_visitors_begin_at_the_public_home_with_links_to_the_other_pages_and_the_sign_in(sqlite_world: World) -> None:
@@ -120,6 +125,7 @@ def test_whoever_is_signed_in_keeps_their_frame_on_public_pages(world: World) ->
     for path in (*PAGES, "/verifikasi", "/api/v1/docs"):
         page = signed_in.get(path).get_data(as_text=True)
         assert 'id="sisi"' in page, path
+        assert len(page.encode()) < 100 * 1024, path
         assert page.count(f'name="csrf_token" value="{signed_in.csrf}"') >= 2, path
         assert 'href="/masuk"' not in page, path
         assert 'id="sisi"' not in ended.get(path).get_data(as_text=True), path

@@ -8,7 +8,7 @@ from sifilma.demo import facts
 from sifilma.kernel.db import db
 from tests.support.counting import counted
 from tests.support.visitor import english
-from tests.support.world import World, done
+from tests.support.world import World, done, new_uid
 
 WAITING, AWAITED = "Waiting for you", "You are waiting for"
 
@@ -136,3 +136,17 @@ def test_the_home_page_needs_few_statements_for_every_account(sqlite_world: Worl
     with sqlite_world.app.app_context(), counted(db.engine) as found:
         assert WAITING in visitor.text("/")
     assert len(found.statements) <= 12, found.statements
+
+
+def test_the_maker_is_asked_for_the_pcid_of_a_unit_and_reminded(sqlite_world: World) -> None:
+    world = sqlite_world
+    known, lacking = world.units("magetan.kepala", 1, "LEN-CRD-1", "R"), world.units("magetan.kepala", 2, "LEN-CRD-1", "R", pcid=False)
+    assert "Supply the PCID of units of your models" in section(world, "len.kepala", WAITING)
+    assert "Supply the PCID" not in section(world, "softorb.kepala", WAITING)
+    assert "Units await their PCID from the maker" in english(world, "magetan.kepala").text("/")
+    listed = english(world, "len.kepala").text("/unit", pcid="missing")
+    assert [number in listed for number in (*lacking, *known)] == [True, True, False]
+    for number in lacking:
+        unit = done(world.client("len.kepala").get("/units", hardware_number=number))["items"][0]["id"]
+        done(world.client("len.kepala").post(f"/units/{unit}/pcid", {"pcid": new_uid() * 2}))
+    assert "Nothing waits for you." in section(world, "len.kepala", WAITING)

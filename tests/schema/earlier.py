@@ -16,14 +16,14 @@ BACK_TO_0020 = (
 )
 
 
-def back_to_0034(connection: Connection) -> None:
-    """Undo 0035 and 0036 on a database without triggers: no place suspends a card, no request is closed, no blanks are counted."""
+def back_to_0035(connection: Connection) -> None:
+    """Undo 0036 and 0037 on a database without triggers: no place suspends a card, no request is closed, no blanks are counted."""
     undo = Operations(MigrationContext.configure(connection))
     for table in ("place_suspension", "personalisation_closing", "blank_card", "blank_delivery"):
         connection.execute(text(f"DELETE FROM history WHERE object_kind = '{table}'"))
         connection.execute(text(f"DELETE FROM row_digest WHERE kind = '{table}'"))
         undo.drop_table(table)
-    # SQLite would rebuild a table that others refer to, within a transaction that holds their keys. 0035 does not mind the wider CHECK.
+    # SQLite would rebuild a table that others refer to, within a transaction that holds their keys. 0036 does not mind the wider CHECK.
     if connection.dialect.name == "postgresql":
         undo.drop_constraint("ck_personalisation_request_state", "personalisation_request", type_="check")
         undo.create_check_constraint(
@@ -33,9 +33,71 @@ def back_to_0034(connection: Connection) -> None:
         )
 
 
+CHECKS_BEFORE_0035 = (
+    ("user_role", "temporary", "ends_at IS NULL OR (ends_at > since AND role IN ('approver', 'operator'))"),
+    ("user_change", "ends", "(change = 'deputy') = (ends_at IS NOT NULL)"),
+)
+
+
+def back_to_0034(connection: Connection) -> None:
+    """Undo 0035 on a database without triggers: no head follows another by decree, and none is one until a day."""
+    back_to_0035(connection)
+    for statement in (
+        "DROP TABLE passed_work",
+        "DELETE FROM row_digest WHERE kind = 'head_succession'",
+        "DROP TABLE head_succession",
+    ):
+        connection.execute(text(statement))
+    undo = Operations(MigrationContext.configure(connection))
+    for table, check, condition in CHECKS_BEFORE_0035:
+        with undo.batch_alter_table(table) as batch:
+            batch.drop_constraint(f"ck_{table}_{check}", type_="check")
+            batch.create_check_constraint(f"ck_{table}_{check}", condition)
+
+
 def back_to_0033(connection: Connection) -> None:
-    """Undo 0034 on a database without triggers: every BAST delivers and came whole, no request replaces cards."""
+    """Undo 0034, and what came after it, on a database without triggers: visitors ask for nothing."""
     back_to_0034(connection)
+    connection.execute(text("DROP TABLE lost_access"))
+
+
+ADDED_BY_0033 = (
+    "DROP INDEX ix_unit_state",
+    "DELETE FROM history WHERE object_kind IN ('unit', 'unit_correction')",
+    "DROP TABLE unit_correction",
+    "DELETE FROM activation_request_card WHERE unit_id IS NOT NULL",
+    "UPDATE activation_request SET kind = 'renewal' WHERE kind = 'replacement'",
+    "DROP INDEX ix_activation_request_card_unit_id",
+)
+
+
+def back_to_0032(connection: Connection) -> None:
+    """Undo 0033, and what came after it, on a database without triggers: units have no condition, and are not replaced."""
+    back_to_0033(connection)
+    if connection.dialect.name == "sqlite":  # a table to which others refer is rebuilt: the check is switched off, outside a transaction
+        for statement in ("COMMIT", "PRAGMA foreign_keys=OFF", "BEGIN"):
+            connection.exec_driver_sql(statement)
+    for statement in ADDED_BY_0033:
+        connection.execute(text(statement))
+    undo = Operations(MigrationContext.configure(connection))
+    with undo.batch_alter_table("unit") as batch:
+        batch.drop_constraint("ck_unit_state", type_="check")
+        for column in ("state", "revision", "changed_at", "changed_by", "change_note", "act_id"):
+            batch.drop_column(column)
+    with undo.batch_alter_table("activation_request_card") as batch:
+        for check in ("replacement", "reason"):
+            batch.drop_constraint(f"ck_activation_request_card_{check}", type_="check")
+        for column in ("unit_id", "former_unit_id", "reason"):
+            batch.drop_column(column)
+    connection.execute(text("UPDATE device_model SET function = 'RW' WHERE function = 'R RW'"))
+    with undo.batch_alter_table("device_model") as batch:
+        batch.drop_constraint("ck_device_model_function", type_="check")
+        batch.alter_column("function", existing_type=String(5), type_=String(2), existing_nullable=False)
+
+
+def back_to_0031(connection: Connection) -> None:
+    """Undo 0032, and what came after it, on a database without triggers: every BAST delivers and came whole, no request replaces cards."""
+    back_to_0032(connection)
     undo = Operations(MigrationContext.configure(connection))
     connection.execute(text("DELETE FROM issued_paper WHERE object_kind = 'discrepancy'"))
     connection.execute(text("DELETE FROM history WHERE object_kind = 'discrepancy_card'"))
@@ -61,7 +123,7 @@ def back_to_0033(connection: Connection) -> None:
 
 def back_to_0030(connection: Connection) -> None:
     """Undo 0031, and what came after it, on a database without triggers: there is no bell, and nobody has taken any work."""
-    back_to_0033(connection)
+    back_to_0031(connection)
     for table in ("notice", "assignment"):
         connection.execute(text(f"DROP TABLE {table}"))
     connection.execute(text("UPDATE alembic_version SET version_num = '0030'"))
@@ -167,7 +229,8 @@ def back_to_0021(connection: Connection) -> None:
     back_to_0022(connection)
     undo = Operations(MigrationContext.configure(connection))
     connection.execute(text("DELETE FROM history WHERE object_kind IN ('card_report', 'unit_key_change')"))
-    connection.execute(text("ALTER TABLE unit DROP COLUMN key_change_id"))
+    with undo.batch_alter_table("unit") as batch:
+        batch.drop_column("key_change_id")
     for table in ("unit_key", "unit_key_change", "card_report"):
         undo.drop_table(table)
     for column in ("scopes", "addresses", "expires_at", "last_used_at", "last_used_ip"):

@@ -23,6 +23,7 @@ from hsm.token import Operations
 from manifests import conf, jws, payload
 from sifilma.activation.issuing.statements import (
     ANSWER,
+    BREAK_UNIT,
     COMPLETE,
     END_SUSPENSION,
     INSERT_ACTIVATION,
@@ -43,7 +44,7 @@ from sifilma.activation.trust import keyset, status_list
 from sifilma.audit import recorded
 from sifilma.audit.models import Action
 from sifilma.audit.service import entry_values
-from sifilma.cards.models import CARD, CardState
+from sifilma.cards.models import CARD, CardState, UnitCondition
 from sifilma.documents.indonesian import WIB
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
@@ -186,7 +187,7 @@ def _require_ready(ctx: Context, row: Any) -> None:
     if row.request_state != RequestState.APPROVED:
         raise Conflict(say("The activation request is %(state)s.", state=row.request_state), type="request-not-approved")
     kind = RequestKind(row.request_kind)
-    if row.state != READY[kind] and not (kind is RequestKind.RELOCATION and _is_misplaced(row)):
+    if row.state not in READY[kind] and not (kind is RequestKind.RELOCATION and _is_misplaced(row)):
         raise Conflict(say("The card is %(state)s.", state=row.state), type="card-not-ready", state=row.state)
     if row.organisation_kind == OrganisationKind.INSTITUTION and row.agreement_end is None:
         raise Conflict("The institution has no agreement (PKS) that is valid today.", type="no-agreement")
@@ -204,10 +205,17 @@ def _require_unit(row: Any) -> None:
     if row.unit_function != row.function:
         refusal = say("This machine is for %(machine)s, the card for %(card)s.", machine=row.unit_function, card=row.function)
         raise Invalid.field("hardware_number", refusal)
-    if row.tied_unit_id is not None and row.tied_unit_id != row.unit_id:
+    if row.request_kind == RequestKind.REPLACEMENT:
+        if row.unit_id != row.replacement_unit_id:
+            refusal = say("This card moves to the machine that its request names, and to no other.")
+            raise Invalid.field("hardware_number", refusal, type="not-the-replacement")
+    elif row.tied_unit_id is not None and row.tied_unit_id != row.unit_id:
         raise Invalid.field("hardware_number", "This card is tied to another machine.", type="card-tied")
     if row.unit_is_taken:
         raise Invalid.field("hardware_number", "Another card is tied to this machine.", type="unit-taken")
+    if row.unit_condition != UnitCondition.WORKING:
+        refusal = say("This machine is %(state)s: no card is activated in it.", state=row.unit_condition)
+        raise Invalid.field("hardware_number", refusal, type="unit-not-working")
     if row.pcid is None:
         raise Conflict("The manufacturer has not given this machine's PCID yet.", type="unit-without-pcid")
 
@@ -316,6 +324,7 @@ def _steps(ctx: Context, ready: Ready, signed: Signed, activation_id: UUID) -> l
     facts |= recorded.entry_facts(Activation, made, entry["salt"])
     act = {"act_id": entry["id"], "changed_at": entry["at"], "changed_by": ctx.actor.user_id}
     bound = {f"b_{name}": value for name, value in act.items()}
+    unit = {"b_unit": row.unit_id, "b_unit_revision": row.unit_revision}
     state = _state_after(ready)
     CARD.require(row, state)
     steps: list[Step] = [
@@ -329,12 +338,15 @@ def _steps(ctx: Context, ready: Ready, signed: Signed, activation_id: UUID) -> l
             steps.append((END_SUSPENSION, {"b_suspension": row.place_suspension_id, "b_act_id": entry["id"]}))
     if row.standing_manifest_id is not None:
         steps.append((SUPERSEDE, bound | {"b_manifest": row.standing_manifest_id}))
+    if row.request_kind == RequestKind.REPLACEMENT and row.former_condition == UnitCondition.WORKING:
+        broken = {"b_former": row.tied_unit_id, "b_former_revision": row.former_revision, "b_reason": row.replacement_reason}
+        steps.append((BREAK_UNIT, bound | broken))
     return [
         *steps,
         (INSERT_ACTIVATION, made | {"act_id": entry["id"]}),
         (INSERT_MANIFEST, _manifest_values(row, signed, activation_id, state) | act | {"change_note": "", "revision": 1}),
-        (UPDATE_CARD, bound | {"b_card": row.card_id, "b_revision": row.revision, "b_seq": signed.manifest.seq, "b_unit": row.unit_id,
-                               "b_state": state.value}),
+        (UPDATE_CARD, bound | unit | {"b_card": row.card_id, "b_revision": row.revision, "b_seq": signed.manifest.seq,
+                                      "b_state": state.value}),
     ]  # fmt: skip
 
 
@@ -347,13 +359,15 @@ def _state_after(ready: Ready) -> CardState:
     return CardState.SUSPENDED if stays else CardState.ACTIVE
 
 
+_MOVED = ("card-not-ready", say("Something happened to this card, or to its machine, a moment ago. Look again."))
 _LATE = {
     COMPLETE: ("request-not-approved", say("The activation request is no longer open: its tokens are used, or it was cancelled.")),
     REDEEM: ("token-used", say("This card's token has been used, or has expired.")),
     SUPERSEDE: ("card-not-ready", say("Something happened to this card's manifest a moment ago. Look again.")),
-    ANSWER: ("card-not-ready", say("Something happened to this card a moment ago. Look again.")),
-    END_SUSPENSION: ("card-not-ready", say("Something happened to this card a moment ago. Look again.")),
-    UPDATE_CARD: ("card-not-ready", say("Something happened to this card a moment ago. Look again.")),
+    ANSWER: _MOVED,
+    END_SUSPENSION: _MOVED,
+    BREAK_UNIT: _MOVED,
+    UPDATE_CARD: _MOVED,
 }
 
 

@@ -7,10 +7,20 @@ from typing import Any
 from sqlalchemy import Date, bindparam, case, exists, insert, or_, select, update
 from sqlalchemy.orm import aliased
 
-from sifilma.activation.models import Activation, ActivationRequest, DataKey, Manifest, ManifestState, RequestState, Token, TokenState
+from sifilma.activation.models import (
+    Activation,
+    ActivationRequest,
+    ActivationRequestCard,
+    DataKey,
+    Manifest,
+    ManifestState,
+    RequestState,
+    Token,
+    TokenState,
+)
 from sifilma.activation.suspensions.models import OPEN, PlaceSuspension, SuspensionState
 from sifilma.audit.models import AuditEntry
-from sifilma.cards.models import Card, CardSuspension, DeviceModel, Unit
+from sifilma.cards.models import Card, CardSuspension, DeviceModel, Unit, UnitCondition
 from sifilma.cards.service import ENDED
 from sifilma.identity.models import Organisation
 from sifilma.kernel.prepared import Prepared
@@ -27,6 +37,7 @@ _previous_hash = (
     .limit(1)
     .scalar_subquery()
 )
+_former = aliased(Unit)
 _is_taken = (
     exists().where(_other.unit_id == Unit.id, _other.id != Card.id, *(_other.state != state.value for state in ENDED)).correlate(Unit, Card)
 )
@@ -40,6 +51,9 @@ READ = Prepared(
         ActivationRequest.id.label("request_id"), ActivationRequest.state.label("request_state"),
         ActivationRequest.kind.label("request_kind"),
         Unit.id.label("unit_id"), Unit.hardware_number, Unit.function.label("unit_function"), Unit.pcid,
+        Unit.condition.label("unit_condition"), Unit.revision.label("unit_revision"),
+        ActivationRequestCard.unit_id.label("replacement_unit_id"), ActivationRequestCard.reason.label("replacement_reason"),
+        _former.condition.label("former_condition"), _former.revision.label("former_revision"),
         DeviceModel.name.label("model_name"),
         _is_taken.label("unit_is_taken"),
         Organisation.name.label("organisation_name"), Organisation.kind.label("organisation_kind"),
@@ -54,6 +68,11 @@ READ = Prepared(
     .join(Organisation, Organisation.id == Card.holder_id)
     .outerjoin(Token, (Token.card_id == Card.id) & (Token.state == TokenState.ISSUED.value) & (Token.organisation_id == Card.holder_id))
     .outerjoin(ActivationRequest, ActivationRequest.id == Token.activation_request_id)
+    .outerjoin(
+        ActivationRequestCard,
+        (ActivationRequestCard.activation_request_id == ActivationRequest.id) & (ActivationRequestCard.card_id == Card.id),
+    )
+    .outerjoin(_former, _former.id == Card.unit_id)
     .outerjoin(
         Unit, (Unit.organisation_id == Card.holder_id) & (Unit.hardware_number == bindparam("hardware", type_=Unit.hardware_number.type))
     )
@@ -132,9 +151,18 @@ SUPERSEDE = Prepared(
     .values(state=ManifestState.SUPERSEDED.value, **_stamp(Manifest))
     .returning(Manifest.id)
 )
+# The activation, inserted before, has locked the unit against changes of its numbers; who changed it earlier is seen here.
+_unit_is_as_read = exists().where(Unit.id == bindparam("b_unit", type_=Unit.id.type), Unit.revision == bindparam("b_unit_revision"))
 UPDATE_CARD = Prepared(
     update(Card)
-    .where(Card.id == bindparam("b_card"), Card.revision == bindparam("b_revision"))
+    .where(Card.id == bindparam("b_card"), Card.revision == bindparam("b_revision"), _unit_is_as_read)
     .values(state=bindparam("b_state"), seq=bindparam("b_seq"), unit_id=bindparam("b_unit"), **_stamp(Card))
     .returning(Card.id)
 )
+BREAK_UNIT = Prepared(
+    update(Unit)
+    .where(Unit.id == bindparam("b_former"), Unit.revision == bindparam("b_former_revision"))
+    .values(state=UnitCondition.BROKEN.value, **_stamp(Unit) | {"change_note": bindparam("b_reason")})
+    .returning(Unit.id)
+)
+"""Mark the unit that a replaced card leaves as broken, if it is not yet."""

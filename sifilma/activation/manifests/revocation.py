@@ -11,12 +11,14 @@ from sifilma.activation.models import MANIFEST, REVOCATION, Manifest, ManifestSt
 from sifilma.activation.queries import find_open_revocation, get_manifest, manifests_query
 from sifilma.activation.suspensions import service as suspensions
 from sifilma.activation.tokens import service as tokens
+from sifilma.approvals.models import ProposalState
 from sifilma.approvals.proposals import Proposals
 from sifilma.approvals.service import require_note
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.cards.models import CARD, Card, CardState
 from sifilma.cards.program_reports import return_to
+from sifilma.cards.upkeep.models import CORRECTION, UnitCorrection
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.actor import Role
 from sifilma.kernel.context import Act, Context
@@ -122,6 +124,15 @@ def when_card_falls(session: Session, card: Card, act: Act) -> None:
             session.flush()
 
 
+def when_unit_is_corrected(session: Session, correction: UnitCorrection, act: Act) -> None:
+    """Revoke the manifest of the card in a unit that is about to get other numbers: it names the former ones (a hook)."""
+    with session.no_autoflush:
+        of_unit = select(Manifest).join(Card, Card.id == Manifest.card_id).where(Card.unit_id == correction.unit_id)
+        manifest = session.scalars(of_unit.where(Manifest.state.in_(STANDING))).first()
+        if manifest is not None:
+            withdraw(session, manifest, ManifestState.REVOKED, act, say("The numbers of the unit were corrected."))
+
+
 def when_card_is_suspended(session: Session, card: Card, act: Act) -> None:
     """Suspend the active manifest of a card that is about to be suspended (a hook). Its tokens stay, and open nothing meanwhile."""
     _carry(session, card, act, ManifestState.ACTIVE, ManifestState.SUSPENDED)
@@ -141,7 +152,8 @@ def _carry(session: Session, card: Card, act: Act, source: ManifestState, target
 
 
 def register_hooks() -> None:
-    """Attach the hooks to the card's life cycle (docs/domain.md, rule 13)."""
+    """Attach the hooks to the life cycles of cards and of corrections of units (docs/domain.md, rule 13)."""
+    CORRECTION.on(ProposalState.EXECUTED, when_unit_is_corrected)
     CARD.on(CardState.SUSPENDED, when_card_is_suspended)
     CARD.on(CardState.ACTIVE, when_card_returns)
     for state in (CardState.DAMAGED, CardState.LOCKED, CardState.LOST, CardState.REVOKED):

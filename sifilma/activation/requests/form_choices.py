@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, exists, select
+from sqlalchemy import ColumnElement, Select, and_, exists, func, select
 
-from sifilma.activation.models import Manifest, ManifestState, RequestKind, Token, TokenState
+from sifilma.activation.models import ActivationRequestCard, Manifest, ManifestState, RequestKind, Token, TokenState
 from sifilma.activation.requests.service import busy_cards_query
 from sifilma.activation.suspensions.queries import is_ready
 from sifilma.activation.tokens.service import MAX_TRIES
-from sifilma.cards.models import Card, Unit
+from sifilma.cards.models import Card, Unit, UnitCondition
 from sifilma.cards.schemas import CardOut
 from sifilma.cards.serializers import cards_out
 from sifilma.cards.service import ENDED
@@ -62,6 +62,8 @@ def cards_for(ctx: Context, kind: str, request_id: UUID | None = None) -> list[L
     query = select(Card).where(
         Card.holder_id == ctx.actor.organisation_id, is_ready(RequestKind(kind)), Card.id.not_in(busy_cards_query(request_id))
     )
+    if kind == RequestKind.REPLACEMENT:
+        query = query.where(Card.unit_id.is_not(None))
     found = ctx.session.scalars(query.order_by(Card.function, Card.uid).limit(MOST_CARDS))
     lots: dict[str, Lot] = {}
     for card in cards_out(ctx, list(found)):
@@ -97,7 +99,11 @@ def open_cards(ctx: Context, besides: UUID | None = None) -> list[OpenCard]:
         select(Card.uid, Card.function, Unit.hardware_number, Token.expires_at, Token.tries, Token.activation_request_id)
         .select_from(Token)
         .join(Card, Card.id == Token.card_id)
-        .outerjoin(Unit, Unit.id == Card.unit_id)
+        .join(
+            ActivationRequestCard,
+            and_(ActivationRequestCard.activation_request_id == Token.activation_request_id, ActivationRequestCard.card_id == Card.id),
+        )
+        .outerjoin(Unit, Unit.id == func.coalesce(ActivationRequestCard.unit_id, Card.unit_id))
         .where(Token.id.in_(scoped(waiting, ctx.actor, Operation.ACTIVATE, Token.organisation_id)))
         .order_by(Token.expires_at, Card.uid)
         .limit(MOST_CARDS)
@@ -112,10 +118,17 @@ def open_cards(ctx: Context, besides: UUID | None = None) -> list[OpenCard]:
 def machines(ctx: Context, uid: str) -> Machines:
     """Return the machines for a card of the actor's organisation; for an unknown UID all free ones."""
     card = ctx.session.scalars(select(Card).where(Card.uid == uid, Card.holder_id == ctx.actor.organisation_id)).first()
-    if card is not None and card.unit_id is not None:
-        return Machines(list(ctx.session.scalars(select(Unit).where(Unit.id == card.unit_id))), tied=True)
+    if card is not None and (goes_to := _replacement(ctx, card) or card.unit_id) is not None:
+        return Machines(list(ctx.session.scalars(select(Unit).where(Unit.id == goes_to))), tied=True)
     units = list(ctx.session.scalars(_free(ctx, card.function if card is not None else None).limit(MOST_MACHINES + 1)))
     return Machines(units[:MOST_MACHINES], more=len(units) > MOST_MACHINES)
+
+
+def _replacement(ctx: Context, card: Card) -> UUID | None:
+    """Return the unit that a card moves to by a replacement, if it has an open token for that."""
+    part = ActivationRequestCard
+    query = select(part.unit_id).join(Token, (Token.activation_request_id == part.activation_request_id) & (Token.card_id == part.card_id))
+    return ctx.session.scalar(query.where(part.card_id == card.id, part.unit_id.is_not(None), Token.state == TokenState.ISSUED).limit(1))
 
 
 def proposed_machine(ctx: Context, uid: str) -> str:
@@ -137,5 +150,6 @@ def next_machines(ctx: Context, functions: Collection[str]) -> dict[str, list[st
 
 def _free(ctx: Context, function: str | None) -> Select[Unit]:
     taken = exists().where(Card.unit_id == Unit.id, Card.state.not_in(ENDED))
-    query = select(Unit).where(Unit.organisation_id == ctx.actor.organisation_id, ~taken).order_by(Unit.hardware_number)
+    query = select(Unit).where(Unit.organisation_id == ctx.actor.organisation_id, Unit.condition == UnitCondition.WORKING, ~taken)
+    query = query.order_by(Unit.hardware_number)
     return query.where(Unit.function == function) if function else query

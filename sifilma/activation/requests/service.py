@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from sqlalchemy import Select, and_, exists, or_, select
@@ -22,6 +22,8 @@ from sifilma.activation.models import (
 )
 from sifilma.activation.models import RequestState as State
 from sifilma.activation.queries import get_request
+from sifilma.activation.requests import rules
+from sifilma.activation.requests.rules import Moves
 from sifilma.activation.schemas import ActivationRequestIn
 from sifilma.activation.suspensions.queries import is_ready
 from sifilma.activation.tokens import sealing
@@ -86,7 +88,7 @@ def faults(ctx: Context, given: Mapping[str, Any], letter: Upload | None, reques
 
     `request` is the one that is edited.
     """
-    found, _, known = _check(ctx, request or _blank(ctx), given, letter)
+    found, _, _, known = _check(ctx, request or _blank(ctx), given, letter)
     if known:
         found.add("letter_number", LETTER_KNOWN)
     with found.taking():
@@ -95,8 +97,14 @@ def faults(ctx: Context, given: Mapping[str, Any], letter: Upload | None, reques
     return found
 
 
-def _check(ctx: Context, request: ActivationRequest, given: Mapping[str, Any], letter: Upload | None) -> tuple[Faults, list[Card], bool]:
-    """Check the values that are given. Return what is wrong, the cards, and whether an open request has the letter. Nothing changes."""
+Checked: TypeAlias = tuple[Faults, list[Card], Moves, bool]
+
+
+def _check(ctx: Context, request: ActivationRequest, given: Mapping[str, Any], letter: Upload | None) -> Checked:
+    """Check the values that are given. Nothing changes.
+
+    Return what is wrong, the cards, which units they move to, and whether an open request has the letter.
+    """
     found = Faults()
     if letter is None and request.letter_document_id is None:
         found.add("letter", say("The letter (PDF) is missing."))
@@ -106,19 +114,21 @@ def _check(ctx: Context, request: ActivationRequest, given: Mapping[str, Any], l
         found.add("machines", told)
     found += letter_faults(ctx.now, given)
     chosen: list[Card] = []
+    moves: Moves = {}
     with ctx.session.no_autoflush:
         with found.taking():
             if cards is not None and given.get("kind"):
                 chosen = _cards(ctx, request, RequestKind(given["kind"]), list(cards))
+                moves = rules.check(ctx, request, given["kind"], given.get("replacements") or [], chosen)
         known = _is_letter_known(ctx, request, given)
         with found.taking():
             if given.get("personalisation_request"):
                 _require_own_batch(ctx, given["personalisation_request"])
-    return found, chosen, known
+    return found, chosen, moves, known
 
 
 def _fill(ctx: Context, store: FileStore, request: ActivationRequest, data: ActivationRequestIn, letter: Upload | None) -> None:
-    found, cards, known = _check(ctx, request, dict(data), letter)
+    found, cards, moves, known = _check(ctx, request, dict(data), letter)
     document_id = request.letter_document_id
     with ctx.session.no_autoflush, found.taking():
         document_id = keep_pdf(ctx, store, letter, DocumentKind.LETTER, "letter").id if letter else document_id
@@ -133,7 +143,9 @@ def _fill(ctx: Context, store: FileStore, request: ActivationRequest, data: Acti
     # The old rows are deleted first: the new ones may have the same keys.
     if request in ctx.session:
         ctx.session.flush()
-    request.cards.extend(ActivationRequestCard(card_id=card.id, position=position) for position, card in enumerate(cards, start=1))
+    request.cards.extend(
+        ActivationRequestCard(card_id=card.id, position=position, **moves.get(card.id, {})) for position, card in enumerate(cards, start=1)
+    )
 
 
 def _cards(ctx: Context, request: ActivationRequest, kind: RequestKind, uids: list[str]) -> list[Card]:
@@ -186,10 +198,14 @@ def _require_own_batch(ctx: Context, request_id: UUID) -> None:
 
 
 def content(ctx: Context, request: ActivationRequest) -> dict[str, Any]:
-    """Return the content of a request, of which its digest is made: every field, the letter by its SHA-256, the cards by UID."""
+    """Return the content of a request, of which its digest is made: every field, the letter by its SHA-256, the cards by UID.
+
+    Of a replacement also the units, by id: their numbers may be corrected.
+    """
     ids = [named.card_id for named in request.cards]
     uids = dict(ctx.session.execute(select(Card.id, Card.uid).where(Card.id.in_(ids))).all())
-    return {
+    moved = [[uids[one.card_id], str(one.former_unit_id), str(one.unit_id), one.reason] for one in request.cards if one.unit_id is not None]
+    return ({"replacements": moved} if moved else {}) | {
         "id": str(request.id),
         "organisation": str(request.organisation_id),
         "kind": request.kind,
@@ -258,7 +274,8 @@ def cards_changed(ctx: Context, requests: Sequence[ActivationRequest]) -> dict[U
     query = select(ActivationRequestCard.activation_request_id, Card.uid).join(Card, Card.id == ActivationRequestCard.card_id)
     query = query.join(ActivationRequest, ActivationRequest.id == ActivationRequestCard.activation_request_id)
     query = query.where(ActivationRequest.id.in_([request.id for request in requests]))
-    query = query.where(or_(~ready, Card.holder_id != ActivationRequest.organisation_id))
+    moved = and_(ActivationRequestCard.former_unit_id.is_not(None), Card.unit_id != ActivationRequestCard.former_unit_id)
+    query = query.where(or_(~ready, Card.holder_id != ActivationRequest.organisation_id, moved))
     changed: dict[UUID, list[str]] = {}
     for request_id, uid in ctx.session.execute(query.order_by(ActivationRequestCard.position)):
         changed.setdefault(request_id, []).append(uid)
@@ -266,7 +283,7 @@ def cards_changed(ctx: Context, requests: Sequence[ActivationRequest]) -> dict[U
 
 
 def _changed(request: ActivationRequest, uids: Sequence[str]) -> Text:
-    ready = READY[RequestKind(request.kind)]
+    ready = READY[RequestKind(request.kind)][0]
     return say("These cards are no longer %(state)s: %(uids)s. Return the request.", state=ready, uids=", ".join(uids[:5]))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, Response, request
@@ -59,11 +61,15 @@ EXPORT = Export(
     counted=lambda number, words: ngettext("%(count)s activation request", "%(count)s activation requests", number, count=words),
     filters={"q": "", "state": "", "function": "", "umur": "", "menunggu": "", "terlambat": "", "pemegang": ""},
 )
+_ROW = re.compile(r"replacements\.(\d{1,4})\.\w+")
+ROWS = 3
+"""The least empty rows that the form of a replacement offers."""
 KINDS = [str(name) for name in RequestKind]
 SUBJECTS = {
     "new": "Permohonan aktivasi kartu SAM",
     "relocation": "Permohonan pemindahan kartu SAM",
     "renewal": "Permohonan pembaruan manifest kartu SAM",
+    "replacement": "Permohonan penggantian mesin",
 }
 """What a letter of each kind is usually about; it is written in Indonesian."""
 
@@ -92,6 +98,8 @@ def new() -> Response:
     wanted = chosen if chosen in KINDS else "new"
     form = Form.of(kind=wanted, letter_date=letter_day(context()), subject=SUBJECTS[wanted])
     form.values.setlist("cards", request.args.getlist("cards"))
+    for number, uid in enumerate(request.args.getlist("cards") if wanted == RequestKind.REPLACEMENT else ()):
+        _fill_row(form, number, sam_uid=uid)
     return _form(form, bast=request.args.get("bast", type=UUID), all_due="semua" in request.args)
 
 
@@ -119,8 +127,16 @@ def _stored(found: ActivationRequest) -> Form:
     """Return the form filled in with what is stored."""
     names = ("letter_number", "letter_date", "subject", "notes", "kind", "revision")
     form = Form.of(**{name: getattr(found, name) for name in names})
-    form.values.setlist("cards", [one.card.uid for one in requested_cards(context(), found)])
+    cards = requested_cards(context(), found)
+    form.values.setlist("cards", [one.card.uid for one in cards])
+    for number, one in enumerate(one for one in cards if one.replacement):
+        _, hardware_number, reason = one.replacement or ("", "", "")
+        _fill_row(form, number, sam_uid=one.card.uid, hardware_number=hardware_number, reason=reason)
     return form
+
+
+def _fill_row(form: Form, number: int, **values: str) -> None:
+    form.values.update({f"replacements.{number}.{name}": value for name, value in values.items()})
 
 
 @blueprint.post("/<uuid:request_id>/ubah")
@@ -192,10 +208,20 @@ def reissue(request_id: UUID, uid: str) -> Response:
 
 def _sent(form: Form, letter: Upload | None, found: ActivationRequest | None = None) -> ActivationRequestIn:
     """Return the request as typed. `machines` is the number of cards chosen."""
-    cards = form.listed("cards", "cards", "more")
-    more = {"personalisation_request": found.personalisation_request_id} if found else {}
+    more: dict[str, Any] = {"personalisation_request": found.personalisation_request_id} if found else {}
+    if form.get("kind") == RequestKind.REPLACEMENT:
+        more["replacements"] = [row for row in _rows(form) if row]
+        cards = [row["sam_uid"] for row in more["replacements"] if "sam_uid" in row]
+    else:
+        cards = form.listed("cards", "cards", "more")
     also = lambda known: service.faults(context(), known, letter, found)  # noqa: E731
     return form.model(ActivationRequestIn, also, cards=cards, machines=max(1, len(cards)), **more)
+
+
+def _rows(form: Form) -> list[dict[str, str]]:
+    """Return the rows of a replacement as typed, the empty ones among them as empty: a form's rows are those of its answer."""
+    numbers = {int(found[1]) for name in form.values if (found := _ROW.fullmatch(name))}
+    return [form.within(f"replacements.{number}") for number in range(max(numbers, default=-1) + 1)]
 
 
 def _saved(ctx: Context, form: Form, saved: ActivationRequest) -> AnyResponse:
@@ -215,7 +241,19 @@ def _form(form: Form, found: ActivationRequest | None = None, *, bast: UUID | No
         form.values.setlist("cards", form_choices.chosen(context(), lots, handover=bast, all_due=all_due))
     back = returned(context(), ACTIVATION_REQUEST.kind, found, found.id) if found else None
     form.notes = back.fields if back else {}
-    return form.again("activation/request_new.html", kinds=KINDS, lots=lots, found=found, back=back, most=form_choices.MOST_CARDS)
+    replacing = wanted == RequestKind.REPLACEMENT
+    rows = (len([row for row in _rows(form) if row]) + ROWS) if replacing else 0
+    machines = form_choices.next_machines(context(), {lot.function for lot in lots}) if replacing else {}
+    return form.again(
+        "activation/request_new.html",
+        kinds=KINDS,
+        lots=lots,
+        found=found,
+        back=back,
+        most=form_choices.MOST_CARDS,
+        rows=rows,
+        machines=machines,
+    )
 
 
 def _page(request_id: UUID, form: Form) -> Response:

@@ -51,7 +51,7 @@ def is_ready(kind: RequestKind) -> ColumnElement[bool]:
 
     A card that is suspended for its place can be relocated: that is what answers the suspension.
     """
-    usual = Card.state == READY[kind]
+    usual = Card.state.in_(READY[kind])
     if kind is not RequestKind.RELOCATION:
         return usual
     misplaced = exists().where(PlaceSuspension.card_id == Card.id, PlaceSuspension.state == SuspensionState.SUSPENDED)

@@ -18,6 +18,12 @@ UNREAD = "#? "
 """Before what was in a cell that could not be taken, where the sheet is given back: it is refused again until somebody writes it anew."""
 AS_TEXT = say("Format the column as text (Format Cells, Number, Text), then type the value again.")
 _FAULT = re.compile(r"#(?:N/A|REF!|VALUE!|NAME\?|DIV/0!|NUM!|NULL!|SPILL!|CALC!|FIELD!|BLOCKED!|GETTING_DATA|NV)", re.IGNORECASE)
+_MONTH = "(?:Jan|Feb|Mar|Apr|Mei|May|Jun|Jul|Agu|Agt|Aug|Sep|Okt|Oct|Nov|Des|Dec)"
+_DATE = re.compile(
+    rf"(?:\d{{1,2}}-)?{_MONTH}-\d\d|\d{{1,2}}-{_MONTH}(?:-\d{{4}})?"
+    r"|(?:\d{1,2}([/-])\d{1,2}\1(?:19|20)\d\d|(?:19|20)\d\d([/-])\d{1,2}\2\d{1,2})(?: \d{1,2}:\d\d(?::\d\d)?)?"
+)
+"""How a spreadsheet program writes a date into a CSV file, where it took an identifier for one: `12-Mar`, `Mar-26`, `12/03/2026`."""
 _SCIENTIFIC = re.compile(r"[+-]?\d+(?:[.,]\d+)?E[+-]\d{1,3}", re.IGNORECASE)
 
 
@@ -70,6 +76,10 @@ def _wrong_text(text: str, column: Column, place: str) -> Text | None:
         return say("%(cell)s could not be read and is not corrected yet. Write the value anew, as text.", cell=place)
     if text.casefold().startswith(EXAMPLES):
         return say("%(cell)s still holds the example of the template.", cell=place)
+    if column.is_identifier and _DATE.fullmatch(text):
+        return _wrong_kind(DAY, text, column, place)
+    if column.is_identifier and text.upper() in ("TRUE", "FALSE"):
+        return _wrong_kind(TRUTH, text, column, place)
     if column.is_identifier and _SCIENTIFIC.fullmatch(text):
         return say(
             "%(cell)s holds a number in scientific notation, which has lost digits (%(value)s). %(how)s",

@@ -41,7 +41,9 @@ def _text(data: bytes) -> str:
 
 
 def _decoded(data: bytes) -> str:
-    """Return the text of UTF-8, UTF-16 (Excel's "Unicode text") or, for what is neither, Windows-1252."""
+    """Return the text of UTF-8, UTF-16 (Excel's "Unicode text"), UTF-32 or, for what is none of them, Windows-1252."""
+    if data.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):  # the first begins like UTF-16
+        return data.decode("utf-32")
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16")
     if b"\x00" in data:

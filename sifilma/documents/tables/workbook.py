@@ -15,11 +15,11 @@ from functools import cached_property
 from typing import Any
 from xml.parsers import expat
 
-from sifilma.documents.reader_refusals import BROKEN, TOO_WIDE, NotAccepted
+from sifilma.documents.reader_refusals import BROKEN, NOT_A_TABLE, TOO_WIDE, NotAccepted
 from sifilma.documents.tables.answer import DAY, FAULT, MAX_COLUMNS, NO_VALUE, NUMBER, TRUTH, WHOLE
 from sifilma.documents.tables.headings import Cell, Line, text_of
 
-PIECE = 256 * 1024  # bytes unpacked and parsed at a time
+PIECE = 1024 * 1024  # bytes unpacked and parsed at a time; the parser begins a long comment anew with each
 LAST_ROW = 1_048_576
 EXACT = 10**15
 """Up to here a float holds every whole number; spreadsheets keep 15 digits."""
@@ -51,6 +51,8 @@ class Workbook:
         self._archive = archive
         self._parts = {info.filename.replace("\\", "/").strip("/").lower(): info for info in archive.infolist()}
         self._main = next(self._related("", "officeDocument"), "xl/workbook.xml")
+        if self._main not in self._parts or not self._main.endswith(".xml"):  # a text, a sheet of another program, a binary workbook
+            raise NotAccepted(NOT_A_TABLE)
         self.starts_1904 = False
         self.sheets = self._sheets()
 
@@ -235,7 +237,7 @@ class _Rows:
         elif tag == "row":
             self._row = int(given["r"]) if "r" in given else self._row + 1
             self._column, self._cells = 0, []
-            if self._row > LAST_ROW:
+            if not 0 < self._row <= LAST_ROW:
                 raise NotAccepted(BROKEN)
             if given.get("hidden") in ("1", "true"):
                 self._sheet.hidden.add(self._row)
@@ -270,6 +272,8 @@ class _Rows:
         value = "".join(self._value or ())
         match self._kind:
             case "s":
+                if value.startswith("-"):
+                    raise NotAccepted(BROKEN)
                 return self._book.texts[int(value)] if value else ""
             case "e":
                 return [FAULT, value or "#N/A"]
@@ -287,7 +291,7 @@ class _Rows:
 
     def _number(self, value: float) -> Cell:
         formats = self._book.formats
-        shows = formats[self._style] if self._style < len(formats) else GENERAL
+        shows = formats[self._style] if 0 <= self._style < len(formats) else GENERAL
         if shows == OF_DAYS and 0 <= value < LAST_DAY:
             return [DAY, _day(value, self._book.starts_1904)]
         if value.is_integer():

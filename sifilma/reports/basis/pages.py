@@ -14,7 +14,7 @@ from sifilma.activation import queries as activation
 from sifilma.activation.models import ActivationRequest, ActivationRequestCard, RequestKind, RequestState
 from sifilma.activation.requests.service import cards_changed
 from sifilma.approvals.letters import Lettered
-from sifilma.cards.models import Card, CardState, Unit
+from sifilma.cards.models import Card, CardState, Unit, UnitCondition
 from sifilma.cards.service import ENDED, cards_query, units_query
 from sifilma.documents.indonesian import WIB
 from sifilma.identity.models import Organisation
@@ -147,7 +147,7 @@ def _warnings(ctx: Context, request: Any, applicant: Organisation, earlier: list
 
 def _count_units(ctx: Context, applicant: UUID) -> list[Units]:
     held = exists().where(Card.unit_id == Unit.id, Card.state.not_in(ENDED))
-    query = units_query(ctx).where(Unit.organisation_id == applicant)
+    query = units_query(ctx).where(Unit.organisation_id == applicant, Unit.condition == UnitCondition.WORKING)
     counted = query.with_only_columns(Unit.function, func.count(), func.sum(case((held, 0), else_=1))).group_by(Unit.function)
     return [Units(function, total, int(free or 0)) for function, total, free in ctx.session.execute(counted.order_by(Unit.function))]
 

@@ -38,16 +38,16 @@ WORK: Mapping[str, tuple[str, Role]] = {
     "review_place": ("activation", Role.OPERATOR),
 }
 """Each task that can be taken: the kind of its object, and the role in which it is done. The key of its line is the object's id."""
-OBJECTS: Mapping[str, tuple[Any, Any]] = {
-    "personalisation_request": (PersonalisationRequest, PersonalisationRequest.id),
-    "activation_request": (ActivationRequest, ActivationRequest.id),
-    "destruction": (Destruction, Destruction.id),
-    "manifest": (Manifest, Manifest.id),
-    "reference_change": (ReferenceChange, ReferenceChange.id),
-    "model_case": (ModelCase, ModelCase.id),
-    "activation": (Activation, Activation.id),
+OBJECTS: Mapping[str, type[Any]] = {
+    "personalisation_request": PersonalisationRequest,
+    "activation_request": ActivationRequest,
+    "destruction": Destruction,
+    "manifest": Manifest,
+    "reference_change": ReferenceChange,
+    "model_case": ModelCase,
+    "activation": Activation,
 }
-"""The object of each kind, and its id."""
+"""The model of each kind of object."""
 EVERYBODY = frozenset({Role.APPROVER, Role.OPERATOR})
 
 
@@ -57,13 +57,18 @@ class HomeDuties:
 
     def hold(self, ctx: Context, kind: str, object_id: UUID) -> bool:
         """Lock the rows that a decision changes, so that none comes between a look at the tasks and the assignment."""
-        model, key = OBJECTS[kind]
-        if ctx.session.scalar(select(model.id).where(key == object_id).with_for_update()) is None:
+        model = OBJECTS[kind]
+        if ctx.session.scalar(select(model.id).where(model.id == object_id).with_for_update()) is None:
             return False
         if kind == "manifest":
             of = select(Revocation.id).where(Revocation.manifest_id == object_id).order_by(Revocation.id)
             list(ctx.session.scalars(of.with_for_update()))
         return True
+
+    def is_there(self, ctx: Context, kind: str, object_id: UUID) -> bool:
+        """Return whether there is such an object."""
+        model = OBJECTS[kind]
+        return ctx.session.scalar(select(model.id).where(model.id == object_id)) is not None
 
     def wanted(self, ctx: Context, kind: str, object_id: UUID) -> list[Role]:
         """Return the roles in which somebody has a task on the object now, whoever it is."""

@@ -63,7 +63,7 @@ class AssignmentNotice:
 
     def __call__(self, ctx: Context, passed: Passed) -> None:
         """Ring the bell and write an e-mail, as the person set."""
-        found = ctx.session.get(OBJECTS[passed.kind][0], passed.object_id)
+        found = ctx.session.get(OBJECTS[passed.kind], passed.object_id)
         for user_id, what in ((passed.now, "assigned"), (passed.before, "passed_on")):
             if user_id in (None, ctx.actor.user_id):
                 continue

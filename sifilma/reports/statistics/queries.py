@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -35,13 +36,14 @@ STAGES = {
 }
 """The stages from a letter to a manifest: the moments between which each lies."""
 
+_unit, _model = aliased(Unit), aliased(DeviceModel)  # the scope of a manufacturer names the tables themselves
+
 
 def active_by_model(ctx: Context) -> list[tuple[str, int]]:
     """Return the active cards by the model of their units, the most first."""
-    unit, model = aliased(Unit), aliased(DeviceModel)  # the scope of a manufacturer names the tables themselves
-    named = cards_query(ctx).join(unit, unit.id == Card.unit_id).join(model, model.id == unit.model_id)
-    query = named.with_only_columns(model.name, func.count()).where(Card.state == CardState.ACTIVE).group_by(model.name)
-    return [(name, count) for name, count in ctx.session.execute(query.order_by(func.count().desc(), model.name))]
+    named = cards_query(ctx).join(_unit, _unit.id == Card.unit_id).join(_model, _model.id == _unit.model_id)
+    query = named.with_only_columns(_model.name, func.count()).where(Card.state == CardState.ACTIVE).group_by(_model.name)
+    return [(name, count) for name, count in ctx.session.execute(query.order_by(func.count().desc(), _model.name))]
 
 
 def months(today: date) -> list[date]:
@@ -53,12 +55,18 @@ def months(today: date) -> list[date]:
 def activations_by_month(ctx: Context, zone: ZoneInfo) -> list[tuple[date, int]]:
     """Return the number of activations in each of the last months, by the days of a zone: one column a month."""
     firsts = months(ctx.now.astimezone(zone).date())
+    seen = Activation.card_id.in_(cards_query(ctx).with_only_columns(Card.id))
+    recent = Activation.at >= datetime.combine(firsts[0], time(), zone)
+    row = ctx.session.execute(select(*_counted(tuple(firsts), zone)).where(seen, recent)).one()
+    return [(first, int(count)) for first, count in zip(firsts, row, strict=False)]
+
+
+@lru_cache(maxsize=6)  # the present month in the three zones, and the one before
+def _counted(firsts: tuple[date, ...], zone: ZoneInfo) -> list[ColumnElement[int]]:
+    """Return the column of each month: how many activations lie within it."""
     starts = [datetime.combine(first, time(), zone) for first in firsts]
     within = [(Activation.at >= start) & (Activation.at < end) for start, end in pairwise(starts)]
-    counted = [func.coalesce(func.sum(case((inside, 1), else_=0)), 0) for inside in within]
-    seen = Activation.card_id.in_(cards_query(ctx).with_only_columns(Card.id))
-    row = ctx.session.execute(select(*counted).where(seen, Activation.at >= starts[0])).one()
-    return [(first, int(count)) for first, count in zip(firsts, row, strict=False)]
+    return [func.coalesce(func.sum(case((inside, 1), else_=0)), 0) for inside in within]
 
 
 def times(ctx: Context, targets: Targets) -> dict[str, Counter[int]]:
@@ -125,6 +133,12 @@ def _holidays(days: Sequence[date], since: Any, until: Any) -> ColumnElement[int
     """Return the number of holidays after one day up to and with another."""
     if not days:
         return literal(0, Integer)
-    numbers = [select(literal(day.toordinal() - MONDAY, Integer).label("day")) for day in days[-MOST_HOLIDAYS:]]
-    off = union_all(*numbers).cte("off")
+    off = _off(tuple(days[-MOST_HOLIDAYS:]))
     return select(func.count()).select_from(off).where(off.c.day > since, off.c.day <= until).scalar_subquery()
+
+
+@lru_cache(maxsize=2)  # an installation has one list of holidays
+def _off(days: tuple[date, ...]) -> CTE:
+    """Return the holidays as a table of numbers of days."""
+    numbers = [select(literal(day.toordinal() - MONDAY, Integer).label("day")) for day in days]
+    return union_all(*numbers).cte("off")

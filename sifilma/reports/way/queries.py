@@ -31,7 +31,11 @@ from sifilma.activation.suspensions.models import OPEN as OPEN_PLACES
 from sifilma.activation.suspensions.models import PlaceSuspension, SuspensionState
 from sifilma.activation.suspensions.queries import is_ready, suspensions_query, unreviewed
 from sifilma.cards import program_reports, proposals
-from sifilma.cards.models import Card, CardReport, CardState, ReportState, UnitKeyChange
+from sifilma.cards.models import Card, CardReport, CardState, ReportState, Unit, UnitCondition, UnitKeyChange
+from sifilma.cards.service import units_query
+from sifilma.cards.upkeep.models import UnitCorrection
+from sifilma.cards.upkeep.proposals import PROPOSALS as CORRECTIONS
+from sifilma.cards.upkeep.proposals import corrections_query
 from sifilma.destruction.form_choices import free_cards_query
 from sifilma.destruction.models import Destruction, DestructionState
 from sifilma.destruction.service import WAY as DESTRUCTION
@@ -53,6 +57,7 @@ from sifilma.personalisation.queries import MAKING, approved_at
 from sifilma.personalisation.service import WAY as PERSONALISATION
 
 Lines = Iterator[Select[Any]]
+_newer = aliased(Token)  # made once: to make an alias takes longer than the rest of its condition
 
 
 def waiting(ctx: Context) -> Lines:
@@ -63,6 +68,7 @@ def waiting(ctx: Context) -> Lines:
     yield from cards(ctx)
     yield from destructions(ctx)
     yield from programs(ctx)
+    yield from units(ctx)
     yield from places(ctx)
 
 
@@ -198,7 +204,7 @@ def _unasked_query(ctx: Context) -> Select[Any]:
         Card.id == HandoverCard.card_id,
         Card.holder_id == own,
         Card.buyer_id == own,
-        Card.state == READY[RequestKind.NEW],
+        Card.state.in_(READY[RequestKind.NEW]),
         Card.id.not_in(busy_cards_query(None)),
     )
     grouped = here.group_by(Handover.id, Handover.number, Organisation.name)
@@ -222,8 +228,9 @@ def _ending_query(ctx: Context) -> Select[Any]:
 
 def _without_token_query(ctx: Context) -> Select[Any]:
     """Return the newest tokens of approved requests that open nothing any more, though their cards can still be activated."""
-    newer = aliased(Token)
-    later = exists().where(newer.activation_request_id == Token.activation_request_id, newer.card_id == Token.card_id, newer.id > Token.id)
+    later = exists().where(
+        _newer.activation_request_id == Token.activation_request_id, _newer.card_id == Token.card_id, _newer.id > Token.id
+    )
     dead = or_(
         Token.state.in_((TokenState.CANCELLED, TokenState.EXPIRED)), and_(Token.state == TokenState.ISSUED, Token.expires_at <= ctx.now)
     )
@@ -286,6 +293,37 @@ def place_lines_query(ctx: Context, task: str, *which: ColumnElement[bool]) -> S
     query = suspensions_query(ctx).where(*which, Card.id == PlaceSuspension.card_id)
     one = PlaceSuspension
     return line_query(query, task, one.id, Card.uid, one.organisation_id, one.changed_at, until=one.due_at)
+
+
+def units(ctx: Context) -> Lines:
+    """Yield units whose PCID their maker has to supply, broken units, and corrections that another person proposed."""
+    own = ctx.actor.organisation_id
+    if ctx.actor.organisation_kind is OrganisationKind.MANUFACTURER and grants(ctx.actor, Operation.UNIT_SUPPLY):
+        yield _without_pcid_query(ctx, "supply_pcid")
+    if grants(ctx.actor, Operation.UNIT_CONDITION):
+        broken = units_query(ctx, Operation.UNIT_CONDITION).where(Unit.organisation_id == own, Unit.condition == UnitCondition.BROKEN)
+        yield line_query(broken, "mend_unit", Unit.id, Unit.hardware_number, Unit.organisation_id, Unit.changed_at)
+    if grants(ctx.actor, Operation.UNIT_CORRECT_DECIDE):
+        yield correction_lines_query(ctx, "decide_correction", CORRECTIONS.decidable(ctx))
+
+
+def awaited_pcids_query(ctx: Context) -> Select[Any]:
+    """Return the units of the actor's organisation whose PCID their maker has not supplied, as one line."""
+    return _without_pcid_query(ctx, "pcid_awaited", Unit.organisation_id == ctx.actor.organisation_id)
+
+
+def _without_pcid_query(ctx: Context, task: str, *which: ColumnElement[bool]) -> Select[Any]:
+    lacking = units_query(ctx, Operation.UNIT_SUPPLY).where(Unit.pcid.is_(None), Unit.condition != UnitCondition.RETIRED, *which)
+    grouped = lacking.group_by(Unit.organisation_id, Organisation.name)
+    whose, first = Unit.organisation_id, func.min(Unit.created_at)
+    return line_query(grouped, task, whose, literal("", String), whose, first)
+
+
+def correction_lines_query(ctx: Context, task: str, which: ColumnElement[bool]) -> Select[Any]:
+    """Return a select of corrections of units of the actor's organisation."""
+    one = UnitCorrection
+    query = corrections_query(ctx, Operation.UNIT_CORRECT).where(one.organisation_id == ctx.actor.organisation_id, which)
+    return line_query(query, task, one.id, one.former_hardware_number, one.organisation_id, one.proposed_at)
 
 
 def unit_key_lines_query(ctx: Context, task: str, which: ColumnElement[bool]) -> Select[Any]:

@@ -1,4 +1,4 @@
-"""Tables as people send them, at every door: `expected.csv` says what becomes of each file in `cases/`, and in which words."""
+"""Tables and letters as people send them, at every door: `expected.csv` says what becomes of each file in `cases/`, and in which words."""
 
 from __future__ import annotations
 
@@ -36,6 +36,16 @@ def _batch_api(world: World, name: str) -> Answer:
     return answer.status_code, answer.get_data(as_text=True)
 
 
+def _letter_form(world: World, name: str) -> Answer:
+    return _form(world, "magetan.kepala", "/personalisasi/baru", letter=_file(name), **world.letter(), function="RW", quantity="1")
+
+
+def _letter_api(world: World, name: str) -> Answer:
+    asked = world.letter() | {"function": "RW", "quantity": 1}
+    answer = world.client("magetan.kepala").send("/personalisation-requests", asked, letter=(name, (CASES / name).read_bytes()))
+    return answer.status_code, answer.get_data(as_text=True)
+
+
 def _units_form(world: World, name: str) -> Answer:
     return _form(world, "magetan.kepala", "/unit/berkas", units=_file(name))
 
@@ -57,6 +67,8 @@ def _activations_api(world: World, name: str) -> Answer:
 DOORS: dict[str, Door] = {
     "batch, form": _batch_form,
     "batch, API": _batch_api,
+    "letter, form": _letter_form,
+    "letter, API": _letter_api,
     "units, form": _units_form,
     "agreements, form": _agreements_form,
     "activations, form": _activations_form,

@@ -6,7 +6,7 @@ Every BAST there is delivers, and came whole: nothing of it changes.
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0034"
+revision = "0032"
 down_revision = "0031"
 branch_labels = None
 depends_on = None

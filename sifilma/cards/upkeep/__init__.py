@@ -1,0 +1,1 @@
+"""What becomes of a unit after its registration: its condition, and corrections of what was registered."""
