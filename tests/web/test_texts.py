@@ -182,7 +182,7 @@ def test_every_state_and_kind_has_a_text_of_its_own(house: World) -> None:
         with force_locale("en"):
             english = [str(shown.name) for shown in STATES.values()] + [str(word) for word in (*KINDS.values(), *THINGS.values())]
     same = {one for one, other in zip(shown, english, strict=True) if one == other}
-    assert same <= {"Auditor", "Operator", "NIP", "NRP", "manifest"}
+    assert same <= {"Auditor", "Operator", "NIP", "NRP", "manifest", "unit"}
 
 
 # --- schemas ---------------------------------------------------------------------------------------------------------
