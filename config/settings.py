@@ -188,7 +188,16 @@ class Settings(BaseSettings):
     token_days: int = Field(14, description="how long an activation token may be used")
     manifest_years: int = Field(3, description="validity of a manifest, where the PKS does not end earlier")
     manifest_grace_days: int = Field(30, description="days after its end for which a reader still takes a manifest, with a warning")
+    place_deadline_days: int = Field(
+        14,
+        description="days after a place was rejected until its card is suspended, if nobody decides and it is not relocated",
+        ge=1,
+    )
     batch_max_rows: int = Field(1000, description="rows of a batch file accepted in one request")
+    blank_ledger_required: bool = Field(
+        False, description="whether a result is refused whose UID was never delivered as a blank SAM; otherwise it is asked about"
+    )
+    blank_low_stock: int = Field(0, description="operators are told when fewer blank SAMs than this are left; 0: never", ge=0)
     bulk_max_rows: int = Field(10_000, description="rows of a file of activations, done one after the other by the worker")
     master_version: int = Field(1, description="`sam-master-vN` used for newly approved personalisations", ge=1)
     witnesses_min: int = Field(2, description="witnesses of a destruction; never below 2", ge=2)

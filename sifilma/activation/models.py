@@ -109,13 +109,14 @@ M = ManifestState
 MANIFEST = LifeCycle(
     "manifest",
     "manifest",
-    initial=[M.ACTIVE],
+    initial=[M.ACTIVE, M.SUSPENDED],
     transitions=[
         Transition(M.ACTIVE, M.SUPERSEDED, Cause.SYSTEM, "a newer manifest of the same card"),
         Transition(M.ACTIVE, M.REVOKED, entails="status 1; the card is back at received unless it broke"),
         Transition(M.ACTIVE, M.EXPIRED, Cause.SYSTEM, "past its end and its grace"),
         Transition(M.ACTIVE, M.SUSPENDED, Cause.SANCTION, "status 2"),
         Transition(M.SUSPENDED, M.ACTIVE, Cause.SANCTION, "status 0"),
+        Transition(M.SUSPENDED, M.SUPERSEDED, Cause.SYSTEM, "a relocation of a card that was suspended for its place"),
         Transition(M.SUSPENDED, M.REVOKED),
         Transition(M.SUSPENDED, M.EXPIRED, Cause.SYSTEM),
     ],

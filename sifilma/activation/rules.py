@@ -110,6 +110,14 @@ triggers.follow(
     "UPDATE status_list SET changes = changes + 1 WHERE number = NEW.status_list",
     when="OLD.state <> NEW.state",
 )
+# One that is born suspended has another status than its free index had.
+triggers.follow(
+    "manifest_status_birth",
+    "manifest",
+    "INSERT",
+    "UPDATE status_list SET changes = changes + 1 WHERE number = NEW.status_list",
+    when="NEW.state = 'suspended'",
+)
 triggers.guard(
     "card_active_manifest",
     "card",

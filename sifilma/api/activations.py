@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
@@ -135,6 +135,6 @@ def show(path: IdPath) -> Response:
 @api.post("/activations/<uuid:id>/review", responses={200: ActivationOut}, summary="Review a place that did not pass")
 @operation("place.review")
 def decide(path: IdPath, body: ReviewIn) -> Response:
-    """Once, with a note."""
-    ctx = context()
-    return answer(activations_out(ctx, [review.decide(ctx, path.id, body.decision, body.note)])[0])
+    """Once, with a note. A rejected place opens a proposal to suspend the card (`/place-suspensions`)."""
+    ctx, within = context(), timedelta(days=resources().settings.place_deadline_days)
+    return answer(activations_out(ctx, [review.decide(ctx, path.id, body.decision, body.note, within)])[0])

@@ -16,8 +16,15 @@ from sifilma.documents.service import Upload
 from sifilma.documents.tables.sheets import XLSX_TYPE
 from sifilma.kernel.errors import Faults, Invalid
 from sifilma.kernel.schemas import ApproveIn
-from sifilma.personalisation import queries, results, service
-from sifilma.personalisation.schemas import PersonalisationBrief, PersonalisationIn, PersonalisationOut, PersonalisationReturnIn, ResultsIn
+from sifilma.personalisation import proposals, queries, results, service
+from sifilma.personalisation.schemas import (
+    CloseIn,
+    PersonalisationBrief,
+    PersonalisationIn,
+    PersonalisationOut,
+    PersonalisationReturnIn,
+    ResultsIn,
+)
 from sifilma.personalisation.serializers import brief, full
 from sifilma.personalisation.service import REQUESTS, Files
 from sifilma.resources import resources
@@ -123,3 +130,12 @@ def add_results(path: IdPath, raw: ResultsBody) -> Response:
     else:
         raise Invalid.field("body", "Send JSON, or a table as text/csv or XLSX.")
     return answer(full(ctx, results.add_results(ctx, settings, resources().hsm, path.id, given)))
+
+
+@api.post(f"{PATH}/<uuid:id>/close", responses={200: PersonalisationOut, 202: PersonalisationOut}, summary="Close with a remainder")
+@operation("personalisation.close")
+def close(path: IdPath, body: CloseIn) -> Response:
+    """By an operator or the requester a proposal (202); by an approver who is another person, with a fresh code, its decision (200)."""
+    ctx = context()
+    request, decided = proposals.close(ctx, path.id, execute=body.decision == "execute", reason=body.reason)
+    return answer(full(ctx, request), 200 if decided else 202)

@@ -18,6 +18,7 @@ from sifilma.activation.issuing import views as activate_views
 from sifilma.activation.manifests import views as manifests
 from sifilma.activation.requests import views as request_views
 from sifilma.activation.review import views as reviews
+from sifilma.activation.suspensions import views as suspensions
 from sifilma.activation.trust import public_views as activation
 from sifilma.approvals import batch_views as approvals
 from sifilma.assignment import views as assignment
@@ -44,6 +45,7 @@ from sifilma.oversight import model_views as models
 from sifilma.oversight import reference_views as reference
 from sifilma.personalisation import result_views as personalisation_results
 from sifilma.personalisation import views as personalisation
+from sifilma.personalisation.blanks import views as blanks
 from sifilma.public import views as public
 from sifilma.regions import views as region_pages
 from sifilma.reports import card_views as cards
@@ -74,7 +76,7 @@ BLUEPRINTS = (
     reference.blueprint, messages.blueprint, readers.blueprint, region_pages.blueprint, jobs.blueprint, bulk_views.blueprint,
     together_views.blueprint, archive_views.blueprint, access_review.blueprint, failures.blueprint, search.blueprint,
     statistics.blueprint, first_steps.blueprint, conversation.blueprint, notices.blueprint, assignment.blueprint,
-    discrepancies.blueprint, return_views.blueprint, lost_access.blueprint, succession.blueprint,
+    discrepancies.blueprint, return_views.blueprint, lost_access.blueprint, succession.blueprint, suspensions.blueprint, blanks.blueprint,
 )  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from sifilma.accounts import consents
 from sifilma.accounts.cli import organisations, users
 from sifilma.activation import tasks
 from sifilma.activation.cli import group as hsm
+from sifilma.activation.suspensions.tasks import suspend_overdue
 from sifilma.app.audit_commands import group as audit
 from sifilma.app.audit_commands import sign_checkpoint, take_entries
 from sifilma.app.clock_commands import group as clock
@@ -267,6 +268,7 @@ JOBS: dict[str, Timed] = {
     "tokens expired": Timed(_in_one(tasks.expire_tokens), goes_by_the_clock=True),
     "requests expired": Timed(_in_one(tasks.expire_requests), goes_by_the_clock=True),
     "manifests expired": Timed(_in_one(tasks.expire_manifests), goes_by_the_clock=True),
+    "cards suspended for their place": Timed(_in_one(suspend_overdue), goes_by_the_clock=True),
     "unused accounts marked": Timed(_in_one(lambda ctx: access.mark_dormant(ctx, resources().settings)), goes_by_the_clock=True),
     "unused accounts disabled": Timed(_in_one(lambda ctx: access.disable_dormant(ctx, resources().settings)), goes_by_the_clock=True),
     "access reviews opened": Timed(_in_one(lambda ctx: access.open_reviews(ctx, resources().settings)), goes_by_the_clock=True),

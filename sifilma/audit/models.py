@@ -110,6 +110,13 @@ class Action(StrEnum):
     PERSONALISATION_REJECT = "personalisation.reject"
     PERSONALISATION_CANCEL = "personalisation.cancel"
     PERSONALISATION_RESULTS = "personalisation.results"
+    PERSONALISATION_CLOSE_PROPOSE = "personalisation.close_propose"
+    PERSONALISATION_CLOSE = "personalisation.close"
+    PERSONALISATION_CLOSE_REJECT = "personalisation.close_reject"
+    BLANK_DELIVER = "blank.deliver"
+    BLANK_CANCEL = "blank.cancel"
+    BLANK_ISSUE = "blank.issue"
+    BLANK_RETURN = "blank.return"
     HANDOVER_ISSUE = "handover.issue"
     HANDOVER_RECEIVE = "handover.receive"
     HANDOVER_REFUSE = "handover.refuse"
@@ -130,6 +137,10 @@ class Action(StrEnum):
     ACTIVATION_EXPIRE = "activation.expire"
     ACTIVATION_CREATE = "activation.create"
     ACTIVATION_REVIEW = "activation.review"
+    PLACE_SUSPENSION_EXECUTE = "place_suspension.execute"
+    PLACE_SUSPENSION_DROP = "place_suspension.drop"
+    PLACE_SUSPENSION_OVERDUE = "place_suspension.overdue"
+    PLACE_SUSPENSION_LIFT = "place_suspension.lift"
     TOKEN_REVEAL = "token.reveal"  # noqa: S105
     TOKEN_REFUSED = "token.refused"  # noqa: S105
     TOKEN_EXPIRE = "token.expire"  # noqa: S105

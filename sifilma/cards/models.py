@@ -77,9 +77,13 @@ CARD = LifeCycle(
         Transition(S.LOST, S.PERSONALISED, entails="found again at the directorate"),
         *(Transition(s, t, entails=_REVOKE if s in (S.ACTIVE, S.SUSPENDED) else "") for s in _LIVING for t in _BROKEN),
         *(Transition(s, S.SUSPENDED, Cause.SANCTION, "the manifest is suspended") for s in (S.PERSONALISED, S.HANDED_OVER)),
-        *(Transition(s, S.SUSPENDED, entails="a program reported it, or a sanction: the manifest is suspended") for s in REPORTABLE),
+        *(
+            Transition(s, S.SUSPENDED, entails="a program reported it, its place was rejected, or a sanction: the manifest is suspended")
+            for s in REPORTABLE
+        ),
         *(Transition(S.SUSPENDED, s, Cause.SANCTION, "no suspension is open any more") for s in (S.PERSONALISED, S.HANDED_OVER)),
         *(Transition(S.SUSPENDED, s, entails="no suspension is open any more") for s in REPORTABLE),
+        Transition(S.SUSPENDED, S.SUSPENDED, entails="a relocation whose place waits for its review: the new manifest is suspended too"),
         Transition(S.SUSPENDED, S.LOST, entails=_REVOKE),
         *(Transition(s, S.DESTROYED, entails="a Berita Acara is complete") for s in _BROKEN),
     ],

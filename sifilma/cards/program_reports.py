@@ -68,7 +68,7 @@ def suspend_reported(ctx: Context, card: Card, told: ReportIn, act: Act) -> Card
 
     Raise Conflict if the card is neither received nor active (`reported-by-person`), or if a report on it waits already.
     """
-    if card.state == CardState.SUSPENDED:
+    if find_pending(ctx, card) is not None:
         raise Conflict("This card is suspended already: a person decides on the report about it.", type="report-pending")
     if card.state not in REPORTABLE:
         raise Conflict(
@@ -90,8 +90,7 @@ def suspend_reported(ctx: Context, card: Card, told: ReportIn, act: Act) -> Card
     ctx.session.add(made)
     ctx.session.flush()
     # After the report is stored: a hook tells the holder's heads of it.
-    CARD.move(ctx.session, card, CardState.SUSPENDED, act, told.note)
-    ctx.session.flush()
+    suspend(ctx.session, card, act, told.note)
     return made
 
 
@@ -149,6 +148,12 @@ def open_suspension(session: Session, card: Card, cause: str, act: Act) -> CardS
     session.add(opened)
     session.flush()
     return opened
+
+
+def suspend(session: Session, card: Card, act: Act, note: str) -> None:
+    """Move a card to `suspended`, for the suspension that was just opened."""
+    CARD.move(session, card, CardState.SUSPENDED, act, note)
+    session.flush()
 
 
 def close(session: Session, card: Card, opened: CardSuspension, act: Act) -> bool:

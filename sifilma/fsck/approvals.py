@@ -48,7 +48,8 @@ def _destruction_content(ctx: Context, found: Destruction) -> dict[str, Any]:
 
 
 WAYS = (
-    Way("personalisation_request", "personalisation_approval", "personalisation.submit", "'approved', 'personalising', 'completed'",
+    Way("personalisation_request", "personalisation_approval", "personalisation.submit",
+        "'approved', 'personalising', 'completed', 'closed'",
         PersonalisationRequest, personalisation.content),
     Way("activation_request", "activation_approval", "activation.submit", "'approved', 'completed', 'expired'",
         ActivationRequest, activation.content),
@@ -75,7 +76,7 @@ def four_eyes(now: Snapshot) -> Found:
             f" JOIN person p ON p.id = a.person_id WHERE {_human('s')} = {_human('p')}",
             "was approved by the person who submitted it",
         )
-    for table in ("revocation", "user_change", "reference_change", "unit_key_change", "unit_correction"):
+    for table in ("revocation", "user_change", "reference_change", "unit_key_change", "personalisation_closing", "unit_correction"):
         yield from now.find(
             table,
             f"SELECT o.id FROM {table} o JOIN person s ON s.id = o.proposed_by_person LEFT JOIN person p ON p.id = o.decided_by_person"

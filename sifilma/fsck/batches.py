@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import Integer, cast, func, select
 
+from sifilma.approvals.four_eyes import content_digest
 from sifilma.fsck.dialects import bare, dashed, fact
 from sifilma.fsck.registry import Found, in_snapshot
-from sifilma.fsck.snapshot import Snapshot
+from sifilma.fsck.snapshot import Snapshot, broken
 
 _GOOD = "(SELECT COUNT(*) FROM personalisation_result r WHERE r.personalisation_request_id = q.id AND r.outcome = 'personalised')"
 
@@ -103,3 +106,67 @@ def results(now: Snapshot) -> Found:
         f"SELECT c.id, c.uid FROM card c WHERE EXISTS ({result}) AND NOT EXISTS ({step})",
         "({uid}) has a result, but was never personalised",
     )
+
+
+@in_snapshot("request-closed", "A request is closed with a remainder by two persons, and nothing of it is made afterwards.")
+def closed(now: Snapshot) -> Found:
+    """Compare closed requests with the proposals, the remainder with the cards that are not made."""
+    executed = "SELECT 1 FROM personalisation_closing c WHERE c.personalisation_request_id = q.id AND c.state = 'executed'"
+    yield from now.find(
+        "personalisation_request",
+        f"SELECT q.id, q.state FROM personalisation_request q WHERE (q.state = 'closed') <> EXISTS ({executed})",
+        "is {state}, the proposal to close it says otherwise",
+    )
+    yield from now.find(
+        "personalisation_closing",
+        f"SELECT c.id, c.remainder, q.quantity, {_GOOD} AS good FROM personalisation_closing c JOIN personalisation_request q"
+        f" ON q.id = c.personalisation_request_id WHERE c.state = 'executed' AND c.remainder <> q.quantity - {_GOOD}",
+        "states a remainder of {remainder}, {good} of {quantity} are made",
+    )
+    yield from now.find(
+        "card",
+        "SELECT k.id, k.uid FROM card k JOIN personalisation_request q ON q.id = k.personalisation_request_id"
+        " WHERE q.state = 'closed' AND k.state = 'registered'",
+        "({uid}) waits to be made, and its request is closed",
+    )
+
+
+@in_snapshot("blank-balance", "Blank SAMs balance: as many as were delivered are left, issued, personalised, failed or withdrawn.")
+def balance(now: Snapshot) -> Found:
+    """Compare each delivery with its blanks, and each blank with the result of its card, in both directions."""
+    yield from now.find(
+        "blank_delivery",
+        "SELECT d.id, d.count, COUNT(b.id) AS blanks FROM blank_delivery d LEFT JOIN blank_card b ON b.delivery_id = d.id"
+        " GROUP BY d.id, d.count HAVING COUNT(b.id) <> d.count",
+        "counts {count} blanks, {blanks} are there",
+    )
+    yield from now.find(
+        "blank_card",
+        "SELECT b.id, b.uid, b.state FROM blank_card b JOIN blank_delivery d ON d.id = b.delivery_id"
+        " WHERE d.state = 'cancelled' AND b.state <> 'withdrawn'",
+        "({uid}) is {state}, and its delivery is cancelled",
+    )
+    yield from now.find(
+        "blank_card",
+        "SELECT b.id, b.uid, b.state FROM blank_card b LEFT JOIN card c ON c.uid = b.uid LEFT JOIN personalisation_result r"
+        " ON r.card_id = c.id WHERE b.state <> 'withdrawn' AND (COALESCE(r.outcome, '') <> CASE WHEN b.state IN ('personalised', 'failed')"
+        " THEN b.state ELSE '' END OR r.personalisation_request_id <> b.personalisation_request_id)",
+        "({uid}) is {state}, the result of its card says otherwise",
+    )
+    yield from now.find(
+        "blank_card",
+        "SELECT b.id, b.uid FROM blank_card b JOIN personalisation_request q ON q.id = b.personalisation_request_id"
+        " WHERE b.state = 'issued' AND q.state NOT IN ('approved', 'personalising', 'completed')",
+        "({uid}) is issued for a request that is not being made",
+    )
+    yield from _uids(now)
+
+
+def _uids(now: Snapshot) -> Found:
+    delivery, blank = bare("blank_delivery"), bare("blank_card")
+    listed: dict[Any, list[str]] = {}
+    for row in now.rows(select(blank.c.delivery_id, blank.c.uid).order_by(blank.c.delivery_id, blank.c.position)):
+        listed.setdefault(row.delivery_id, []).append(row.uid)
+    for row in now.rows(select(delivery.c.id, delivery.c.cards_sha256)):
+        if content_digest({"cards": listed.get(row.id, [])}) != row.cards_sha256:
+            yield broken("blank_delivery", row.id, "has other UIDs than were recorded: the digest differs")

@@ -52,7 +52,7 @@ def approved(now: Snapshot) -> Found:
     return now.find(
         "card",
         "SELECT c.id, c.uid FROM card c LEFT JOIN personalisation_request q ON q.id = c.personalisation_request_id"
-        " AND q.function = c.function AND q.buyer_id = c.buyer_id AND q.state IN ('approved', 'personalising', 'completed')"
+        " AND q.function = c.function AND q.buyer_id = c.buyer_id AND q.state IN ('approved', 'personalising', 'completed', 'closed')"
         " WHERE q.id IS NULL",
         "({uid}) was not born of an approved request of its buyer and function",
     )
@@ -320,4 +320,43 @@ def suspended(now: Snapshot) -> Found:
         "SELECT r.id, r.state FROM card_report r LEFT JOIN audit_entry e ON e.id = r.act_id"
         " WHERE r.state <> 'pending' AND (e.person_id IS NULL OR r.decided_by_person IS NULL OR e.person_id <> r.decided_by_person)",
         "is {state}, and no person decided it",
+    )
+
+
+@in_snapshot(
+    "place-suspended", "A card is suspended for its place exactly while a proposal says so, by a second person or after its deadline."
+)
+def suspended_for_place(now: Snapshot) -> Found:
+    """Compare proposals with the suspensions of cards, the reviews that opened them, and who decided."""
+    yield from now.find(
+        "place_suspension",
+        "SELECT p.id, p.state FROM place_suspension p LEFT JOIN card_suspension s ON s.id = p.suspension_id AND s.card_id = p.card_id"
+        " AND s.cause = 'place' WHERE (p.state = 'suspended') <> (s.id IS NOT NULL AND s.closed_act IS NULL)"
+        " OR (p.suspension_id IS NOT NULL AND s.id IS NULL)",
+        "is {state}, its suspension of the card is not",
+    )
+    yield from now.find(
+        "card",
+        "SELECT c.id, c.uid FROM card c JOIN card_suspension s ON s.card_id = c.id AND s.cause = 'place'"
+        " WHERE NOT EXISTS (SELECT 1 FROM place_suspension p WHERE p.suspension_id = s.id)",
+        "({uid}) was suspended for its place, and nobody proposed it",
+    )
+    yield from now.find(
+        "place_suspension",
+        "SELECT p.id FROM place_suspension p LEFT JOIN activation a ON a.id = p.activation_id AND a.card_id = p.card_id"
+        " AND a.review_state = 'rejected' AND a.reviewed_by = p.proposed_by_person WHERE a.id IS NULL",
+        "is about a place that its proposer did not reject",
+    )
+    yield from now.find(
+        "place_suspension",
+        "SELECT p.id, p.state FROM place_suspension p WHERE p.decided_by_person = p.proposed_by_person"
+        " OR p.lifted_by_person = p.proposed_by_person OR (p.state = 'lifted' AND p.lifted_by_person IS NULL)"
+        " OR (p.state = 'dropped' AND p.decided_by_person IS NULL)",
+        "is {state}, and no second person decided it",
+    )
+    yield from now.find(
+        "place_suspension",
+        "SELECT p.id FROM place_suspension p JOIN history h ON h.object_kind = 'place_suspension' AND h.object_id = p.id"
+        " AND h.to_state = 'suspended' WHERE p.decided_by_person IS NULL AND h.at < p.due_at",
+        "suspended its card before the deadline, and nobody decided it",
     )

@@ -9,6 +9,7 @@ from sqlalchemy import literal, or_, select
 
 from sifilma.accounts.models import CONSENT, USER_CHANGE
 from sifilma.activation.models import ACTIVATION_REQUEST, MANIFEST, REVOCATION, TOKEN
+from sifilma.activation.suspensions.models import PLACE_SUSPENSION
 from sifilma.cards.models import CARD, CARD_REPORT, KEY_CHANGE, UNIT
 from sifilma.cards.upkeep.models import CORRECTION
 from sifilma.destruction.models import DESTRUCTION
@@ -20,7 +21,8 @@ from sifilma.handover.models import HANDOVER
 from sifilma.jobs.models import JOB
 from sifilma.kernel.lifecycle import LifeCycle
 from sifilma.oversight.models import CASE, CHANGE
-from sifilma.personalisation.models import PERSONALISATION
+from sifilma.personalisation.blanks.models import BLANK_CARD, BLANK_DELIVERY
+from sifilma.personalisation.models import CLOSING, PERSONALISATION
 
 CYCLES = (
     PERSONALISATION,
@@ -39,6 +41,10 @@ CYCLES = (
     CONSENT,
     CARD_REPORT,
     KEY_CHANGE,
+    PLACE_SUSPENSION,
+    CLOSING,
+    BLANK_DELIVERY,
+    BLANK_CARD,
     UNIT,
     CORRECTION,
 )
@@ -47,21 +53,31 @@ MADE_TOGETHER = ("unit",)
 
 _P, _A, _D, _H, _M = "personalisation", "activation", "destruction", "handover", "model_case"
 _REPORTED = ("card.report", "card.report_confirm")
+_PLACE, _REVIEWED = "place_suspension", "activation.review"
+_SUSPENDED = (f"{_PLACE}.execute", f"{_PLACE}.overdue")
 _BACK = (f"{_H}.cancel", f"{_H}.refuse")
 _FOUND = ("discrepancy.found", "discrepancy.send_again")
 ACTS: dict[str, dict[str, tuple[str, ...]]] = {
     "personalisation_request": {
         "draft": (f"{_P}.draft",), "submitted": (f"{_P}.submit",), "returned": (f"{_P}.return",), "approved": (f"{_P}.approve",),
         "rejected": (f"{_P}.reject",), "cancelled": (f"{_P}.cancel",), "personalising": (f"{_P}.results",), "completed": (f"{_P}.results",),
+        "closed": (f"{_P}.close",),
+    },
+    "personalisation_closing": {"proposed": (f"{_P}.close_propose",), "executed": (f"{_P}.close",), "rejected": (f"{_P}.close_reject",)},
+    "blank_delivery": {"recorded": ("blank.deliver",), "cancelled": ("blank.cancel",)},
+    "blank_card": {
+        "stocked": ("blank.deliver", "blank.return", f"{_P}.close"), "issued": ("blank.issue",), "personalised": (f"{_P}.results",),
+        "failed": (f"{_P}.results",), "withdrawn": ("blank.cancel", f"{_P}.close"),
     },
     "card": {
         "registered": ("card.register",), "handed_over": (f"{_H}.issue",),
         "personalised": (f"{_P}.results", *_BACK, *_FOUND, f"{_H}.receive", "discrepancy.arrived", "card.report"),
         "received": (f"{_H}.receive", "discrepancy.arrived", *_BACK, *_FOUND, "card.report", "manifest.revoke", "manifest.expire",
                      "card.report_withdraw", "unit.correct_execute"),
-        "active": (f"{_A}.create", "card.report_withdraw"), "suspended": ("card.report",),
+        "active": (f"{_A}.create", "card.report_withdraw", f"{_PLACE}.lift", _REVIEWED),
+        "suspended": ("card.report", *_SUSPENDED, f"{_A}.create"),
         "damaged": (*_REPORTED, f"{_P}.results", "discrepancy.record"), "locked": _REPORTED, "lost": (*_REPORTED, "discrepancy.lost"),
-        "revoked": (f"{_H}.receive", "discrepancy.arrived"), "destroyed": (f"{_D}.record",),
+        "revoked": (f"{_H}.receive", "discrepancy.arrived", f"{_P}.close"), "destroyed": (f"{_D}.record",),
     },
     "handover": {state: (f"{_H}.{verb}",) for state, verb in
                  (("issued", "issue"), ("received", "receive"), ("partly_received", "receive"), ("cancelled", "cancel"),
@@ -78,7 +94,8 @@ ACTS: dict[str, dict[str, tuple[str, ...]]] = {
         "issued": (f"{_A}.approve", "token.reissue"), "redeemed": (f"{_A}.create",), "expired": ("token.expire",),
         "cancelled": ("token.refused", "token.reissue", *_REPORTED, f"{_A}.cancel"),
     },
-    "manifest": {"active": (f"{_A}.create", "card.report_withdraw"), "superseded": (f"{_A}.create",), "suspended": ("card.report",),
+    "manifest": {"active": (f"{_A}.create", "card.report_withdraw", f"{_PLACE}.lift", _REVIEWED), "superseded": (f"{_A}.create",),
+                 "suspended": ("card.report", *_SUSPENDED, f"{_A}.create"),
                  "revoked": ("manifest.revoke", "unit.correct_execute", *_REPORTED),
                  "expired": ("manifest.expire",)},
     "destruction": {state: (f"{_D}.{verb}",) for state, verb in (
@@ -96,6 +113,9 @@ ACTS: dict[str, dict[str, tuple[str, ...]]] = {
     "account_consent": {state: (f"user.consent_{verb}",) for state, verb in
                         (("asked", "ask"), ("accepted", "accept"), ("refused", "refuse"), ("expired", "expire"))},
     "card_report": {"pending": ("card.report",), "confirmed": ("card.report_confirm",), "withdrawn": ("card.report_withdraw",)},
+    "place_suspension": {"proposed": (_REVIEWED,), "suspended": _SUSPENDED, "dropped": (f"{_PLACE}.drop",), "lifted": (f"{_PLACE}.lift",),
+                         "answered": (f"{_A}.create", _REVIEWED),
+                         "closed": ("manifest.revoke", "manifest.expire", "unit.correct_execute", *_REPORTED)},
     "unit_key_change": {"delivered": ("unit.key_deliver",), "proposed": ("unit.key_propose",), "executed": ("unit.key_execute",),
                         "rejected": ("unit.key_reject",)},
     "unit": {"working": ("unit.register", "unit.repair", "rows.adopt"), "broken": ("unit.break", f"{_A}.create"),
@@ -117,6 +137,8 @@ ALWAYS_A_STEP = (
     *(f"job.{verb}" for verb in ("begin", "run", "complete", "stop", "cancel")),
     *(f"{_D}.{verb}" for verb in ("propose", "reject", "record", "verify", "cancel")),
     *(f"unit.key_{verb}" for verb in ("deliver", "propose", "execute", "reject")), "card.report_confirm", "card.report_withdraw",
+    *(f"{_P}.close{verb}" for verb in ("_propose", "", "_reject")), *(f"blank.{verb}" for verb in ("deliver", "cancel", "issue", "return")),
+    *(f"{_PLACE}.{verb}" for verb in ("execute", "drop", "overdue", "lift")),
     *(f"unit.{verb}" for verb in ("break", "repair", "retire", "correct_propose", "correct_execute", "correct_reject")),
     f"{_A}.create", f"{_A}.expire", "card.register", "card.report", "manifest.expire", "token.expire", "token.reissue",
 )  # fmt: skip

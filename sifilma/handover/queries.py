@@ -14,7 +14,7 @@ from sifilma.cards.models import Card, Unit
 from sifilma.documents.known_people import KnownPerson, distinct
 from sifilma.handover.discrepancies.models import DifferenceState, DiscrepancyCard
 from sifilma.handover.models import RECEIPTS, Handover, HandoverCard, HandoverSignatory, HandoverState, Side
-from sifilma.identity.models import AccountState, Organisation, Person, User, UserRole
+from sifilma.identity.models import AccountState, Organisation, Person, User, UserRole, counts
 from sifilma.kernel.actor import Role
 from sifilma.kernel.context import Context
 from sifilma.personalisation.models import PersonalisationRequest
@@ -70,15 +70,17 @@ def cards_on_their_way_query() -> Select[UUID]:
     return query.where(or_(Handover.state == HandoverState.ISSUED, missing))
 
 
+_later, _named = aliased(Handover), aliased(HandoverCard)  # made once: it takes longer than the rest of the condition
+
+
 def is_newest_receipt() -> ColumnElement[bool]:
     """Return the condition that a handover of a card is the last that brought it to its receiver. Cards go back, and are sent again."""
-    later, named = aliased(Handover), aliased(HandoverCard)
     return ~exists().where(
-        named.card_id == HandoverCard.card_id,
-        later.id == named.handover_id,
-        later.id > Handover.id,
-        later.receiver_id == Handover.receiver_id,
-        later.state.in_(RECEIPTS),
+        _named.card_id == HandoverCard.card_id,
+        _later.id == _named.handover_id,
+        _later.id > Handover.id,
+        _later.receiver_id == Handover.receiver_id,
+        _later.state.in_(RECEIPTS),
     )
 
 
@@ -130,7 +132,7 @@ def find_head(ctx: Context, organisation_id: UUID) -> Person | None:
         .join(User, User.person_id == Person.id)
         .join(UserRole, UserRole.user_id == User.id)
         .where(User.organisation_id == organisation_id, User.state == AccountState.ACTIVE)
-        .where(UserRole.role == Role.HEAD, UserRole.until.is_(None))
+        .where(UserRole.role == Role.HEAD, counts(ctx.now))
         .limit(2)
     )
     heads = list(ctx.session.scalars(query))

@@ -24,7 +24,7 @@ from sifilma.handover.models import HANDOVER, Handover, HandoverCard, HandoverKi
 from sifilma.handover.queries import Stated, cards_of, letters_of, units_of
 from sifilma.handover.schemas import HandoverIn
 from sifilma.identity.fields import SignatoryIn
-from sifilma.identity.models import IdKind, Organisation, Person
+from sifilma.identity.models import IdKind, Organisation, Person, User, role_ends
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped
 from sifilma.kernel.actor import OrganisationKind, Role
@@ -41,6 +41,8 @@ POSITIONS = {
     Role.HEAD: "Kepala", Role.APPROVER: "Pemberi Persetujuan SI-FILMA", Role.OPERATOR: "Operator SI-FILMA", Role.STAFF: "Petugas",
 }  # fmt: skip
 """What a role is called where a person signs, if no other position is typed."""
+ACTING = "Plt."
+"""What stands before it where somebody is head until a day: *pelaksana tugas*."""
 
 
 def handovers_query(ctx: Context, operation: Operation = Operation.HANDOVER_VIEW) -> Select[Handover]:
@@ -222,6 +224,9 @@ def acting_signatory(ctx: Context) -> SignatoryIn | None:
     if person is None:
         return None
     position = next((words for role, words in POSITIONS.items() if role in ctx.actor.roles), POSITIONS[Role.STAFF])
+    account = ctx.session.get(User, ctx.actor.user_id) if position == POSITIONS[Role.HEAD] else None
+    if account is not None and Role.HEAD in role_ends(account.roles, ctx.now):
+        position = f"{ACTING} {position}"
     # Not validated: what was entered before a rule was made still is how this person is known.
     return SignatoryIn.model_construct(id_kind=IdKind(person.id_kind), id_number=person.id_number, name=person.name, position=position)
 

@@ -56,7 +56,10 @@ class Operation(StrEnum):
     PERSONALISATION_VERIFY = "personalisation.verify"
     PERSONALISATION_RETURN = "personalisation.return"
     PERSONALISATION_APPROVE = "personalisation.approve"
+    PERSONALISATION_CLOSE = "personalisation.close"
     PERSONALISE = "personalise"
+    BLANK_SEE = "blank.see"
+    BLANK_RECORD = "blank.record"
     HANDOVER_VIEW = "handover.view"
     HANDOVER_ISSUE = "handover.issue"
     HANDOVER_RECEIVE = "handover.receive"
@@ -88,6 +91,8 @@ class Operation(StrEnum):
     JOB_CANCEL = "job.cancel"
     PLACE_REVIEW = "place.review"
     PLACE_SEE = "place.see"
+    PLACE_SUSPENSION_SEE = "place.suspension.see"
+    PLACE_SUSPENSION_DECIDE = "place.suspension.decide"
     AUDIT_READ = "audit.read"
     AUDIT_VERIFY = "audit.verify"
     AUDIT_EXPORT = "audit.export"
@@ -169,7 +174,10 @@ _TABLE: dict[Operation, str] = {
     Operation.PERSONALISATION_VERIFY: "-  A  -  -  -   -  -  -  -   -",
     Operation.PERSONALISATION_RETURN: "A! A  -  -  -   -  -  -  -   -",
     Operation.PERSONALISATION_APPROVE: "A! -  -  -  -   -  -  -  -   -",
+    Operation.PERSONALISATION_CLOSE: "A! A -  -  -   L  O  O  -   -",
     Operation.PERSONALISE: "-  A  -  -  -   -  -  -  -   -",
+    Operation.BLANK_SEE: "A  A  A  -  -   -  -  -  -   -",
+    Operation.BLANK_RECORD: "-  A  -  -  -   -  -  -  -   -",
     Operation.HANDOVER_VIEW: "A  A  A  -  -   L  O  J  O   -",
     Operation.HANDOVER_ISSUE: "-  A  -  -  -   L  O  O  O   -",
     Operation.HANDOVER_RECEIVE: "-  A  -  -  -   L  O  O  O   -",
@@ -201,6 +209,8 @@ _TABLE: dict[Operation, str] = {
     Operation.JOB_CANCEL: "-  A  -  -  -   O  O  O  O   -",
     Operation.PLACE_REVIEW: "-  A  -  -  -   -  -  -  -   -",
     Operation.PLACE_SEE: "-  A  A  -  -   -  -  -  -   -",
+    Operation.PLACE_SUSPENSION_SEE: "A A  A  -  -   -  O  J  O   -",
+    Operation.PLACE_SUSPENSION_DECIDE: "A! - -  -  -   -  -  -  -   -",
     Operation.AUDIT_READ: "O  O  A  -  -   O  O  J  O   -",
     Operation.AUDIT_VERIFY: "-  -  A! -  -   -  -  -  -   -",
     Operation.AUDIT_EXPORT: "-  -  A! -  -   O  O  J  O   -",

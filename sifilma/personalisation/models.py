@@ -5,12 +5,12 @@ from __future__ import annotations
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, String, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from sifilma.approvals import four_eyes
 from sifilma.approvals.letters import LETTER_COLUMNS, OPEN_LETTER
-from sifilma.approvals.models import Approval, Requested, request_checks
+from sifilma.approvals.models import Approval, ProposalState, Proposed, Requested, proposal_cycle, request_checks
 from sifilma.audit import recorded
 from sifilma.audit.recorded import RecordedOnce
 from sifilma.cards.models import Card
@@ -18,7 +18,7 @@ from sifilma.identity.models import Organisation
 from sifilma.kernel import triggers
 from sifilma.kernel.db import Base
 from sifilma.kernel.ids import uuid7
-from sifilma.kernel.lifecycle import LifeCycle, Transition
+from sifilma.kernel.lifecycle import LifeCycle, Transition, state_check
 
 
 class PersonalisationState(StrEnum):
@@ -32,6 +32,7 @@ class PersonalisationState(StrEnum):
     PERSONALISING = "personalising"
     COMPLETED = "completed"
     CANCELLED = "cancelled"
+    CLOSED = "closed"
 
 
 S = PersonalisationState
@@ -51,6 +52,10 @@ PERSONALISATION = LifeCycle(
         Transition(S.APPROVED, S.PERSONALISING, entails="the first results came in"),
         Transition(S.APPROVED, S.COMPLETED, entails="all results came in at once"),
         Transition(S.PERSONALISING, S.COMPLETED, entails="the quantity is personalised"),
+        *(
+            Transition(s, S.CLOSED, entails="with a remainder, by two persons: cards not made are revoked")
+            for s in (S.APPROVED, S.PERSONALISING)
+        ),
     ],
 )
 
@@ -151,6 +156,33 @@ class PersonalisationResult(RecordedOnce, Base):
     act_id: Mapped[UUID] = mapped_column(ForeignKey("audit_entry.id", deferrable=True, initially="DEFERRED"))
 
 
+CLOSING = proposal_cycle("personalisation_closing", "the request is closed with a remainder")
+_PROPOSED = "state = 'proposed'"
+
+
+class PersonalisationClosing(Proposed, Base):
+    """A proposal to close a request with a remainder, and its decision by an approver. `remainder` counts the cards that are not made."""
+
+    __tablename__ = "personalisation_closing"
+    __table_args__ = (
+        CheckConstraint(state_check(ProposalState), name="state"),
+        CheckConstraint("(state = 'executed') = (remainder IS NOT NULL)", name="remainder"),
+        Index(None, "personalisation_request_id"),
+        Index(
+            "uq_personalisation_closing_proposed",
+            "personalisation_request_id",
+            unique=True,
+            sqlite_where=text(_PROPOSED),
+            postgresql_where=text(_PROPOSED),
+        ),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    personalisation_request_id: Mapped[UUID] = mapped_column(ForeignKey("personalisation_request.id"))
+    reason: Mapped[str] = mapped_column(Text)
+    remainder: Mapped[int | None]
+
+
 four_eyes.protect(
     "personalisation_request",
     "personalisation_approval",
@@ -169,6 +201,15 @@ four_eyes.protect(
     ),
 )
 four_eyes.protect_parts("batch_row", "personalisation_request")
+four_eyes.protect_proposal("personalisation_closing", "personalisation_request_id", "reason")
+triggers.guard(
+    "personalisation_request_closed_by_two",
+    "personalisation_request",
+    "UPDATE",
+    "OLD.state <> NEW.state AND NEW.state = 'closed' AND NOT EXISTS (SELECT 1 FROM personalisation_closing c"
+    " WHERE c.personalisation_request_id = NEW.id AND c.state = 'executed')",
+    "personalisation_request: closed by two persons",
+)
 four_eyes.protect_parts("personalisation_replaced", "personalisation_request")
 triggers.guard(
     "personalisation_replaced_once",

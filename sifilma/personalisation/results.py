@@ -29,6 +29,7 @@ from sifilma.kernel.errors import Conflict, Invalid
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.repeats import repeats, same_as
 from sifilma.kernel.text import Text, say
+from sifilma.personalisation.blanks import service as blanks
 from sifilma.personalisation.models import PERSONALISATION, BatchRow, PersonalisationRequest, PersonalisationResult
 from sifilma.personalisation.models import PersonalisationState as State
 from sifilma.personalisation.schemas import ResultIn
@@ -147,7 +148,7 @@ def add_results(ctx: Context, settings: Settings, hsm: HSM, request_id: UUID, gi
     _require_open(request)
     cards = {card.uid: card for card in ctx.session.scalars(select(Card).where(Card.personalisation_request_id == request.id))}
     units = _units_by_number(ctx, request)
-    errors = [*given.errors, *_errors(ctx, request, given.rows, cards, units, kcvs)]
+    errors = [*given.errors, *_errors(ctx, request, given.rows, cards, units, kcvs), *_ledger_errors(ctx, settings, request, given)]
     if too_many := _too_many(ctx, request, results):
         raise Invalid("Some results cannot be accepted; nothing was saved.", errors=[*given.sheet.located(errors), too_many])
     if errors:
@@ -197,6 +198,15 @@ def _errors(
             yield RowError(row, "hardware_number", same_as(same_unit[row]))
         for column, message in _row_errors(result, cards, units, kcvs, in_batch, tied, elsewhere):
             yield RowError(row, column, message)
+
+
+def _ledger_errors(ctx: Context, settings: Settings, request: PersonalisationRequest, given: Given) -> list[RowError]:
+    """Return what is wrong by the ledger of blanks. Unless a setting demands the ledger it is warned of, and refuses nothing."""
+    wrong = blanks.result_faults(ctx, request.id, {row: result.sam_uid for row, result in given.rows.items()})
+    if settings.blank_ledger_required:
+        return [RowError(row, "sam_uid", told) for row, told in wrong.items()]
+    ctx.warn(wrong.values())
+    return []
 
 
 def _too_many(ctx: Context, request: PersonalisationRequest, results: list[ResultIn]) -> dict[str, Any] | None:
@@ -293,6 +303,8 @@ def _save(
         failed = result.outcome == "failed"
         target = CardState.DAMAGED if failed else CardState.PERSONALISED
         CARD.move(ctx.session, card, target, act, say("Personalisation failed.") if failed else "")
+    outcomes = {result.sam_uid: result.outcome for result in results}
+    blanks.settle_results(ctx, settings.blank_low_stock, request.id, outcomes, act)
     _advance(ctx, request, act)
     ctx.session.flush()
     return request

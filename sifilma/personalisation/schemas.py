@@ -86,6 +86,22 @@ class ResultsIn(Strict):
     results: list[ResultIn] = Field(min_length=1, max_length=1000)
 
 
+class CloseIn(Strict):
+    """Why a request is closed with a remainder; with a decision where a proposal waits for one."""
+
+    reason: Prose = Field(min_length=3, max_length=2000)
+    decision: Literal["execute", "reject"] = "execute"
+
+
+class ClosingOut(BaseModel):
+    """The newest proposal to close a request. `remainder` counts the cards that are not made, once it is executed."""
+
+    state: str
+    reason: str
+    proposed_at: datetime
+    remainder: int | None
+
+
 class ApprovalOut(BaseModel):
     """One approval."""
 
@@ -117,7 +133,10 @@ class PersonalisationBrief(BaseModel):
 
 
 class PersonalisationOut(PersonalisationBrief):
-    """A request with all it holds: files by their SHA-256, the batch row by row, its cards so far, its history."""
+    """A request with all it holds: files by their SHA-256, the batch row by row, its cards so far, its history.
+
+    `made` counts the personalised cards, `remaining` those still to be made: none once it is completed or closed.
+    """
 
     notes: str
     purchase_order_number: str
@@ -125,5 +144,8 @@ class PersonalisationOut(PersonalisationBrief):
     batch: list[dict[str, Any]]
     replaces: list[str]
     cards: list[dict[str, Any]]
+    made: int
+    remaining: int
+    closing: ClosingOut | None
     history: list[StepOut]
     warnings: list[Sentence]

@@ -11,17 +11,21 @@ from sqlalchemy import select
 
 from sifilma.accounts.serializers import party
 from sifilma.approvals.four_eyes import Objection
-from sifilma.approvals.models import Approval
+from sifilma.approvals.models import Approval, ProposalState
 from sifilma.approvals.service import Given, given, offered
 from sifilma.cards.models import Card, Unit
 from sifilma.cards.serializers import TimelineStep, history_out, timeline
 from sifilma.documents.service import sha256_of
 from sifilma.identity.models import Person, User
+from sifilma.identity.permissions import Operation, grants
+from sifilma.kernel.actor import Role
 from sifilma.kernel.context import Context
 from sifilma.personalisation.models import PERSONALISATION, PersonalisationRequest, PersonalisationResult
 from sifilma.personalisation.models import PersonalisationState as State
+from sifilma.personalisation.proposals import CLOSINGS, find_closing, may_propose
 from sifilma.personalisation.queries import request_warnings
-from sifilma.personalisation.schemas import ApprovalOut, PersonalisationBrief, PersonalisationOut
+from sifilma.personalisation.results import OPEN
+from sifilma.personalisation.schemas import ApprovalOut, ClosingOut, PersonalisationBrief, PersonalisationOut
 from sifilma.personalisation.service import REQUESTS, WAY
 from sifilma.web.links import steps
 
@@ -32,6 +36,7 @@ VERBS = {
     "reject": State.REJECTED,
     "cancel": State.CANCELLED,
     "results": State.PERSONALISING,
+    "close": State.CLOSED,
 }
 
 
@@ -40,6 +45,7 @@ class RequestPage:
     """A request as its page shows it. `can` is what the actor may decide; `objection` says why they cannot approve it, or is None.
 
     `own`: the actor's organisation made it. `given` are the approvals of the present digest; `done` and `failed` count cards.
+    `closes` is what the actor may do to close it with a remainder (`propose`, `decide` or nothing).
     """
 
     request: PersonalisationOut
@@ -52,6 +58,7 @@ class RequestPage:
     steps: list[TimelineStep]
     done: int
     failed: int
+    closes: str
 
 
 def request_page(ctx: Context, request: PersonalisationRequest) -> RequestPage:
@@ -70,7 +77,18 @@ def request_page(ctx: Context, request: PersonalisationRequest) -> RequestPage:
         steps=timeline(ctx, PERSONALISATION.kind, request.id),
         done=outcomes.count("personalised"),
         failed=outcomes.count("failed"),
+        closes=_closes(ctx, request),
     )
+
+
+def _closes(ctx: Context, request: PersonalisationRequest) -> str:
+    """Return what the actor may do to close a request with a remainder: `propose`, `decide`, or nothing."""
+    if request.state not in OPEN or not grants(ctx.actor, Operation.PERSONALISATION_CLOSE):
+        return ""
+    found = find_closing(ctx, request)
+    if found is None or found.state != ProposalState.PROPOSED:
+        return "propose" if may_propose(ctx, request) else ""
+    return "decide" if Role.APPROVER in ctx.actor.roles and not CLOSINGS.is_own(ctx, found) else ""
 
 
 def _names(ctx: Context, users: list[UUID | None]) -> dict[UUID | None, str]:
@@ -96,6 +114,8 @@ def full(ctx: Context, request: PersonalisationRequest, *, with_history: bool = 
         "purchase_order": request.purchase_order_document_id,
         "batch": request.batch_document_id,
     }
+    cards = _cards(ctx, request)
+    made = sum(1 for card in cards if card["outcome"] == "personalised")
     return PersonalisationOut(
         **_common(request),
         notes=request.notes,
@@ -103,7 +123,10 @@ def full(ctx: Context, request: PersonalisationRequest, *, with_history: bool = 
         files=sha256_of(ctx, files),
         batch=_batch(ctx, request),
         replaces=[row.card.uid for row in request.replaced],
-        cards=_cards(ctx, request),
+        cards=cards,
+        made=made,
+        remaining=request.quantity - made if request.state in OPEN else 0,
+        closing=_closing(ctx, request),
         history=history_out(ctx, PERSONALISATION.kind, request.id) if with_history else [],
         warnings=list(dict.fromkeys((*request_warnings(ctx, request), *ctx.warnings))),
     )
@@ -128,6 +151,13 @@ def _common(request: PersonalisationRequest) -> dict[str, Any]:
         "submitted_at": request.submitted_at,
         "links": steps("personalisation-requests", request.id, PERSONALISATION, request.state, VERBS),
     }
+
+
+def _closing(ctx: Context, request: PersonalisationRequest) -> ClosingOut | None:
+    found = find_closing(ctx, request) if request.state in (*OPEN, State.CLOSED, State.COMPLETED) else None
+    if found is None:
+        return None
+    return ClosingOut(state=found.state, reason=found.reason, proposed_at=found.proposed_at, remainder=found.remainder)
 
 
 def _batch(ctx: Context, request: PersonalisationRequest) -> list[dict[str, Any]]:

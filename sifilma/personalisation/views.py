@@ -21,11 +21,11 @@ from sifilma.documents.lists import Export
 from sifilma.identity.permissions import Operation
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
-from sifilma.personalisation import buyers, queries, refused_batches, service
+from sifilma.personalisation import buyers, proposals, queries, refused_batches, service
 from sifilma.personalisation.batch_approval import TOGETHER
 from sifilma.personalisation.models import PERSONALISATION, PersonalisationRequest, PersonalisationState
 from sifilma.personalisation.refused_batches import Kept
-from sifilma.personalisation.schemas import PersonalisationIn, PersonalisationReturnIn
+from sifilma.personalisation.schemas import CloseIn, PersonalisationIn, PersonalisationReturnIn
 from sifilma.personalisation.serializers import brief, request_page
 from sifilma.personalisation.service import REQUESTS, Files
 from sifilma.resources import resources
@@ -253,3 +253,22 @@ add_decisions(
     Decision("batalkan", "personalisation.submit", noted(REQUESTS.cancel), "cancelled", question=CANCEL),
 )
 add_together(blueprint, TOGETHER)
+CLOSE = Question(
+    _("Close the request with a remainder"),
+    _("If it is executed, no more cards are made for this request, for good. Those that are made go on as before."),
+    _named,
+    "personalisation_pages.show",
+    when=lambda form: "decision" in form,
+)
+
+
+@blueprint.post("/<uuid:request_id>/tutup")
+@operation("personalisation.close", question=CLOSE)
+def close(request_id: UUID) -> AnyResponse:
+    """Propose to close the request with a remainder, or decide on the proposal."""
+    ctx, form = context(), Form.sent()
+    with form.attempt(ctx):
+        given = form.model(CloseIn)
+        _request, decided = proposals.close(ctx, request_id, execute=given.decision == "execute", reason=given.reason)
+        return seen("personalisation_pages.show", "decided" if decided else "proposed", request_id=request_id)
+    return _page(request_id, form)

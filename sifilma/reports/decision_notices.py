@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from sifilma.accounts.models import FACTOR, USER_CHANGE, UserChange
 from sifilma.activation.models import ACTIVATION_REQUEST, REVOCATION
+from sifilma.activation.suspensions.models import PLACE_SUSPENSION, PlaceSuspension
 from sifilma.cards.models import CARD, Card, CardReport, CardState, ReportState
 from sifilma.conversation import service as conversation
 from sifilma.conversation.models import ConversationMessage
@@ -27,6 +28,7 @@ from sifilma.handover.models import Handover
 from sifilma.identity.models import AccountState, Organisation, User, holds
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.context import Act, Context
+from sifilma.kernel.ids import uuid7
 from sifilma.kernel.lifecycle import LifeCycle
 from sifilma.kernel.seals import sealer_of
 from sifilma.notifications import bell, outbox
@@ -34,7 +36,8 @@ from sifilma.notifications.bell import Ring
 from sifilma.notifications.contract import Channel
 from sifilma.notifications.outbox import Recipient
 from sifilma.oversight.models import CASE, CHANGE
-from sifilma.personalisation.models import PERSONALISATION
+from sifilma.personalisation.blanks import service as blanks
+from sifilma.personalisation.models import CLOSING, PERSONALISATION
 from sifilma.reports import message_texts
 from sifilma.reports.reminders import ways_to
 from sifilma.resources import Resources
@@ -55,6 +58,9 @@ def register_hooks(resources: Callable[[], Resources]) -> None:
         cycle.on(state, ToDecide(task, role, name))
     CARD.on(CardState.SUSPENDED, ReportNotice(resources))
     conversation.on_written(MessageNotice(resources))
+    blanks.on_low(LowStockNotice(resources))
+    for state in ("proposed", "suspended", "dropped", "lifted", "answered"):
+        PLACE_SUSPENSION.on(state, PlaceNotice(state, resources))
     discrepancies.on_told(DifferenceNotice(resources))
 
 
@@ -120,6 +126,34 @@ class ReportNotice:
 
 
 @dataclass(frozen=True)
+class PlaceNotice:
+    """The hook of each step of a suspension for a rejected place: tell the heads of the card's holder. The message names no card."""
+
+    state: str
+    resources: Callable[[], Resources]
+
+    def __call__(self, session: Session, found: PlaceSuspension, act: Act) -> None:
+        """Tell each head."""
+        with session.no_autoflush:
+            heads = select(User).where(User.organisation_id == found.organisation_id, holds(User, Role.HEAD, act.at))
+            people = list(session.scalars(heads.order_by(User.id)))
+            tell(self.resources(), session, people, f"place_suspension_{self.state}", "", found.id, act.at)
+
+
+@dataclass(frozen=True)
+class LowStockNotice:
+    """The hook of a stock of blank SAMs that has just become low: tell the operators of the directorate."""
+
+    resources: Callable[[], Resources]
+
+    def __call__(self, session: Session, left: int, at: datetime) -> None:
+        """Tell each operator, with the number left."""
+        with session.no_autoflush:
+            people = list(session.scalars(select(User).where(holds(User, Role.OPERATOR, at)).order_by(User.id)))
+            tell(self.resources(), session, people, "blanks_low", str(left), uuid7(), at)
+
+
+@dataclass(frozen=True)
 class MessageNotice:
     """The hook of a message in a conversation: tell the other side that there is one. What it says stays on the page."""
 
@@ -143,7 +177,8 @@ class DifferenceNotice:
         told = handover.issuer if by_receiver else handover.receiver
         of_it = select(User).where(User.organisation_id == told.id, User.state == AccountState.ACTIVE).order_by(User.id)
         role = Role.OPERATOR if told.kind == OrganisationKind.DIRECTORATE else Role.HEAD
-        issuer = ctx.session.scalars(of_it.where(User.id == handover.issued_by)).all()
+        answers = heirs(ctx.session, "handover", handover.id).get(handover.issued_by, handover.issued_by)
+        issuer = ctx.session.scalars(of_it.where(User.id == answers)).all()
         people = issuer or ctx.session.scalars(of_it.where(holds(User, role, ctx.now))).all()
         tell(self.resources(), ctx.session, people, f"handover_{said}", handover.number, handover.id, ctx.now)
 
@@ -208,7 +243,7 @@ def _tell(held: Resources, task: str, session: Session, decided: Any, act: Act) 
 
 
 DECISIONS: tuple[tuple[LifeCycle, tuple[str, ...]], ...] = (
-    (PERSONALISATION, ("approved", "returned", "rejected")),
+    (PERSONALISATION, ("approved", "returned", "rejected", "closed")),
     (ACTIVATION_REQUEST, ("approved", "returned", "rejected")),
     (DESTRUCTION, ("approved", "rejected")),
 )
@@ -217,6 +252,8 @@ TO_DECIDE = (
     (ACTIVATION_REQUEST, "submitted", "approve_activation", Role.APPROVER, "id"),
     (DESTRUCTION, "proposed", "approve_destruction", Role.APPROVER, "id"),
     (REVOCATION, "proposed", "decide_revocation", Role.APPROVER, "manifest_id"),
+    (CLOSING, "proposed", "decide_closing", Role.APPROVER, "personalisation_request_id"),
+    (PLACE_SUSPENSION, "proposed", "decide_place_suspension", Role.APPROVER, "id"),
     (CHANGE, "proposed", "decide_reference", Role.APPROVER, "id"),
     (CASE, "tested", "certify_model", Role.APPROVER, "id"),
     (USER_CHANGE, "proposed", "decide_user_change", Role.USER_ADMIN, "user_id"),

@@ -163,9 +163,11 @@ def _lines(ctx: Context, selects: Iterable[Select[Any]], targets: Targets, shown
     if not found:
         return Lines([], 0)
     every = union_all(*found).subquery()
-    late_ones, held = overdue(ctx, every.c, targets), assignment.named_query(ctx).subquery()
-    total, late = func.count().over(), func.sum(case((late_ones, 1), else_=0)).over()
-    query = select(every, total, late, held.c.name, held.c.user_id).outerjoin(held, held.c.object_id == every.c.key)
+    late_ones = overdue(ctx, every.c, targets)
+    query = select(every, func.count().over(), func.sum(case((late_ones, 1), else_=0)).over())
+    if grants(ctx.actor, Operation.WORK_ASSIGN):  # others are told of no assignment
+        held = assignment.named_query(ctx).subquery()
+        query = query.add_columns(held.c.name, held.c.user_id).outerjoin(held, held.c.object_id == every.c.key)
     if shown.late:
         query = query.where(late_ones)
     if shown.holder:
@@ -177,8 +179,10 @@ def _lines(ctx: Context, selects: Iterable[Select[Any]], targets: Targets, shown
 
 
 def _line(ctx: Context, row: Any) -> Line:
-    """Return the line of a row: the seven common columns, two sums, and the name and account of whoever has the work."""
-    return replace(Line(*row[:7]), holder=row[9] or "", is_mine=row[10] is not None and row[10] == ctx.actor.user_id)
+    """Return the line of a row: the seven common columns, two sums, and the name and account of whoever has the work, if that is told."""
+    line = Line(*row[:7])
+    name, user_id = row[9:] or ("", None)
+    return line if user_id is None else replace(line, holder=name, is_mine=user_id == ctx.actor.user_id)
 
 
 def overdue(ctx: Context, columns: Any, targets: Targets) -> ColumnElement[bool]:

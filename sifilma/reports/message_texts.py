@@ -22,7 +22,7 @@ from sifilma.web.pages import ZONES
 SHOWN = 20
 NAMELESS = frozenset({
     "accounts.profile", "user_pages.show", "user_pages.proposals", "manifest_pages.show", "manifest_pages.index", "review_pages.show",
-    "card_report_pages.show",
+    "card_report_pages.show", "suspension_pages.show",
 })  # fmt: skip
 """Pages of objects whose titles are left out of messages, since they are a person's name, a role or a card's UID."""
 

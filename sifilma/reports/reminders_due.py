@@ -27,7 +27,7 @@ from sifilma.reports.way import queries as life
 
 MOST = 200  # only the oldest of a kind; the others become due when these are done
 AGAIN = timedelta(days=7)
-SOON = frozenset({"mend_personalisation", "mend_activation", "receive_handover", "decide_report"})
+SOON = frozenset({"mend_personalisation", "mend_activation", "receive_handover", "decide_report", "answer_place"})
 """Tasks that are reminded of at once: a request came back, cards are on their way, or a card stands still."""
 UNTOLD = ("submit_personalisation", "submit_activation", "activate")
 """Tasks that are not reminded of: one's own drafts, and tokens, which have reminders before they expire."""

@@ -52,6 +52,7 @@ _REVIEW = ("access_pages.review", "review_id")
 _VACANCIES = ("succession_pages.vacancies", "")
 _ASKED = ("accounts.requests_about_me", "")
 _REPORT = ("card_report_pages.show", "report_id")
+_PLACE = ("suspension_pages.show", "suspension_id")
 _KEYS = ("unit_key_pages.show", "change_id")
 _UNIT = ("unit_pages.show", "unit_id")
 _CORRECTION = ("upkeep_pages.correction", "correction_id")
@@ -81,6 +82,7 @@ TASKS = {
     "agree_succession": Task(
         _("Somebody is proposed to follow you as head: look, and agree"), "person-gear", "succession_pages.show", "succession_id"
     ),
+    "made_head": Task(_("You are head by decree: see what has passed on to you"), "person-gear", "succession_pages.show", "succession_id"),
     "office_headless": Task(_("Organisations without a living head"), "person-x", *_VACANCIES),
     "office_headless_seen": Task(_("Offices without a living head await the user administrators"), "person-x", *_VACANCIES),
     "verify_personalisation": Task(_("Verify a personalisation request"), "search", _PERSONALISATION, anchor="decision", target=APPROVAL),
@@ -138,6 +140,10 @@ TASKS = {
         _("Your personalisation request came back to be repaired"), "arrow-return-left", _PERSONALISATION
     ),
     "personalisation_request_rejected": Task(_("Your personalisation request is rejected"), "x-circle", _PERSONALISATION),
+    "personalisation_request_closed": Task(_("Your personalisation request is closed with a remainder"), "check-all", _PERSONALISATION),
+    "decide_closing": Task(_("Decide on closing a request with a remainder"), "clipboard-check", _PERSONALISATION, anchor="close"),
+    "closing_proposed": Task(_("Closing of a request awaits an approver"), "hourglass-split", _PERSONALISATION),
+    "blanks_low": Task(_("Few blank SAMs are left"), "box-seam", "blank_pages.index", ""),
     "activation_request_approved": Task(_("Your activation request is approved"), "check-circle", _ACTIVATION),
     "activation_request_returned": Task(_("Your activation request came back to be repaired"), "arrow-return-left", _ACTIVATION),
     "activation_request_rejected": Task(_("Your activation request is rejected"), "x-circle", _ACTIVATION),
@@ -168,6 +174,14 @@ TASKS = {
     "manifests_lapse": Task(_("Manifests expire"), "file-earmark-lock", "manifest_pages.index", ""),
     "decide_report": Task(_("Confirm or withdraw a program's report on a card"), "pause-circle", *_REPORT),
     "card_report_pending": Task(_("A program reported a card: it is suspended until a person decides"), "pause-circle", *_REPORT),
+    "answer_place": Task(_("The place of a card was rejected: ask for its relocation"), "geo-alt", *_PLACE),
+    "decide_place_suspension": Task(_("Decide whether a card is suspended for its place"), "clipboard-check", *_PLACE),
+    "place_suspension_open": Task(_("Proposal to suspend a card awaits another person"), "hourglass-split", *_PLACE),
+    "place_suspension_proposed": Task(_("A place was rejected: your card will be suspended unless you act"), "geo-alt", *_PLACE),
+    "place_suspension_suspended": Task(_("Your card is suspended for its place"), "pause-circle", *_PLACE),
+    "place_suspension_dropped": Task(_("Your card is not suspended: the proposal was dropped"), "check-circle", *_PLACE),
+    "place_suspension_lifted": Task(_("The suspension of your card is lifted"), "check-circle", *_PLACE),
+    "place_suspension_answered": Task(_("The place of your card is accepted: no suspension stands"), "check-circle", *_PLACE),
     "mend_unit": Task(_("A unit is broken: replace, repair or retire it"), "tools", *_UNIT, anchor="condition"),
     "supply_pcid": Task(_("Supply the PCID of units of your models"), "cpu", "unit_pages.index", "", {"pcid": "missing"}),
     "pcid_awaited": Task(_("Units await their PCID from the maker"), "hourglass-split", "unit_pages.index", "", {"pcid": "missing"}),

@@ -21,6 +21,7 @@ from sifilma.activation.models import (
     RequestState,
 )
 from sifilma.activation.requests.service import WAY as ACTIVATION
+from sifilma.activation.suspensions.models import PlaceSuspension, SuspensionState
 from sifilma.approvals.models import ProposalState
 from sifilma.cards import proposals
 from sifilma.cards.models import Card, CardState, DeviceModel
@@ -41,6 +42,7 @@ from sifilma.oversight.reference import PROPOSALS as REFERENCE
 from sifilma.oversight.reference import changes_query
 from sifilma.personalisation import service as personalisation
 from sifilma.personalisation.models import PersonalisationRequest, PersonalisationState
+from sifilma.personalisation.proposals import CLOSINGS
 from sifilma.personalisation.queries import MAKING, approved_at
 from sifilma.personalisation.service import WAY as PERSONALISATION
 from sifilma.reports.way import queries as life
@@ -130,6 +132,11 @@ def _awaited_people(ctx: Context) -> life.Lines:
         )
     if grants(ctx.actor, Operation.MANIFEST_REVOKE):
         yield life.revocation_lines_query(ctx, "revocation_proposed", REVOCATIONS.own(ctx))
+    if grants(ctx.actor, Operation.PERSONALISATION_CLOSE):
+        yield life.closing_lines_query(ctx, "closing_proposed", CLOSINGS.own(ctx))
+    if grants(ctx.actor, Operation.PLACE_REVIEW):
+        own = (PlaceSuspension.state == SuspensionState.PROPOSED) & (PlaceSuspension.proposed_by_person == ctx.actor.person_id)
+        yield life.place_lines_query(ctx, "place_suspension_open", own)
     if grants(ctx.actor, Operation.REFERENCE_DRAFT):
         yield _reference(ctx, "reference_proposed", REFERENCE.own(ctx))
     if grants(ctx.actor, Operation.USERS_FACTOR):

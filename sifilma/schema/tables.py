@@ -6,6 +6,7 @@ from sifilma.access_review import models as access_review
 from sifilma.accounts import models as accounts
 from sifilma.activation import models as activation
 from sifilma.activation import rules as activation_rules
+from sifilma.activation.suspensions import models as suspensions
 from sifilma.assignment import models as assignment
 from sifilma.audit import models as audit
 from sifilma.cards import models as cards
@@ -27,6 +28,7 @@ from sifilma.lost_access import models as lost_access
 from sifilma.notifications import models as notifications
 from sifilma.oversight import models as oversight
 from sifilma.personalisation import models as personalisation
+from sifilma.personalisation.blanks import models as blanks
 from sifilma.regions import models as regions
 from sifilma.sign_in import models as factors
 from sifilma.succession import models as succession
@@ -36,4 +38,5 @@ PACKAGES = (
     access_review, accounts, activation, activation_rules, assignment, audit, cards, cards_upkeep, conversation, destruction,
     discrepancies, documents, factors, field_notes, handover, idempotency, identity, identity_rules, jobs, kept_forms, lifecycle,
     lost_access, notifications, numbering, watch, oversight, personalisation, regions, succession,
+    suspensions, blanks,
 )  # fmt: skip

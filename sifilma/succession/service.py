@@ -34,6 +34,8 @@ from sifilma.kernel.errors import Conflict, Faults, Forbidden, Invalid, NotFound
 from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.text import say
+from sifilma.notifications import bell
+from sifilma.notifications.bell import Ring
 from sifilma.sign_in import contacts
 from sifilma.sign_in.authority import record_change
 from sifilma.sign_in.service import end_sessions
@@ -297,6 +299,7 @@ def _tell_proposed(ctx: Context, settings: Settings, organisation: Organisation,
         )
 
     contacts.tell_everywhere(ctx, settings, outgoing.person_id, write)
+    bell.ring(ctx.session, ctx.now, [Ring(outgoing.id, "agree_succession", found.id, "")])
 
 
 def _tell_decided(ctx: Context, settings: Settings, parties: Parties, found: HeadSuccession) -> None:
@@ -338,5 +341,6 @@ def _tell_decided(ctx: Context, settings: Settings, parties: Parties, found: Hea
         )
 
     contacts.tell_everywhere(ctx, settings, parties.successor.person_id, to_successor)
+    bell.ring(ctx.session, ctx.now, [Ring(parties.successor.id, "made_head", found.id, "")])
     if parties.outgoing is not None:
         contacts.tell_everywhere(ctx, settings, parties.outgoing.person_id, to_former)

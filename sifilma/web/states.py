@@ -78,6 +78,12 @@ STATES = {
     "pending": Shown(_("Awaiting a person"), _WAIT, "hourglass-split"),
     "confirmed": Shown(_("Confirmed"), _BAD, "check-circle"),
     "withdrawn": Shown(_("Withdrawn"), _QUIET, "arrow-return-left"),
+    "recorded": Shown(_("Recorded"), _GOOD, "check-circle"),
+    "stocked": Shown(_("In the store"), _GOOD, "box-seam"),
+    "dropped": Shown(_("Dropped"), _QUIET, "arrow-return-left"),
+    "answered": Shown(_("Answered by a relocation"), _GOOD, "check-circle"),
+    "lifted": Shown(_("Lifted"), _GOOD, "arrow-return-left"),
+    "closed": Shown(_("Closed"), _QUIET, "check-all"),
     "working": Shown(_("Working"), _GOOD, "check-circle"),
     "broken": Shown(_("Broken"), _BAD, "tools"),
     "retired": Shown(_("Retired"), _QUIET, "archive"),
@@ -144,6 +150,10 @@ THINGS = {
     "unit": _("unit"),
     "unit_correction": _("correction of a unit"),
     "unit_key_change": _("proposed public key of units"),
+    "personalisation_closing": _("proposal to close a request"),
+    "blank_delivery": _("delivery of blank SAMs"),
+    "blank_card": _("blank SAM"),
+    "place_suspension": _("suspension for a rejected place"),
 }
 
 

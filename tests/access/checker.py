@@ -40,6 +40,8 @@ ONLY_IDS = (
     "message",
     "api_key",
     "card_report",
+    "place_suspension",
+    "blank_delivery",
     "unit_correction",
     "unit_key_change",
     "kept_form",

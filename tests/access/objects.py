@@ -115,6 +115,8 @@ SELECTS: dict[str, str] = {
     "message": "SELECT m.id, m.state, m.id, a.organisation_id, NULL, NULL FROM outbox_message m JOIN user_account a ON a.id = m.user_id",
     "api_key": "SELECT id, CASE WHEN revoked_at IS NULL THEN 'active' ELSE 'revoked' END, id, organisation_id, NULL, NULL FROM api_key",
     "card_report": "SELECT id, state, id, organisation_id, NULL, NULL FROM card_report",
+    "place_suspension": "SELECT id, state, id, organisation_id, NULL, NULL FROM place_suspension",
+    "blank_delivery": "SELECT id, state, id, NULL, NULL, NULL FROM blank_delivery",
     "unit_correction": "SELECT id, state, id, organisation_id, NULL, NULL FROM unit_correction",
     "unit_key_change": "SELECT id, state, id, organisation_id, by_organisation_id, NULL FROM unit_key_change",
     "kept_form": "SELECT id, 'kept', id, user_id, NULL, NULL FROM kept_form",
@@ -163,6 +165,7 @@ def populate(world: World) -> None:
         _office(world, office)
     for trade in TRADES:
         _trade(world, *trade)
+    _blanks(world)
     for maker, _, model in TRADES:
         applied(world, "testing", maker, model)
     header, row = ("kind", "name", "region_code", "address"), ("institution", "BANK CONTOH", "", "Jakarta")
@@ -245,9 +248,10 @@ def _office(world: World, who: str) -> None:
     client = world.client(who)
     _corrected(world, who, next(iter(world.active(who, "R")[0].hardware.values())))
     world.ready(who, "R")
-    elsewhere = world.ready(who, "R")
-    doubtful = world.activation(elsewhere, elsewhere.uids[0], region_code=BANGLI_PLACE["region_code"], reason="dipinjamkan")
-    done(client.post("/activations", doubtful), 201)
+    elsewhere = world.ready(who, "R", 2)
+    far = {"region_code": BANGLI_PLACE["region_code"], "reason": "dipinjamkan"}
+    doubtful = [done(client.post("/activations", world.activation(elsewhere, uid, **far)), 201) for uid in elsewhere.uids]
+    _reject_place(world, doubtful[0]["id"])
     world.submitted(who, "R")
     done(client.send("/personalisation-requests", world.letter() | {"function": "R", "quantity": 2}, letter=letter()), 201)
     waiting, asked, broken = world.personalised(who, "R", 3), world.received(who, "R"), world.received(who, "R")
@@ -281,6 +285,19 @@ def _reported(world: World, who: str, uids: list[str], confirmed: int) -> None:
         done(world.client(who).post(f"/card-reports/{report}/confirm"))
 
 
+def _reject_place(world: World, activation: str) -> None:
+    """Let an operator reject a place: a proposal to suspend the card follows."""
+    review = {"decision": "rejected", "note": "tidak sesuai surat"}
+    done(world.client("operator1").post(f"/activations/{activation}/review", review))
+
+
+def _blanks(world: World) -> None:
+    """Record two deliveries of blank SAMs, and cancel one."""
+    operator, note = world.client("operator1"), {"supplier": "PT Kartu Contoh", "delivered_on": "2026-11-20"}
+    keys = [done(operator.post("/blank-deliveries", note | {"number": n, "cards": [new_uid()]}), 201)["id"] for n in ("SJ-1", "SJ-2")]
+    done(operator.post(f"/blank-deliveries/{keys[1]}/cancel", {"note": "salah catat"}))
+
+
 def _public_keys(world: World, who: str, proposer: str, model: str) -> None:
     """Propose public keys for two units: a program sends one, a person proposes the other."""
     for number, sender in zip(world.units(who, 2, model, "R"), (_machine(world, who), world.client(proposer)), strict=True):
@@ -298,7 +315,9 @@ def _to_be_destroyed(world: World, who: str, uids: list[str]) -> None:
 def _trade(world: World, maker: str, buyer: str, model: str) -> None:
     """Make a buyer's active card, one its maker still holds, one damaged there, a waiting batch, and an activation request."""
     ready = world.institution_ready(buyer, maker, model)
-    made = done(world.client(buyer).post("/activations", world.activation(ready, ready.uids[0])), 201)
+    far = {"region_code": BANGLI_PLACE["region_code"], "reason": "dipinjamkan"}
+    made = done(world.client(buyer).post("/activations", world.activation(ready, ready.uids[0], **far)), 201)
+    _reject_place(world, made["id"])
     done(world.client("operator1").post(f"/manifests/{made['manifest']['id']}/revoke", {"reason": "salah tempat"}), 202)
     numbers, uids = world.units(buyer, 4, model, "R", pcid=False), [new_uid() for _ in range(3)]
     request = world.batch(

@@ -31,6 +31,7 @@ STEMS: dict[str, str] = {
     "/api/v1/activations/": "activation",
     "/api/v1/api-keys/": "api_key",
     "/api/v1/audit/": "leaf",
+    "/api/v1/blank-deliveries/": "blank_delivery",
     "/api/v1/cards/": "card",
     "/api/v1/card-reports/": "card_report",
     "/api/v1/central-users/": "central_user",
@@ -43,6 +44,7 @@ STEMS: dict[str, str] = {
     "/api/v1/me/lost-factor-reports/": "own_report",
     "/api/v1/model-cases/": "model_case",
     "/api/v1/personalisation-requests/": "personalisation_request",
+    "/api/v1/place-suspensions/": "place_suspension",
     "/api/v1/reference-changes/": "reference_change",
     "/api/v1/sessions/": "session",
     "/api/v1/unit-key-changes/": "unit_key_change",
@@ -64,6 +66,7 @@ STEMS: dict[str, str] = {
     "/organisasi/": "organisation",
     "/organisasi/usulan/": "reference_change",
     "/pekerjaan/": "job",
+    "/pembekuan/": "place_suspension",
     "/pemberitahuan/": "notice",
     "/pemusnahan/": "destruction",
     "/pengguna/": "user",
@@ -76,6 +79,7 @@ STEMS: dict[str, str] = {
     "/profil/kunci-sandi/": "passkey",
     "/profil/permintaan/": "consent",
     "/profil/permintaan/keberatan/": "own_report",
+    "/sam-kosong/": "blank_delivery",
     "/sesi/": "session",
     "/tinjauan/": "doubtful_place",
     "/unit/": "unit",
@@ -86,6 +90,7 @@ STEMS: dict[str, str] = {
 FIXED: dict[str, str] = {
     "/aktivasi/berkas/templat.": "csv",
     "/organisasi/berkas/": "pks",
+    "/sam-kosong/templat.": "csv",
     "/unit/kunci/templat.": "csv",
     "/peta/dasar/": "negara",
     "/unit/templat.": "csv",
@@ -109,6 +114,7 @@ SEEN_BY: dict[str, str] = {
     "doubtful_place": "place.see",
     "invited_head": "users.see",
     "leaf": "audit.read",
+    "blank_delivery": "blank.see",
     "card": "card.view",
     "consent": "session.self",
     "orphaned_consent": "users.central",
@@ -134,6 +140,7 @@ SEEN_BY: dict[str, str] = {
     "notice": "session.self",
     "own_letter": "conversation.read",
     "personalisation_request": "personalisation.view",
+    "place_suspension": "place.suspension.see",
     "session": "session.self",
     "unit": "unit.read",
     "unit_correction": "unit.read",
@@ -172,6 +179,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "lost": _CARDS | {"police_report": "LP/B/1/XI/2026"},
     "changes": {"change": "disable"},
     "decision": {"decision": "reject"},
+    "place_suspension decision": {"decision": "drop", "note": "sesuai surat"},
+    "close": {"reason": "pesanan dikurangi"},
     "download": {"form": "jws"},
     "pcid": {"pcid": "0" * 32},
     "lost-factor": {"reason": "ponsel hilang"},
@@ -258,6 +267,8 @@ NARROWER: dict[str, str] = {
     "/organisasi/<uuid:organisation_id>/pks": "institution",
     "/organisasi/<uuid:organisation_id>/pks/<uuid:agreement_id>": "institution",
     "/api/v1/user-changes/<uuid:id>/lost-factor-decision": "lost_factor",
+    "/api/v1/personalisation-requests/<uuid:id>/close": "own_letter",
+    "/personalisasi/<uuid:request_id>/tutup": "own_letter",
     "/pengguna/usulan/<uuid:change_id>/faktor-hilang": "lost_factor",
     "/pengguna/<uuid:user_id>/pusat/undang-ulang": "invited_head",
     "/pengguna/<uuid:user_id>/pusat/usulan": "central_user",
@@ -315,7 +326,7 @@ class Route:
             return _multipart(*form)
         if self.method == "DELETE" or last in WITHOUT_BODY:
             return {}
-        return {"json": BODIES.get(last, NOTE)} if self.is_api else {"data": PAGE_BODIES.get(last, NOTE)}
+        return {"json": BODIES.get(f"{self.kind} {last}", BODIES.get(last, NOTE))} if self.is_api else {"data": PAGE_BODIES.get(last, NOTE)}
 
     def nonsense(self) -> dict[str, Any]:
         """Return the request options of a body that no view accepts, so that a permitted call changes nothing."""

@@ -91,7 +91,8 @@ def test_whoever_has_it_everybody_who_may_decide_still_may(sqlite_world: World) 
     assert sqlite_world.sql("SELECT count(*) FROM assignment") == [(0,)]
 
 
-def test_what_was_done_is_nobodys_work_and_the_rest_is_another_s(world: World) -> None:
+def test_what_was_done_is_nobodys_work_and_the_rest_is_another_s(postgresql_world: World) -> None:
+    world = postgresql_world
     request = world.submitted(OFFICE, "RW")["id"]
     path = f"/personalisation-requests/{request}"
     done(give(world, "operator1", request, "operator1"))
@@ -110,7 +111,8 @@ def test_what_was_done_is_nobodys_work_and_the_rest_is_another_s(world: World) -
 
 
 @pytest.mark.parametrize("way", ["disabled", "role"])
-def test_whoever_is_disabled_or_loses_the_role_has_nothing_and_another_takes_it(world: World, way: str) -> None:
+def test_whoever_is_disabled_or_loses_the_role_has_nothing_and_another_takes_it(sqlite_world: World, way: str) -> None:
+    world = sqlite_world
     request = world.submitted(OFFICE, "R")["id"]
     done(give(world, "operator1", request, "operator1"))
     if way == "disabled":

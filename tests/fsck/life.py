@@ -12,6 +12,7 @@ from joserfc.jwk import ECKey
 from sifilma.access_review.tasks import open_review
 from sifilma.accounts import consents
 from sifilma.activation import tasks
+from sifilma.activation.suspensions.tasks import suspend_overdue
 from sifilma.demo.sample_files import photo
 from sifilma.identity.models import Organisation
 from sifilma.kernel.actor import Actor
@@ -59,10 +60,14 @@ def lived(world: World) -> Life:
     done(world.client(HEAD).post(f"/cards/{ready.uids[3]}/reports", {"condition": "found", "note": "ketemu"}))
     _bangli(world)
     _bank(world)
+    _places(world)
+    _orders(world)
     _papers(world)
     _reference(world)
     sequence(world)
     token = _tokens(world)
+    with world.context() as ctx:
+        assert suspend_overdue(ctx) == 1
     _clock(world)
     _files(world)
     done(world.client(HEAD).post("/units", {"hardware_number": "HW-LAGI", "model": "LEN-CRD-1", "function": "R"}, Idempotency_Key="k"), 201)
@@ -265,6 +270,40 @@ def _short_and_back(world: World, body: dict[str, Any]) -> None:
     asked = world.letter() | {"function": "R", "replaces": [uids[3], uids[4]]}
     made = done(head.send("/personalisation-requests", asked, letter=letter()), 201)["id"]
     done(head.post(f"/personalisation-requests/{made}/submit"))
+
+
+def _places(world: World) -> None:
+    """Reject the places of four cards: one is suspended and freed again, one suspended, one left, and of one nobody decides."""
+    ready = world.ready("bangli.kepala", "R", 4)
+    client, far = world.client("bangli.kepala"), BANGLI_PLACE | {"latitude": -8.60}
+    for uid in ready.uids:
+        answer = done(client.post("/activations", world.activation(ready, uid, **far, reason="pelayanan keliling")), 201)
+        done(world.client("operator1").post(f"/activations/{answer['id']}/review", {"decision": "rejected", "note": "tidak sesuai surat"}))
+    keys = [one["id"] for one in done(client.get("/place-suspensions"))["items"]]
+    for key, decision in zip(keys, ("suspend", "suspend", "drop"), strict=False):
+        done(world.client("penyetuju1").post(f"/place-suspensions/{key}/decision", {"decision": decision, "note": "dilihat sendiri"}))
+    done(world.client("penyetuju2").post(f"/place-suspensions/{keys[0]}/lift", {"note": "tempatnya benar"}))
+
+
+def _orders(world: World) -> None:
+    """Record, use and cancel deliveries of blanks; close one request with a remainder, and reject to close another."""
+    operator, uids = world.client("operator1"), [new_uid() for _ in range(5)]
+    note = {"number": "SJ-1/2026", "supplier": "PT Kartu Contoh", "delivered_on": "2026-11-20"}
+    done(operator.post("/blank-deliveries", note | {"cards": uids}), 201)
+    wrong = done(operator.post("/blank-deliveries", note | {"number": "SJ-2/2026", "cards": [new_uid()]}), 201)
+    done(operator.post(f"/blank-deliveries/{wrong['id']}/cancel", {"note": "salah catat"}))
+    for closes in (True, False):
+        request = world.submitted(HEAD, "R", 3)["id"]
+        world.approve("personalisation-requests", request, "penyetuju1")
+        path, body = f"/personalisation-requests/{request}", {"personalisation_request": request, "count": 1}
+        for _ in range(2 if closes else 1):
+            done(operator.post("/blank-cards/issue", body))
+        if closes:
+            results = [{"sam_uid": uids[0], "outcome": "personalised"}, {"sam_uid": uids[3], "outcome": "failed"}]
+            done(operator.post(f"{path}/results", {"results": results}))
+        done(world.client(HEAD).post(f"{path}/close", {"reason": "pesanan dikurangi"}), 202)
+        decision = {"reason": "sesuai surat", "decision": "execute" if closes else "reject"}
+        done(world.client("penyetuju1").post(f"{path}/close", decision))
 
 
 def _clock(world: World) -> None:

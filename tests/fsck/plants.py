@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.fsck.plant import Plant, plant
 from tests.fsck.plants_of_heads import HEADS
+from tests.fsck.plants_of_orders import ORDERS
 from tests.fsck.plants_of_people import PEOPLE, SECRETS
 from tests.fsck.plants_of_programs import PROGRAMS, WORK
 from tests.fsck.plants_of_rows import ROWS
@@ -352,6 +353,7 @@ PLANTS: list[Plant] = [
     *HEADS,
     *PROGRAMS,
     *UNITS,
+    *ORDERS,
     *ROWS,
     *SECRETS,
     *WORK,

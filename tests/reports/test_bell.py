@@ -60,7 +60,9 @@ def test_whoever_proposed_or_is_concerned_is_not_asked_to_decide(sqlite_world: W
     assert told(sqlite_world, "admin2") == [("decide_user_change", "")]
 
 
-def test_reminders_ring_whether_or_not_an_e_mail_leaves_and_not_twice_for_what_is_unseen(world: World) -> None:
+def test_reminders_ring_whether_or_not_an_e_mail_leaves_and_not_twice_for_what_is_unseen(sqlite_world: World) -> None:
+    world = sqlite_world
+
     def morning(days: int) -> int:
         world.clock.advance(days=days)
         return remind(world.context, world.settings, resources(world.app).site)
@@ -75,7 +77,8 @@ def test_reminders_ring_whether_or_not_an_e_mail_leaves_and_not_twice_for_what_i
     assert told(world, "penyetuju1") == [("approve_personalisation", number)] * 2
 
 
-def test_a_person_sees_and_marks_only_their_own(world: World) -> None:
+def test_a_person_sees_and_marks_only_their_own(sqlite_world: World) -> None:
+    world = sqlite_world
     world.submitted(OFFICE, "R")
     mine, other = world.client("penyetuju1"), world.client("penyetuju2")
     [notice] = done(mine.get("/notices"))["items"]

@@ -18,7 +18,7 @@ from sifilma.resources import resources
 from tests.destruction.test_service import record
 from tests.support.counting import counted
 from tests.support.visitor import Visitor, english, goes_to, landed, one_id, value_of
-from tests.support.world import MAGETAN_PLACE, World, done, letter, new_uid
+from tests.support.world import BANGLI_PLACE, MAGETAN_PLACE, Ready, World, done, letter, new_uid
 
 OFFICE, MAKER, BANK = "magetan.kepala", "softorb.kepala", "mandiri.kepala"
 PEOPLE = ("penyetuju1", "penyetuju2", "operator1", "operator2", OFFICE, MAKER, BANK)
@@ -165,6 +165,27 @@ def walk_a_broken_card(world: World, whose: str) -> None:
     assert holders(world, uid) == {}
 
 
+def walk_a_misplaced_card(world: World) -> None:
+    """Reject the place of a card, suspend it, and relocate it to a place that is doubtful again, until that is accepted."""
+    ready, far = world.ready(), {"region_code": BANGLI_PLACE["region_code"], "reason": "dipinjamkan"}
+    [uid], client = ready.uids, world.client(OFFICE)
+    made = done(client.post("/activations", world.activation(ready, uid, **far)), 201)
+    operator = world.client("operator1")
+    done(operator.post(f"/activations/{made['id']}/review", {"decision": "rejected", "note": "salah lokasi"}))
+    decides = {name: ["decide_place_suspension"] for name in ("penyetuju1", "penyetuju2")}
+    assert holders(world, uid) == decides | {OFFICE: ["answer_place"]}
+    [found] = done(client.get("/place-suspensions"))["items"]
+    done(world.client("penyetuju1").post(f"/place-suspensions/{found['id']}/decision", {"decision": "suspend", "note": "salah lokasi"}))
+    assert holders(world, uid) == {OFFICE: ["answer_place"]}
+    request, tokens = world.tokens(OFFICE, [uid], "relocation")
+    assert holders(world, uid) == {OFFICE: ["activate"]}
+    again = world.activation(Ready([uid], tokens, ready.hardware, request), uid, **far)
+    made = done(client.post("/activations", again), 201)
+    assert holders(world, uid) == {name: ["review_place"] for name in ("operator1", "operator2")}
+    done(operator.post(f"/activations/{made['id']}/review", {"decision": "accepted", "note": "ada surat tugas"}))
+    assert holders(world, uid) == {}
+
+
 def walk_a_short_bast(world: World) -> None:
     """Receive a BAST of which four cards are missing: each is settled in its own way."""
     uids = world.personalised(OFFICE, "R", 4)
@@ -212,6 +233,7 @@ def walk_a_returned_card(world: World, reason: str, state: str) -> None:
 def test_in_no_state_does_a_card_wait_without_a_task(sqlite_world: World) -> None:
     SEEN.clear()
     walk_a_short_bast(sqlite_world)
+    walk_a_misplaced_card(sqlite_world)
     for reason, state in (("agreement_ended", "revoked"), ("repair", "damaged"), ("repair", "personalised")):
         walk_a_returned_card(sqlite_world, reason, state)
     for whose in ("directorate", "office", "on_its_way"):

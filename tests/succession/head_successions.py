@@ -15,10 +15,10 @@ def proposed(
     """Propose that an account follows as head of its organisation; `more` overrides fields. Return the answer."""
     body: dict[str, Any] = {"decree_number": "821.2/417/2026", "decree_date": "2026-11-20"}
     if "invited" not in more:
-        body["successor"] = str(world.users[successor])
+        body["successor"] = str(world.users.get(successor, successor))
     if outgoing is not None:
-        body["outgoing"] = str(world.users[outgoing])
-    if who.startswith("admin"):
+        body["outgoing"] = str(world.users.get(outgoing, outgoing))
+    if who.startswith("admin") and "organisation" not in more:
         body["organisation"] = str(world.organisation_of(successor))
     given = {name: value for name, value in (body | more).items() if value is not None}
     return world.client(who).send("/head-successions", given, decree=letter())

@@ -52,8 +52,13 @@ _ROWS: dict[str, tuple[tuple[str, str], ...]] = {
         ("personalisation.verify", "-  A  -  -  -   -   -   -   -   -"),
         ("personalisation.return", "A! A  -  -  -   -   -   -   -   -"),
         ("personalisation.approve", "A! -  -  -  -   -   -   -   -   -"),
+        ("personalisation.close", "A! A  -  -  -   L   O   O   -   -"),
     ),
-    "personalise, record results": (("personalise", "-  A  -  -  -   -   -   -   -   -"),),
+    "personalise, record results": (
+        ("personalise", "-  A  -  -  -   -   -   -   -   -"),
+        ("blank.see", "A  A  A  -  -   -   -   -   -   -"),
+        ("blank.record", "-  A  -  -  -   -   -   -   -   -"),
+    ),
     "issue or cancel BAST / receive or refuse it": (
         ("handover.view", "A  A  A  -  -   L   O   J   O   -"),
         ("handover.issue", "-  A  -  -  -   L   O   O   O   -"),
@@ -104,6 +109,8 @@ _ROWS: dict[str, tuple[tuple[str, str], ...]] = {
     "review of a place": (
         ("place.review", "-  A  -  -  -   -   -   -   -   -"),
         ("place.see", "-  A  A  -  -   -   -   -   -   -"),
+        ("place.suspension.see", "A  A  A  -  -   -   O   J   O   -"),
+        ("place.suspension.decide", "A! -  -  -  -   -   -   -   -   -"),
     ),
     "audit: read / verify, export": (
         ("failure.see", "-  A  A  A  -   -   -   -   -   -"),

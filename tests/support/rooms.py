@@ -119,8 +119,9 @@ LIBRARIES = {
     "": "__main__ resources",
     # the resource of the API, and what all of them share
     "api": (
-        "access_reviews activation_requests activations assignments audit cards common conversations decisions destructions documentation "
-        "handovers head_successions jobs manifests model_cases notices personalisation reference reference_changes sessions units users"
+        "access_reviews activation_requests activations assignments audit blank_deliveries cards common conversations decisions "
+        "destructions documentation handovers head_successions jobs manifests model_cases notices personalisation place_suspensions "
+        "reference reference_changes sessions units users"
     ),
     # what the application is put together of
     "app": "asgi audit_commands blueprints clock_commands command_groups factory hooks leavers retention",
@@ -133,8 +134,8 @@ LIBRARIES = {
     "commands": "applications doctor doctor_checks main practice serve supervisor",
     # a part of the play: who, with what, in which scenes
     "demo": (
-        "accounts checks facts people play sample_files scenes second_act/broken_card second_act/broken_reader second_act/short_bast "
-        "second_act/transferred_head stage"
+        "accounts checks facts people play sample_files scenes second_act/broken_card second_act/broken_reader second_act/misplaced_reader "
+        "second_act/order_closes second_act/short_bast second_act/transferred_head stage"
     ),
     # a kind of document, or what is done with it
     "documents": (

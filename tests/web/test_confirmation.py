@@ -67,6 +67,9 @@ REASONS = {
     "kept_pages.discard": "what one has typed oneself, and not yet sent",
     "unit_pages.register_file": WARNED,
     "result_pages.record": WARNED,
+    "blank_pages.record": "a delivery, which can be cancelled while its blanks are in the store",
+    "blank_pages.issue": "blanks, which come back to the store",
+    "blank_pages.take_back": "blanks, which are issued again",
 }
 BY_NAME = {
     "draft": DRAFT, "edit": DRAFT, "apply": DRAFT, "propose": PROPOSED, "ajukan": DRAFT, "verifikasi": SEEN, "setujui": SEEN,

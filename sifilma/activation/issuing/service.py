@@ -22,8 +22,10 @@ from hsm.keys import MASTER
 from hsm.token import Operations
 from manifests import conf, jws, payload
 from sifilma.activation.issuing.statements import (
+    ANSWER,
     BREAK_UNIT,
     COMPLETE,
+    END_SUSPENSION,
     INSERT_ACTIVATION,
     INSERT_AUDIT,
     INSERT_MANIFEST,
@@ -35,6 +37,7 @@ from sifilma.activation.issuing.statements import (
 from sifilma.activation.issuing.tries import one_at_a_time
 from sifilma.activation.models import READY, Activation, ManifestState, RequestKind, RequestState
 from sifilma.activation.schemas import ActivationIn, PlaceIn
+from sifilma.activation.suspensions.models import SuspensionState
 from sifilma.activation.tokens import sealing
 from sifilma.activation.tokens import service as tokens
 from sifilma.activation.trust import keyset, status_list
@@ -183,11 +186,17 @@ def _require_ready(ctx: Context, row: Any) -> None:
         raise Conflict("This card's token has expired. Ask for a new one.", type="token-expired")
     if row.request_state != RequestState.APPROVED:
         raise Conflict(say("The activation request is %(state)s.", state=row.request_state), type="request-not-approved")
-    if row.state not in READY[RequestKind(row.request_kind)]:
+    kind = RequestKind(row.request_kind)
+    if row.state not in READY[kind] and not (kind is RequestKind.RELOCATION and _is_misplaced(row)):
         raise Conflict(say("The card is %(state)s.", state=row.state), type="card-not-ready", state=row.state)
     if row.organisation_kind == OrganisationKind.INSTITUTION and row.agreement_end is None:
         raise Conflict("The institution has no agreement (PKS) that is valid today.", type="no-agreement")
     _require_unit(row)
+
+
+def _is_misplaced(row: Any) -> bool:
+    """Return whether the card is suspended for its place: a relocation answers that."""
+    return bool(row.state == CardState.SUSPENDED and row.place_state == SuspensionState.SUSPENDED)
 
 
 def _require_unit(row: Any) -> None:
@@ -316,12 +325,17 @@ def _steps(ctx: Context, ready: Ready, signed: Signed, activation_id: UUID) -> l
     act = {"act_id": entry["id"], "changed_at": entry["at"], "changed_by": ctx.actor.user_id}
     bound = {f"b_{name}": value for name, value in act.items()}
     unit = {"b_unit": row.unit_id, "b_unit_revision": row.unit_revision}
-    CARD.require(row, CardState.ACTIVE)
+    state = _state_after(ready)
+    CARD.require(row, state)
     steps: list[Step] = [
         (INSERT_AUDIT, entry),
         (COMPLETE, bound | {"b_request": row.request_id}),
         (REDEEM, bound | {"b_token": row.token_id, "b_now": ctx.now}),
     ]
+    if row.place_id is not None and placed.outcome is Outcome.PASS:
+        steps.append((ANSWER, bound | {"b_place": row.place_id, "b_place_state": row.place_state}))
+        if row.place_suspension_id is not None:
+            steps.append((END_SUSPENSION, {"b_suspension": row.place_suspension_id, "b_act_id": entry["id"]}))
     if row.standing_manifest_id is not None:
         steps.append((SUPERSEDE, bound | {"b_manifest": row.standing_manifest_id}))
     if row.request_kind == RequestKind.REPLACEMENT and row.former_condition == UnitCondition.WORKING:
@@ -330,9 +344,19 @@ def _steps(ctx: Context, ready: Ready, signed: Signed, activation_id: UUID) -> l
     return [
         *steps,
         (INSERT_ACTIVATION, made | {"act_id": entry["id"]}),
-        (INSERT_MANIFEST, _manifest_values(row, signed, activation_id) | act | {"change_note": "", "revision": 1}),
-        (UPDATE_CARD, bound | {"b_card": row.card_id, "b_revision": row.revision, "b_seq": signed.manifest.seq} | unit),
-    ]
+        (INSERT_MANIFEST, _manifest_values(row, signed, activation_id, state) | act | {"change_note": "", "revision": 1}),
+        (UPDATE_CARD, bound | unit | {"b_card": row.card_id, "b_revision": row.revision, "b_seq": signed.manifest.seq,
+                                      "b_state": state.value}),
+    ]  # fmt: skip
+
+
+def _state_after(ready: Ready) -> CardState:
+    """Return the state of the card after its activation.
+
+    One that is suspended for its place stays so, with its new manifest, until an operator has accepted a new place that is doubtful too.
+    """
+    stays = _is_misplaced(ready.row) and ready.placed.outcome is not Outcome.PASS
+    return CardState.SUSPENDED if stays else CardState.ACTIVE
 
 
 _MOVED = ("card-not-ready", say("Something happened to this card, or to its machine, a moment ago. Look again."))
@@ -340,6 +364,8 @@ _LATE = {
     COMPLETE: ("request-not-approved", say("The activation request is no longer open: its tokens are used, or it was cancelled.")),
     REDEEM: ("token-used", say("This card's token has been used, or has expired.")),
     SUPERSEDE: ("card-not-ready", say("Something happened to this card's manifest a moment ago. Look again.")),
+    ANSWER: _MOVED,
+    END_SUSPENSION: _MOVED,
     BREAK_UNIT: _MOVED,
     UPDATE_CARD: _MOVED,
 }
@@ -381,7 +407,7 @@ def _activation_values(ctx: Context, data: ActivationIn, row: Any, placed: Place
     }
 
 
-def _manifest_values(row: Any, signed: Signed, activation_id: UUID) -> dict[str, Any]:
+def _manifest_values(row: Any, signed: Signed, activation_id: UUID, state: CardState) -> dict[str, Any]:
     made = signed.manifest
     return {
         "id": UUID(made.jti),
@@ -400,7 +426,7 @@ def _manifest_values(row: Any, signed: Signed, activation_id: UUID) -> dict[str,
         "previous_hash": made.prev,
         "data_key_id": row.data_key_id,
         "sealed_body": signed.sealed_body,
-        "state": ManifestState.ACTIVE.value,
+        "state": ManifestState(state.value).value,
     }
 
 

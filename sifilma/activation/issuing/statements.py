@@ -18,8 +18,9 @@ from sifilma.activation.models import (
     Token,
     TokenState,
 )
+from sifilma.activation.suspensions.models import OPEN, PlaceSuspension, SuspensionState
 from sifilma.audit.models import AuditEntry
-from sifilma.cards.models import Card, CardState, DeviceModel, Unit, UnitCondition
+from sifilma.cards.models import Card, CardSuspension, DeviceModel, Unit, UnitCondition
 from sifilma.cards.service import ENDED
 from sifilma.identity.models import Organisation
 from sifilma.kernel.prepared import Prepared
@@ -59,6 +60,8 @@ READ = Prepared(
         agreement_end_query(Organisation.id, bindparam("today", type_=Date())).scalar_subquery().label("agreement_end"),
         Manifest.id.label("standing_manifest_id"), _previous_hash.label("previous_hash"),
         Region.code.label("region_code"), Region.version.label("region_version"), _regency.name.label("regency_name"),
+        PlaceSuspension.id.label("place_id"), PlaceSuspension.state.label("place_state"),
+        PlaceSuspension.suspension_id.label("place_suspension_id"),
         DataKey.id.label("data_key_id"), DataKey.month.label("data_key_month"), DataKey.sealed.label("data_key_sealed"),
     )
     .select_from(Card)
@@ -77,6 +80,7 @@ READ = Prepared(
     .outerjoin(Manifest, (Manifest.card_id == Card.id) & or_(*(Manifest.state == state for state in _standing)))
     .outerjoin(Region, (Region.code == bindparam("code")) & Region.valid_to.is_(None))
     .outerjoin(_regency, _regency.code == bindparam("regency"))
+    .outerjoin(PlaceSuspension, (PlaceSuspension.card_id == Card.id) & or_(*(PlaceSuspension.state == state.value for state in OPEN)))
     .outerjoin(DataKey, (DataKey.organisation_id == Card.holder_id) & (DataKey.month == bindparam("month")))
     .where(Card.uid == bindparam("uid"), Card.holder_id == bindparam("organisation"))
     .order_by(Token.id.desc())
@@ -127,6 +131,20 @@ REDEEM = Prepared(
     .values(state=TokenState.REDEEMED.value, **_stamp(Token))
     .returning(Token.id)
 )
+ANSWER = Prepared(
+    update(PlaceSuspension)
+    .where(PlaceSuspension.id == bindparam("b_place"), PlaceSuspension.state == bindparam("b_place_state"))
+    .values(state=SuspensionState.ANSWERED.value, **_stamp(PlaceSuspension))
+    .returning(PlaceSuspension.id)
+)
+"""The new place is accepted: it answers the proposal to suspend the card for the former one."""
+
+END_SUSPENSION = Prepared(
+    update(CardSuspension)
+    .where(CardSuspension.id == bindparam("b_suspension"), CardSuspension.closed_act.is_(None))
+    .values(closed_act=bindparam("b_act_id", type_=CardSuspension.closed_act.type))
+    .returning(CardSuspension.id)
+)
 SUPERSEDE = Prepared(
     update(Manifest)
     .where(Manifest.id == bindparam("b_manifest"), or_(*(Manifest.state == state for state in _standing)))
@@ -138,7 +156,7 @@ _unit_is_as_read = exists().where(Unit.id == bindparam("b_unit", type_=Unit.id.t
 UPDATE_CARD = Prepared(
     update(Card)
     .where(Card.id == bindparam("b_card"), Card.revision == bindparam("b_revision"), _unit_is_as_read)
-    .values(state=CardState.ACTIVE.value, seq=bindparam("b_seq"), unit_id=bindparam("b_unit"), **_stamp(Card))
+    .values(state=bindparam("b_state"), seq=bindparam("b_seq"), unit_id=bindparam("b_unit"), **_stamp(Card))
     .returning(Card.id)
 )
 BREAK_UNIT = Prepared(

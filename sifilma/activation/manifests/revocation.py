@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from sifilma.activation.models import MANIFEST, REVOCATION, Manifest, ManifestState, Revocation, Token
 from sifilma.activation.queries import find_open_revocation, get_manifest, manifests_query
+from sifilma.activation.suspensions import service as suspensions
 from sifilma.activation.tokens import service as tokens
 from sifilma.approvals.models import ProposalState
 from sifilma.approvals.proposals import Proposals
@@ -98,12 +99,14 @@ def _standing(ctx: Context, manifest_id: UUID, operation: Operation = Operation.
 def withdraw(session: Session, manifest: Manifest, target: ManifestState, act: Act, note: str) -> None:
     """End an active or suspended manifest, and move its card back to `received` if it is active; a suspended card returns there later.
 
-    The manifest comes first: the trigger `card_leaves_active` refuses the card's step while its manifest is in force.
+    The manifest comes before the card: the trigger `card_leaves_active` refuses the card's step while its manifest is in force. A card
+    that was suspended for the place of this manifest is suspended no more: the place counts no more either.
     """
+    card = session.get_one(Card, manifest.card_id)
+    freed = suspensions.close(session, card, act)
     MANIFEST.move(session, manifest, target, act, note)
     session.flush()
-    card = session.get_one(Card, manifest.card_id)
-    if card.state == CardState.ACTIVE:
+    if card.state == CardState.ACTIVE or freed:
         CARD.move(session, card, CardState.RECEIVED, act, note)
         session.flush()
     elif card.state == CardState.SUSPENDED:
@@ -114,6 +117,7 @@ def when_card_falls(session: Session, card: Card, act: Act) -> None:
     """Revoke the manifest and cancel the open tokens of a card that is about to be damaged, locked, lost or revoked (a hook)."""
     with session.no_autoflush:
         tokens.cancel_open(session, act, f"the card is no longer {card.state}", Token.card_id == card.id)
+        suspensions.close(session, card, act)
         manifest = session.scalars(select(Manifest).where(Manifest.card_id == card.id, Manifest.state.in_(STANDING))).first()
         if manifest is not None:
             MANIFEST.move(session, manifest, ManifestState.REVOKED, act, say("The card was reported."))

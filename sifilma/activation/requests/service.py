@@ -25,6 +25,7 @@ from sifilma.activation.queries import get_request
 from sifilma.activation.requests import rules
 from sifilma.activation.requests.rules import Moves
 from sifilma.activation.schemas import ActivationRequestIn
+from sifilma.activation.suspensions.queries import is_ready
 from sifilma.activation.tokens import sealing
 from sifilma.activation.tokens import service as tokens
 from sifilma.approvals.four_eyes import EDITABLE
@@ -152,7 +153,7 @@ def _cards(ctx: Context, request: ActivationRequest, kind: RequestKind, uids: li
 
     Raise Invalid unless the organisation holds them all, in the state the kind needs, of one function, and in no other open request.
     """
-    cards = list(by_uids(ctx, uids, Card.holder_id == ctx.actor.organisation_id, Card.state.in_(READY[kind])).values())
+    cards = list(by_uids(ctx, uids, Card.holder_id == ctx.actor.organisation_id, is_ready(kind)).values())
     if len({card.function for card in cards}) > 1:
         raise Invalid.field("cards", "One request is for R or for RW cards, not for both.")
     named = Card.id.in_([card.id for card in cards])
@@ -268,12 +269,13 @@ def cards_changed(ctx: Context, requests: Sequence[ActivationRequest]) -> dict[U
 
     A card has changed if it left the state the request needs, or its organisation.
     """
-    fits = or_(*(and_(ActivationRequest.kind == kind, Card.state.in_(states)) for kind, states in READY.items()))
+    # What a card needs depends on the kind of its request, and one query serves requests of all kinds.
+    ready = or_(*(and_(ActivationRequest.kind == kind, is_ready(kind)) for kind in RequestKind))
     query = select(ActivationRequestCard.activation_request_id, Card.uid).join(Card, Card.id == ActivationRequestCard.card_id)
     query = query.join(ActivationRequest, ActivationRequest.id == ActivationRequestCard.activation_request_id)
     query = query.where(ActivationRequest.id.in_([request.id for request in requests]))
     moved = and_(ActivationRequestCard.former_unit_id.is_not(None), Card.unit_id != ActivationRequestCard.former_unit_id)
-    query = query.where(or_(~fits, Card.holder_id != ActivationRequest.organisation_id, moved))
+    query = query.where(or_(~ready, Card.holder_id != ActivationRequest.organisation_id, moved))
     changed: dict[UUID, list[str]] = {}
     for request_id, uid in ctx.session.execute(query.order_by(ActivationRequestCard.position)):
         changed.setdefault(request_id, []).append(uid)

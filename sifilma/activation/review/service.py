@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import UUID
 
 from sifilma.activation.models import Activation
 from sifilma.activation.queries import activations_query, get_activation
+from sifilma.activation.suspensions import service as suspensions
 from sifilma.approvals.service import require_note
 from sifilma.assignment import service as assignment
 from sifilma.assignment.queries import narrowed
@@ -31,8 +33,11 @@ def get_review(ctx: Context, activation_id: UUID) -> Activation:
     return activation
 
 
-def decide(ctx: Context, activation_id: UUID, decision: str, note: str) -> Activation:
-    """Accept or reject a place, once, with a note. The manifest stays in force: revoking it is an act of its own.
+def decide(ctx: Context, activation_id: UUID, decision: str, note: str, within: timedelta) -> Activation:
+    """Accept or reject a place, once, with a note.
+
+    A rejected place opens a proposal to suspend its card: another person decides `within` this time, or the card is suspended. The manifest
+    stays in force until then. An accepted place answers what an earlier one had opened.
 
     Raise NotFound outside the scope, and Conflict if the place does not wait for a review.
     """
@@ -41,9 +46,13 @@ def decide(ctx: Context, activation_id: UUID, decision: str, note: str) -> Activ
         raise Conflict("This place does not wait for a review.", state=activation.review_state)
     activation.review_state, activation.review_note = decision, require_note(note)
     activation.reviewed_by, activation.reviewed_at = ctx.actor.person_id, ctx.now
-    record(
+    act = record(
         ctx, Action.ACTIVATION_REVIEW, "activation", activation.id, organisation_id=activation.organisation_id, decision=decision, note=note
     )
     assignment.release(ctx.session, activation.id)
     ctx.session.flush()
+    if decision == "rejected":
+        suspensions.propose(ctx, activation, within, act, note)
+    else:
+        suspensions.answer(ctx, activation, act, note)
     return activation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import UUID
 
 from flask import Blueprint, Response, request
@@ -13,6 +14,7 @@ from sifilma.activation.models import Activation
 from sifilma.activation.review import service as review
 from sifilma.activation.review.pages import doubts, found_at
 from sifilma.activation.schemas import ReviewIn
+from sifilma.activation.suspensions.queries import find_of_activation
 from sifilma.documents import list_views
 from sifilma.documents.lists import Export
 from sifilma.kernel.context import Context
@@ -73,7 +75,7 @@ def _named(ctx: Context, activation_id: UUID) -> str:
 
 DECIDE = Question(
     _("Decide on the place"),
-    _("The decision stands for good. If the place is rejected, the manifest is to be revoked, and its office reads your note."),
+    _("The decision stands for good. If the place is rejected, the card is to be suspended, and its office reads your note."),
     _named,
     "review_pages.show",
 )
@@ -86,7 +88,7 @@ def decide(activation_id: UUID) -> AnyResponse:
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
         given = form.model(ReviewIn)
-        review.decide(ctx, activation_id, given.decision, given.note)
+        review.decide(ctx, activation_id, given.decision, given.note, timedelta(days=resources().settings.place_deadline_days))
         return seen("review_pages.show", "reviewed", activation_id=activation_id)
     return _page(activation_id, form)
 
@@ -94,4 +96,10 @@ def decide(activation_id: UUID) -> AnyResponse:
 def _page(activation_id: UUID, form: Form) -> Response:
     ctx = context()
     doubt = doubts(ctx, [review.get_review(ctx, activation_id)])[0]
-    return form.again("activation/review.html", one=doubt, found=found_at(ctx, place_check(resources().settings.home), doubt))
+    return form.again(
+        "activation/review.html",
+        one=doubt,
+        found=found_at(ctx, place_check(resources().settings.home), doubt),
+        days=resources().settings.place_deadline_days,
+        suspension=find_of_activation(ctx, activation_id),
+    )

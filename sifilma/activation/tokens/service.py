@@ -17,8 +17,9 @@ from sqlalchemy.orm import Session
 from config.settings import Settings
 from hsm import HSM
 from hsm.token import Operations
-from sifilma.activation.models import READY, TOKEN, ActivationRequest, DataKey, RequestKind, RequestState, Token, TokenState
+from sifilma.activation.models import TOKEN, ActivationRequest, DataKey, RequestKind, RequestState, Token, TokenState
 from sifilma.activation.queries import get_request
+from sifilma.activation.suspensions.queries import is_ready
 from sifilma.activation.tokens import sealing
 from sifilma.activation.trust import status_list
 from sifilma.audit.models import Action
@@ -222,7 +223,8 @@ def _card_without_activation(ctx: Context, request: ActivationRequest, uid: str)
     if any(token.state == TokenState.REDEEMED for token in tokens):
         raise Conflict("This card's token has been used.", type="token-used")
     card = ctx.session.get_one(Card, tokens[0].card_id, populate_existing=True)
-    if card.state not in READY[RequestKind(request.kind)] or card.holder_id != request.organisation_id:
+    ready = select(Card.id).where(Card.id == card.id, Card.holder_id == request.organisation_id, is_ready(RequestKind(request.kind)))
+    if ctx.session.scalar(ready) is None:
         raise Conflict(say("The card is %(state)s: it gets no new token.", state=card.state), type="card-not-ready", state=card.state)
     return card.id
 

@@ -27,6 +27,9 @@ from sifilma.activation.models import (
 from sifilma.activation.requests.form_choices import ends_soon
 from sifilma.activation.requests.service import WAY as ACTIVATION
 from sifilma.activation.requests.service import busy_cards_query
+from sifilma.activation.suspensions.models import OPEN as OPEN_PLACES
+from sifilma.activation.suspensions.models import PlaceSuspension, SuspensionState
+from sifilma.activation.suspensions.queries import is_ready, suspensions_query, unreviewed
 from sifilma.cards import program_reports, proposals
 from sifilma.cards.models import Card, CardReport, CardState, ReportState, Unit, UnitCondition, UnitKeyChange
 from sifilma.cards.service import units_query
@@ -48,7 +51,8 @@ from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import UtcDateTime
 from sifilma.personalisation import service as personalisation
-from sifilma.personalisation.models import PersonalisationRequest, PersonalisationState
+from sifilma.personalisation.models import PersonalisationClosing, PersonalisationRequest, PersonalisationState
+from sifilma.personalisation.proposals import CLOSINGS, closings_query
 from sifilma.personalisation.queries import MAKING, approved_at
 from sifilma.personalisation.service import WAY as PERSONALISATION
 
@@ -65,6 +69,7 @@ def waiting(ctx: Context) -> Lines:
     yield from destructions(ctx)
     yield from programs(ctx)
     yield from units(ctx)
+    yield from places(ctx)
 
 
 def of_tasks(selects: Lines, names: Collection[str]) -> list[Select[Any]]:
@@ -103,6 +108,7 @@ def approvals(ctx: Context) -> Lines:
         proposed = destructions_query(ctx, Operation.DESTRUCTION_APPROVE).where(DESTRUCTION.approvable(ctx))
         yield destruction_lines_query(proposed, "approve_destruction")
     if Role.APPROVER in ctx.actor.roles:
+        yield closing_lines_query(ctx, "decide_closing", CLOSINGS.decidable(ctx))
         yield revocation_lines_query(ctx, "decide_revocation", REVOCATIONS.decidable(ctx))
 
 
@@ -229,7 +235,7 @@ def _without_token_query(ctx: Context) -> Select[Any]:
         Token.state.in_((TokenState.CANCELLED, TokenState.EXPIRED)), and_(Token.state == TokenState.ISSUED, Token.expires_at <= ctx.now)
     )
     held = Card.holder_id == Token.organisation_id
-    ready = or_(*(and_(ActivationRequest.kind == kind, Card.state.in_(states)) for kind, states in READY.items()))
+    ready = or_(*(and_(ActivationRequest.kind == kind, is_ready(kind)) for kind in RequestKind))
     return scoped(select(Token), ctx.actor, Operation.TOKEN_REVEAL, Token.organisation_id).where(
         ActivationRequest.state == RequestState.APPROVED, dead, ~later, Card.id == Token.card_id, held, ready
     )
@@ -269,6 +275,24 @@ def programs(ctx: Context) -> Lines:
         yield line_query(reported, "decide_report", CardReport.id, Card.uid, CardReport.organisation_id, CardReport.reported_at)
     if grants(ctx.actor, Operation.UNIT_KEY_DECIDE):
         yield unit_key_lines_query(ctx, "decide_unit_keys", proposals.decidable(ctx))
+
+
+def places(ctx: Context) -> Lines:
+    """Yield what follows from rejected places: a second person decides, and the holder relocates the card."""
+    if grants(ctx.actor, Operation.PLACE_SUSPENSION_DECIDE):
+        waits = PlaceSuspension.state == SuspensionState.PROPOSED
+        yield place_lines_query(ctx, "decide_place_suspension", waits, PlaceSuspension.proposed_by_person != ctx.actor.person_id)
+    if grants(ctx.actor, Operation.ACTIVATION_SUBMIT):
+        mine = PlaceSuspension.organisation_id == ctx.actor.organisation_id
+        idle = Card.id.not_in(busy_cards_query(None)) & ~unreviewed()
+        yield place_lines_query(ctx, "answer_place", PlaceSuspension.state.in_(OPEN_PLACES), mine, idle)
+
+
+def place_lines_query(ctx: Context, task: str, *which: ColumnElement[bool]) -> Select[Any]:
+    """Return a select of suspensions for a rejected place, with the deadline."""
+    query = suspensions_query(ctx).where(*which, Card.id == PlaceSuspension.card_id)
+    one = PlaceSuspension
+    return line_query(query, task, one.id, Card.uid, one.organisation_id, one.changed_at, until=one.due_at)
 
 
 def units(ctx: Context) -> Lines:
@@ -355,6 +379,13 @@ def personalisation_lines_query(query: Select[Any], task: str, at: Any) -> Selec
         at,
         PersonalisationRequest.quantity,
     )
+
+
+def closing_lines_query(ctx: Context, task: str, who: ColumnElement[bool]) -> Select[Any]:
+    """Return proposals to close requests with a remainder as lines."""
+    query = closings_query(ctx).where(who, PersonalisationRequest.id == PersonalisationClosing.personalisation_request_id)
+    made = PersonalisationRequest
+    return line_query(query, task, made.id, made.letter_number, made.requester_id, PersonalisationClosing.proposed_at)
 
 
 def activation_lines_query(query: Select[Any], task: str, at: Any) -> Select[Any]:

@@ -23,6 +23,7 @@ STEPS = {
     "manifest": _("Activation and manifest"),
     "renewal": _("Renewal"),
     "report": _("Report of a program"),
+    "place": _("Rejected place"),
     "lost": _("Lost"),
     "damaged": _("Damaged"),
     "locked": _("Locked"),
@@ -48,6 +49,7 @@ STATUS = {"done": _("Done"), "current": _("Stands here"), "ahead": _("Lies ahead
 ENDS = {
     "rejected": _("It was rejected: nothing waits here."),
     "cancelled": _("It was withdrawn: nothing waits here."),
+    "closed": _("It was closed with a remainder: no more cards are made, and nothing waits here."),
     "refused": _("The receiver refused the cards: they are back where they came from."),
     "expired": _("Its tokens have expired: cards that were not activated need a new request."),
     "verified": _("The destruction is verified: nothing waits here any more."),
@@ -73,7 +75,14 @@ QUEUES = {
     "personalisation_pages.show": Queue(
         "personalisation_pages.index",
         frozenset(
-            {"approve_personalisation", "verify_personalisation", "record_results", "mend_personalisation", "submit_personalisation"}
+            {
+                "approve_personalisation",
+                "verify_personalisation",
+                "record_results",
+                "decide_closing",
+                "mend_personalisation",
+                "submit_personalisation",
+            }
         ),
         _MINE,
     ),
@@ -89,6 +98,7 @@ QUEUES = {
     "manifest_pages.show": Queue("manifest_pages.proposals", frozenset({"decide_revocation"})),
     "review_pages.show": Queue("review_pages.index", frozenset({"review_place"})),
     "card_report_pages.show": Queue("home.show", frozenset({"decide_report"})),
+    "suspension_pages.show": Queue("suspension_pages.index", frozenset({"decide_place_suspension"})),
     "unit_key_pages.show": Queue("unit_key_pages.index", frozenset({"decide_unit_keys"})),
     "model_pages.case": Queue("model_pages.index", frozenset({"admit_model", "record_certificate", "certify_model", "report_certificate"})),
     "reference_pages.show": Queue("reference_pages.index", frozenset({"decide_reference"})),
@@ -96,6 +106,6 @@ QUEUES = {
 """The queue to which a page leads on after an act, by the page's endpoint."""
 DECISIONS = frozenset({
     "verified", "returned", "approved", "rejected", "received", "refused", "recorded", "reviewed", "executed", "certified", "admitted",
-    "certificate", "told", "report_confirmed", "report_withdrawn", "withdrawn", "keys",
+    "certificate", "told", "report_confirmed", "report_withdrawn", "withdrawn", "keys", "lifted",
 })  # fmt: skip
 """What was done (`web.pages.DONE`) where the way leads back to the list if nothing waits there any more."""

@@ -42,7 +42,7 @@ def test_the_page_shows_the_claimed_place_beside_the_found_one(world: World) -> 
         "± 10 m",
         "Dari perangkat",
         "karena banjir",
-        "usulkan pencabutan",
+        "dalam 14 hari",
     )
     for said in there:
         assert said in found, said

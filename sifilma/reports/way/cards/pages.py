@@ -21,6 +21,8 @@ from sifilma.activation.models import (
     TokenState,
 )
 from sifilma.activation.requests.form_choices import RENEWED_WITHIN
+from sifilma.activation.suspensions.models import PlaceSuspension, SuspensionState
+from sifilma.activation.suspensions.queries import find_open, find_unreviewed
 from sifilma.cards import program_reports
 from sifilma.cards.models import CARD, Card, CardState
 from sifilma.destruction.models import DESTRUCTION, Destruction, DestructionCard
@@ -60,6 +62,7 @@ class _Facts:
     asked: ActivationRequest | None
     token: Token | None
     ended: Destruction | None
+    place: PlaceSuspension | None
     steps: Sequence[Taken]
     differences: Mapping[UUID, str]
     """What the receipts of BASTs differed in about this card: its state there, by the id of the BAST."""
@@ -99,7 +102,7 @@ def of_card(ctx: Context, card: Card) -> Way:
     if card.state == S.LOST:
         end = last(facts.cards, S.LOST)
         return Way([*steps, Step("lost", Status.STOPPED, end.who if end else "", card.changed_at)], [], "lost")
-    if card.state == S.SUSPENDED:
+    if card.state == S.SUSPENDED and facts.place is None:
         report = program_reports.find_pending(ctx, card)
         here = Step("report", Status.CURRENT, facts.holder, card.changed_at)
         return Way([*steps, here], [Awaited("decide_report", report.id)] if report else [], "" if report else "suspended")
@@ -128,6 +131,7 @@ def _facts(ctx: Context, card: Card) -> _Facts:
         request,
         ctx.session.scalars(tokens.order_by(Token.id.desc()).limit(1)).first() if tokens is not None else None,
         ended,
+        find_open(ctx.session, card.id) if card.state in (S.ACTIVE, S.SUSPENDED) else None,
         taken(ctx, *((kind, paper.id) for kind, paper in kinds if paper is not None)),
         dict(ctx.session.execute(differing).all()),
     )
@@ -225,6 +229,8 @@ def _used(ctx: Context, facts: _Facts) -> tuple[list[Step], list[Awaited]]:
         if asked.state == RequestState.APPROVED:
             manifest = Step("manifest", Status.CURRENT, facts.holder, first[-1].at, token.expires_at if token else None)
         return [*first, manifest], _asked_awaits(ctx, asked, token)
+    if facts.place is not None:
+        return _misplaced(ctx, facts, facts.place)
     if card.state == S.ACTIVE:
         return _in_use(ctx, facts)
     arrived = [one.id for one in facts.received if one.receiver_id == card.holder_id]
@@ -258,6 +264,18 @@ def _in_use(ctx: Context, facts: _Facts) -> tuple[list[Step], list[Awaited]]:
         return [*first, used], []
     due = Step("renewal", Status.CURRENT, facts.holder, manifest.expires_at - RENEWED_WITHIN, manifest.expires_at)
     return [*first, used, due], [Awaited("renew_manifests", facts.card.holder_id)]
+
+
+def _misplaced(ctx: Context, facts: _Facts, place: PlaceSuspension) -> tuple[list[Step], list[Awaited]]:
+    """Return the steps of a card whose place was rejected: its holder relocates it, and before the deadline a second person may decide."""
+    first = [replace(one, name="request") if one.name == "letter" else one for one in _asked(facts, facts.asked)] if facts.asked else []
+    until = place.due_at if place.state == SuspensionState.PROPOSED else None
+    decides = [Awaited("decide_place_suspension", place.id)] if until else []
+    if newer := find_unreviewed(ctx.session, place):
+        here, awaited = Step("place", Status.CURRENT, OPERATORS, facts.card.changed_at), [Awaited("review_place", newer)]
+    else:
+        here, awaited = Step("place", Status.CURRENT, facts.holder, place.changed_at, until), [Awaited("answer_place", place.id)]
+    return [*first, done("manifest", last(facts.cards, S.ACTIVE)), here], [*awaited, *decides]
 
 
 # --- broken ----------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from sqlalchemy import Select, and_, case, func, or_, select
 from sifilma.activation.models import ACTIVATION_REQUEST, ActivationRequest, ActivationRequestCard, RequestState, Token, TokenState
 from sifilma.activation.requests.service import busy_cards_query
 from sifilma.approvals.four_eyes import EDITABLE
+from sifilma.approvals.models import ProposalState
 from sifilma.cards.models import Card, CardState
 from sifilma.destruction.models import DESTRUCTION, Destruction, DestructionState
 from sifilma.handover.discrepancies.models import DifferenceState, DiscrepancyCard
@@ -27,6 +28,7 @@ from sifilma.kernel.context import Context
 from sifilma.kernel.lifecycle import History
 from sifilma.personalisation.models import PERSONALISATION, PersonalisationRequest
 from sifilma.personalisation.models import PersonalisationState as P
+from sifilma.personalisation.proposals import find_closing
 from sifilma.reports.way.serializers import Awaited, Status, Step, Way, counted
 
 APPROVERS, OPERATORS = "approvers", "operators"
@@ -137,20 +139,23 @@ def of_personalisation(ctx: Context, request: PersonalisationRequest) -> Way:
     """Return the way of a personalisation request: letter, approval, personalisation, BAST, activation, manifest."""
     steps = taken(ctx, (PERSONALISATION.kind, request.id))
     first = letter_and_approval(request, request.requester.name, steps)
-    is_made = request.state in (P.APPROVED, P.PERSONALISING, P.COMPLETED)
+    is_made = request.state in (P.APPROVED, P.PERSONALISING, P.COMPLETED, P.CLOSED)
     cards = groups(ctx, Card.personalisation_request_id == request.id) if is_made else []
     awaited = _decided("personalisation", request)
     if request.state in (P.APPROVED, P.PERSONALISING):
         awaited.append(Awaited("record_results", request.id))
+        closing = find_closing(ctx, request)
+        if closing is not None and closing.state == ProposalState.PROPOSED:
+            awaited.append(Awaited("decide_closing", request.id))
     if cards:
         awaited += _of_cards(ctx, cards, Card.personalisation_request_id == request.id)
-    why = request.state if request.state in (P.REJECTED, P.CANCELLED) else ""
+    why = request.state if request.state in (P.REJECTED, P.CANCELLED) or (request.state == P.CLOSED and not awaited) else ""
     return Way([*first, _personalised(request, steps, cards), *_delivered(request, cards), *_used(cards, request.buyer.name)], awaited, why)
 
 
 def _personalised(request: PersonalisationRequest, steps: Sequence[Taken], cards: Sequence[Group]) -> Step:
     good = sum(group.count for group in cards if group.state not in (CardState.REGISTERED, *BROKEN))
-    completed = last(steps, P.COMPLETED)
+    completed = last(steps, P.COMPLETED, P.CLOSED)
     if completed:
         return Step("personalisation", Status.DONE, completed.who, completed.at)
     begun, approved = request.state in (P.APPROVED, P.PERSONALISING), last(steps, P.APPROVED)

@@ -1,0 +1,1 @@
+"""The ledger of blank SAMs: delivered, issued to personalisation, personalised, failed, left."""
