@@ -54,12 +54,13 @@ class Desk:
         self.page.locator(selector).first.click()
 
     def _reach(self, selector: str) -> None:
-        """Move the focus by Tab to the first of what a selector names. Assert that it is reached."""
+        """Move the focus by Tab to the first of what a selector names, among radio buttons by the arrows. Assert that it is reached."""
         wanted = self.page.locator(selector).first.element_handle()
         for _ in range(MOST_TABS):
             if self.page.evaluate("one => document.activeElement === one", wanted):
                 return
-            self.page.keyboard.press("Tab")
+            of_group = "one => one.type === 'radio' && document.activeElement.name === one.name"
+            self.page.keyboard.press("ArrowDown" if self.page.evaluate(of_group, wanted) else "Tab")
         raise AssertionError(f"{selector} is not reached by the keyboard on {self.page.url}")
 
     def menu(self) -> None:
