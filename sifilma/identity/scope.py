@@ -45,6 +45,7 @@ def _reach(grant: Grant, actor: Actor, owners: tuple[Any, ...], linked: Sequence
 
 
 # A home page asks for the same conditions some fifty times, and for them again at the next visit: they are kept by what they hold.
+# Owners are columns of models, or of aliases that are made once: an alias made anew would be kept for nothing.
 @lru_cache(maxsize=1024)
 def _owned(owners: tuple[Any, ...], organisation_id: UUID | None) -> ColumnElement[bool]:
     return or_(*(column == organisation_id for column in owners))

@@ -209,8 +209,11 @@ def _own(kind: str, user_id: UUID) -> Select[Any]:
     return select(*_columns(kind, literal(user_id))).where(one.model.state.in_(one.open), which)
 
 
+_later, _other = aliased(PassedWork), aliased(HeadSuccession)
+
+
 def _inherited(kind: str, user_id: UUID) -> Select[Any]:
-    one, later, other = OPEN[kind], aliased(PassedWork), aliased(HeadSuccession)
+    one, later, other = OPEN[kind], _later, _other
     passed_again = exists().where(
         later.object_kind == kind,
         later.object_id == PassedWork.object_id,

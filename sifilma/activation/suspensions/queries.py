@@ -64,9 +64,11 @@ def find_unreviewed(session: Session, found: PlaceSuspension) -> UUID | None:
     return session.scalars(query.where(Activation.id > found.activation_id).order_by(Activation.id.desc())).first()
 
 
+_later = aliased(Activation)
+
+
 def unreviewed() -> ColumnElement[bool]:
     """Return a condition in SQL on proposals: the card was relocated since, and an operator has not looked at the new place yet."""
-    later = aliased(Activation)
     return exists().where(
-        later.card_id == PlaceSuspension.card_id, later.review_state == "waiting", later.id > PlaceSuspension.activation_id
+        _later.card_id == PlaceSuspension.card_id, _later.review_state == "waiting", _later.id > PlaceSuspension.activation_id
     )
