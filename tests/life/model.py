@@ -56,6 +56,7 @@ class Card:
     holder: str = "directorate"
     bast: str | None = None
     bast_open: bool = False
+    missing: bool = False
     requests: list[Request] = field(default_factory=list)
     manifests: list[Manifest] = field(default_factory=list)
     condition: str = "working"
@@ -125,9 +126,23 @@ class Card:
 
     def report(self, condition: str) -> None:
         """Change the state; a card that can no longer be used loses its manifest and its open token."""
-        self.state = "received" if condition == "found" else condition
+        self.state = self.at_rest if condition == "found" else condition
         if condition != "found":
             self.fall()
+        if condition in ("damaged", "locked"):
+            self.missing = False  # whoever says so has found it
+
+    @property
+    def at_rest(self) -> str:
+        """The state of a whole card that lies at its holder."""
+        return "received" if self.holder == "office" else "personalised"
+
+    def settle(self, how: str) -> None:
+        """End the search for a missing card: found at the issuer, arrived at the receiver, or lost. A broken card keeps its state."""
+        self.missing = False
+        self.holder = "office" if how == "arrived" else self.holder
+        if self.state == "handed_over":
+            self.state = "lost" if how == "lost" else self.at_rest
 
     def fall(self) -> None:
         """Revoke the manifest and cancel the open token."""

@@ -27,6 +27,9 @@ ACTS: list[tuple[str, dict[str, Any]]] = [
     ("issue", {}),
     ("issue", {}),
     *[("answer_the_bast", {"how": how}) for how in ("receive", "refuse", "cancel")],
+    ("come_short", {}),
+    ("come_short", {}),
+    *[("settle", {"how": how}) for how in ("found", "arrived", "lost")],
     *[("ask", {"kind": kind}) for kind in ("new", "relocation", "renewal", "replacement", "replacement")],
     ("break_the_machine", {}),
     ("repair_the_machine", {}),
@@ -118,6 +121,8 @@ class Life(RuleBasedStateMachine):
             self._next_of_request(card)
         elif card.state in ("damaged", "locked"):
             self.destroy(card)
+        elif card.state == "handed_over" and card.missing:
+            self.settle(card, "found")
         elif card.state == "handed_over":
             self.answer_the_bast(card, "receive")
         elif card.state == "lost":
@@ -157,6 +162,21 @@ class Life(RuleBasedStateMachine):
             card.holder = "office" if how == "receive" else card.holder
             if card.state == "handed_over":
                 card.state = "received" if how == "receive" else "personalised"
+
+    def come_short(self, card: Card) -> None:
+        if card.bast is None:
+            return
+        body = {"missing": [{"sam_uid": card.uid, "note": "tidak ada di dalam kotak"}]}
+        if self._call(OFFICE, f"/handovers/{card.bast}/receive", body, allowed=card.bast_open):
+            card.bast_open, card.missing = False, True
+
+    def settle(self, card: Card, how: str) -> None:
+        if card.bast is None:
+            return
+        body = {"cards": [card.uid]} | ({"police_report": "LP/B/1/XI/2026"} if how == "lost" else {})
+        who = OFFICE if how == "arrived" else OPERATOR
+        if self._call(who, f"/handovers/{card.bast}/{how}", body, allowed=card.missing):
+            card.settle(how)
 
     # --- activation --------------------------------------------------------------------------------------------------
 
@@ -262,7 +282,10 @@ class Life(RuleBasedStateMachine):
         who = OFFICE if card.holder == "office" else OPERATOR
         cause = card.state if card.state in ("damaged", "locked") else "damaged"
         made = self._call(
-            who, "/destructions", {"cards": [card.uid], "cause": cause}, allowed=card.state in ("damaged", "locked") and not card.bast_open
+            who,
+            "/destructions",
+            {"cards": [card.uid], "cause": cause},
+            allowed=card.state in ("damaged", "locked") and not card.bast_open and not card.missing,
         )
         if made:
             self.world.approve("destructions", made["id"], APPROVER)
