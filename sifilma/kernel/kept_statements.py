@@ -18,7 +18,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Row, Select, text
+from sqlalchemy import Select, text
 from sqlalchemy.orm import Session
 
 from sifilma.kernel.actor import Actor, KeyScope, OrganisationKind, Role
@@ -61,7 +61,7 @@ class Shape:
         return cls(actor.organisation_kind, region, actor.roles, actor.scopes, actor.api_key_id is not None, known)
 
 
-@dataclass(frozen=True)
+@dataclass
 class StandIn:
     """A clock and the ids of an actor that nobody has; the two differ in every value."""
 
@@ -105,10 +105,10 @@ class _NoDatabase(UnitOfWork):
         raise LookupError("a statement that is kept may not be built from what the database says")
 
 
-def rows(ctx: Context, build: Build, variant: Hashable = None, values: Mapping[str, Any] | None = None) -> Sequence[Row[Any]]:
+def rows(ctx: Context, build: Build, variant: Hashable = None, values: Mapping[str, Any] | None = None) -> Sequence[Any]:
     """Execute the statement that `build` makes of a context and a variant; without one there are no rows.
 
-    `values` are those of the statement's own `bindparam`s. `build` is a function of a module, its only input the two arguments.
+    The rows are SQLAlchemy's. `values` are those of the statement's own `bindparam`s. `build` is a function of a module, its only input the two arguments.
     """
     found = find(ctx.actor, build, variant)
     query = build(ctx, variant) if found is None else found.query
