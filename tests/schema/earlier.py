@@ -17,8 +17,9 @@ BACK_TO_0020 = (
 
 
 def back_to_0035(connection: Connection) -> None:
-    """Undo 0036 and 0037 on a database without triggers: no place suspends a card, no request is closed, no blanks are counted."""
+    """Undo 0036 to 0039 on a database without triggers: no place suspends a card, no request is closed, no blanks are counted."""
     undo = Operations(MigrationContext.configure(connection))
+    undo.drop_index("ix_head_succession_decree_date_id", "head_succession")  # the other one of 0039 goes with its table
     for table in ("place_suspension", "personalisation_closing", "blank_card", "blank_delivery"):
         connection.execute(text(f"DELETE FROM history WHERE object_kind = '{table}'"))
         connection.execute(text(f"DELETE FROM row_digest WHERE kind = '{table}'"))
