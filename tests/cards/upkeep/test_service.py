@@ -39,6 +39,8 @@ def test_a_unit_breaks_is_repaired_and_is_retired_only_without_a_card(world: Wor
     assert [unit["id"] for unit in done(client.get("/units", condition="broken"))["items"]] == [broken["id"]]
     assert "A unit is broken: replace, repair or retire it" in english(world, STAFF).text("/")
     assert refused(client.post(f"{path}/retire", WHY)) == (409, "unit-has-card")
+    own = f"/unit/{broken['id']}"
+    assert [text in english(world, HEAD).text(own) for text in ("It works again", "Retire it")] == [True, False]
     with pytest.raises(IntegrityError, match="living card"):
         world.sql("UPDATE unit SET state='retired', revision=revision+1, act_id=(SELECT id FROM audit_entry ORDER BY id LIMIT 1)")
     _, tokens = world.tokens(HEAD, ready.uids, "relocation", "R")
@@ -47,6 +49,7 @@ def test_a_unit_breaks_is_repaired_and_is_retired_only_without_a_card(world: Wor
     done(client.post(f"{path}/repair", {"reason": "sudah diperbaiki"}))
     done(client.post("/activations", body), 201)
     done(client.post(f"/cards/{ready.uids[0]}/reports", {"condition": "damaged", "note": "patah"}))
+    assert "Retire it" in english(world, HEAD).text(own)
     assert done(client.post(f"{path}/retire", WHY))["condition"] == "retired"
     assert refused(client.post(f"{path}/break", WHY)) == (409, "conflict")
     assert refused(client.post(f"{path}/correct", WHY)) == (409, "unit-retired")
