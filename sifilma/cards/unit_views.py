@@ -14,6 +14,7 @@ from sifilma.cards import import_table, pcid, proposals, service
 from sifilma.cards.identifiers import perso_warnings
 from sifilma.cards.label_serializers import unit_labels
 from sifilma.cards.models import Unit, UnitCondition
+from sifilma.cards.outlets.queries import own_outlets
 from sifilma.cards.proposals import NewKey
 from sifilma.cards.public_keys import thumbprint
 from sifilma.cards.schemas import KeyTextIn, SupplyIn, UnitIn
@@ -49,10 +50,12 @@ EXPORT = Export(
         _("Condition"): lambda unit: state(unit.condition).name,
         _("SAM card"): lambda unit: unit.card or "",
         _("PCID"): lambda unit: unit.pcid or "",
+        _("Outlet"): lambda unit: unit.outlet.name if unit.outlet else "",
+        _("Branch code"): lambda unit: (unit.outlet.branch_code or "") if unit.outlet else "",
     },
     orders={"nomor": (_("Hardware number"), Unit.hardware_number)},
     counted=lambda number, words: ngettext("%(count)s unit", "%(count)s units", number, count=words),
-    filters={"q": "", "state": "", "condition": "", "pcid": "", "model": ""},
+    filters={"q": "", "state": "", "condition": "", "pcid": "", "model": "", "outlet": ""},
 )
 
 
@@ -85,7 +88,7 @@ def labels() -> Response:
 
 def _filtered(form: Form) -> Listing[Unit]:
     chosen = {name: form.get(name) for name in ("state", "condition", "pcid", "model")}
-    wanted = UnitFilter(**chosen, text=form.get("q").strip()[:60])
+    wanted = UnitFilter(**chosen, outlet=form.get("outlet").strip()[:200], text=form.get("q").strip()[:60])
     return service.list_units(context(), wanted)
 
 
@@ -198,17 +201,22 @@ def unit_answer(unit_id: UUID, form: Form) -> Response:
         owned=upkeep.is_own(ctx, unit),
         suppliable=pcid.may_supply(ctx, unit),
         proposes_key=may_propose_key(ctx, unit),
+        outlet_choices=_outlets(ctx) if upkeep.is_own(ctx, unit) else [],
         key_thumbprint=thumbprint(unit.public_jwk) if unit.public_jwk else "",
     )
 
 
 def _form(form: Form) -> Response:
     functions = {model.name: model.function if len(model.functions) == 1 else "" for model in service.all_models(context())}
-    return form.again("cards/unit_new.html", model_choices=[(name, name) for name in functions], functions=functions)
+    return form.again("cards/unit_new.html", model_choices=[(name, name) for name in functions], functions=functions, outlet_choices=_outlets(context()))
 
 
 def _file_form(form: Form) -> Response:
     return form.again("cards/unit_file.html", columns=import_table.UNITS, max_rows=resources().settings.batch_max_rows)
+
+
+def _outlets(ctx: Context) -> list[tuple[str, str]]:
+    return [(str(one.id), f"{one.name} · {one.branch_code}" if one.branch_code else one.name) for one in own_outlets(ctx)]
 
 
 def _models() -> list[tuple[str, str]]:

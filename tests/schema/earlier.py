@@ -16,8 +16,20 @@ BACK_TO_0020 = (
 )
 
 
+def back_to_0037(connection: Connection) -> None:
+    """Undo 0038 on a database without triggers: there are no outlets."""
+    connection.execute(text("DELETE FROM row_digest WHERE kind = 'outlet'"))
+    undo = Operations(MigrationContext.configure(connection))
+    with undo.batch_alter_table("unit") as batch:
+        batch.drop_index("ix_unit_outlet_id")
+        batch.drop_constraint("fk_unit_outlet_id", type_="foreignkey")
+        batch.drop_column("outlet_id")
+    undo.drop_table("outlet")
+
+
 def back_to_0035(connection: Connection) -> None:
-    """Undo 0036 and 0037 on a database without triggers: no place suspends a card, no request is closed, no blanks are counted."""
+    """Undo 0036 and what came after it on a database without triggers: no place suspends a card, no request is closed, no blanks are counted."""
+    back_to_0037(connection)
     undo = Operations(MigrationContext.configure(connection))
     for table in ("place_suspension", "personalisation_closing", "blank_card", "blank_delivery"):
         connection.execute(text(f"DELETE FROM history WHERE object_kind = '{table}'"))

@@ -55,9 +55,12 @@ class GivenBack:
     place: dict[str, str] = field(default_factory=dict)
 
 
-def together(ctx: Context, request_id: UUID | None = None) -> Together:
-    """Return the organisation's cards with an open token, those of one request if it is given, at most MOST_TOGETHER."""
+def together(ctx: Context, request_id: UUID | None = None, outlet_id: UUID | None = None) -> Together:
+    """Return the organisation's cards with an open token, those of one request or outlet if it is given, at most MOST_TOGETHER."""
     ready = [card for card in form_choices.open_cards(ctx) if request_id in (None, card.request_id)]
+    if outlet_id is not None:
+        there = numbers_at(ctx, outlet_id)
+        ready = [card for card in ready if card.unit in there]
     shown = ready[:MOST_TOGETHER]
     machines = form_choices.next_machines(ctx, {card.function for card in shown if not card.unit})
     free = {function: iter(numbers) for function, numbers in machines.items()}
