@@ -142,8 +142,8 @@ UNIT = LifeCycle(
 class Unit(Recorded, Stateful, Base):
     """One reader or encoder. The manufacturer makes `pcid` (32 upper-case hexadecimal digits). `sam_perso` is as printed on the card.
 
-    `condition` is the state of its life cycle; the API's `state` of a unit is that of the card in it. `outlet_id` is where it stands, if its
-    organisation has said so: it moves by acts of its own, and no digest covers it. `public_jwk` is the key its manifests
+    `condition` is the state of its life cycle; the API's `state` of a unit is that of the card in it. `outlet_id` is where it stands, if
+    its organisation has said so: it moves by acts of its own, and no digest covers it. `public_jwk` is the key its manifests
     are encrypted to, `key_change_id` the change by two persons that set it (none: of before these).
     """
 

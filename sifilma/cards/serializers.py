@@ -95,9 +95,7 @@ def units_out(ctx: Context, units: list[Unit]) -> list[UnitOut]:
     ]
 
 
-def _unit_out(
-    unit: Unit, card: Card | None, change: UUID | None, correction: UnitCorrection | None, outlet: Outlet | None
-) -> UnitOut:
+def _unit_out(unit: Unit, card: Card | None, change: UUID | None, correction: UnitCorrection | None, outlet: Outlet | None) -> UnitOut:
     warning = perso_warning(unit.sam_perso)
     return UnitOut(
         id=unit.id,

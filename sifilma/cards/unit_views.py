@@ -208,7 +208,8 @@ def unit_answer(unit_id: UUID, form: Form) -> Response:
 
 def _form(form: Form) -> Response:
     functions = {model.name: model.function if len(model.functions) == 1 else "" for model in service.all_models(context())}
-    return form.again("cards/unit_new.html", model_choices=[(name, name) for name in functions], functions=functions, outlet_choices=_outlets(context()))
+    models, outlets = [(name, name) for name in functions], _outlets(context())
+    return form.again("cards/unit_new.html", model_choices=models, functions=functions, outlet_choices=outlets)
 
 
 def _file_form(form: Form) -> Response:

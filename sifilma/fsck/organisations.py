@@ -12,7 +12,9 @@ from sifilma.succession.models import KINDS, parties_sql
 _UNLIKE = "belongs to another organisation than its {other}"
 
 
-@in_snapshot("one-organisation", "A token, its activation, its manifest, its unit with its outlet, and its data key belong to one organisation.")
+@in_snapshot(
+    "one-organisation", ""
+)
 def one_organisation(now: Snapshot) -> Found:
     """Compare the organisations along the chain that leads to a manifest."""
     pairs = (

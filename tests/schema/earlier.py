@@ -28,7 +28,7 @@ def back_to_0037(connection: Connection) -> None:
 
 
 def back_to_0035(connection: Connection) -> None:
-    """Undo 0036 and what came after it on a database without triggers: no place suspends a card, no request is closed, no blanks are counted."""
+    """Undo 0036 and what came after it without triggers: no place suspends a card, no request is closed, no blanks are counted."""
     back_to_0037(connection)
     undo = Operations(MigrationContext.configure(connection))
     for table in ("place_suspension", "personalisation_closing", "blank_card", "blank_delivery"):

@@ -12,6 +12,7 @@ from sifilma.activation.bulk.job_sheets import uid_of
 from sifilma.activation.issuing import place_form
 from sifilma.activation.requests import form_choices
 from sifilma.activation.schemas import MOST_TOGETHER
+from sifilma.cards.outlets.queries import numbers_at
 from sifilma.jobs.failed_rows import cells_of, errors_of, rows_given_back
 from sifilma.jobs.models import Job, JobRow
 from sifilma.kernel.context import Context

@@ -53,7 +53,7 @@ class Place:
 
 
 def start(ctx: Context, hardware_number: str = "") -> dict[str, str]:
-    """Return what a new form begins with: the place of the outlet at which the machine stands, else the organisation's address and region."""
+    """Return what a new form begins with: the place of the outlet where the machine stands, else address and region of the organisation."""
     outlet = find_start(ctx, hardware_number)
     if outlet is not None:
         return at_outlet(outlet)

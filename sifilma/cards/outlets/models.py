@@ -28,7 +28,9 @@ class Outlet(Recorded, Base):
         UniqueConstraint("organisation_id", "branch_code"),
         CheckConstraint("branch_code <> ''", name="branch_code"),
         CheckConstraint("length(region_code) = 13", name="village"),
-        CheckConstraint("latitude_e7 BETWEEN -900000000 AND 900000000 AND longitude_e7 BETWEEN -1800000000 AND 1800000000", name="position"),
+        CheckConstraint(
+            "latitude_e7 BETWEEN -900000000 AND 900000000 AND longitude_e7 BETWEEN -1800000000 AND 1800000000", name="position"
+        ),
         Index(None, "organisation_id", "id"),
         Index(None, "name", "id"),
     )
@@ -63,7 +65,7 @@ for _event, _moved in (("INSERT", "NEW.outlet_id IS NOT NULL"), ("UPDATE", "OLD.
         f"unit_at_own_outlet_{_event.lower()}",
         "unit",
         _event,
-        f"{_moved} AND NEW.outlet_id IS NOT NULL"
+        f"{_moved} AND NEW.outlet_id IS NOT NULL"  # noqa: S608  # constants
         " AND NOT EXISTS (SELECT 1 FROM outlet o WHERE o.id = NEW.outlet_id AND o.organisation_id = NEW.organisation_id)",
         "unit: stands at an outlet of its own organisation",
     )

@@ -114,7 +114,8 @@ def move(ctx: Context, unit_id: UUID, given: MoveIn) -> Unit:
     hold(ctx.session, unit)
     target = None
     if given.outlet is not None:
-        target = ctx.session.scalars(select(Outlet).where(Outlet.id == given.outlet, Outlet.organisation_id == unit.organisation_id)).first()
+        own = (Outlet.id == given.outlet, Outlet.organisation_id == unit.organisation_id)
+        target = ctx.session.scalars(select(Outlet).where(*own)).first()
         if target is None:
             raise Invalid.field("outlet", NO_OUTLET)
     if unit.condition == UnitCondition.RETIRED:
