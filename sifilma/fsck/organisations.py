@@ -12,9 +12,7 @@ from sifilma.succession.models import KINDS, parties_sql
 _UNLIKE = "belongs to another organisation than its {other}"
 
 
-@in_snapshot(
-    "one-organisation", ""
-)
+@in_snapshot("one-organisation", "")
 def one_organisation(now: Snapshot) -> Found:
     """Compare the organisations along the chain that leads to a manifest."""
     pairs = (
@@ -42,7 +40,7 @@ def outlets(now: Snapshot) -> Found:
         "is in {region_code}, which is no village",
     )
     unit, entry = bare("unit"), bare("audit_entry")
-    moved = select(unit.c.id).join(entry, entry.c.id == newest_entry("unit", unit.c.id, "unit.move"))
+    moved = select(unit.c.id).select_from(unit).join(entry, entry.c.id == newest_entry("unit", unit.c.id, "unit.move"))
     yield from now.find(
         "unit",
         moved.where(func.coalesce(dashed(unit.c.outlet_id), "") != fact(entry.c.data, "outlet_id")),

@@ -179,8 +179,8 @@ def _upkeep(world: World) -> None:
     for verb in ("correct", "break", "repair", "retire"):
         path = f"/units/{unit_id(head, number)}"
         done(head.post(f"{path}/{verb}", {"reason": "catatan"} | ({"sam_perso": "A" * 16} if verb == "correct" else {})))
-    for code in ("KC-1", "KC-2"):
-        at = done(head.post("/outlets", MAGETAN_PLACE | {"name": f"Gerai {code}", "branch_code": code, "address": "Jalan Raya 1"}), 201)
+    place = MAGETAN_PLACE | {"name": "KC Magetan", "branch_code": "KC-1", "address": "Jalan Raya 1"}
+    at = done(head.post("/outlets", place), 201)
     ready, _ = world.active(HEAD, "R")
     done(head.post(f"/units/{unit_id(head, ready.hardware[ready.uids[0]])}/move", {"outlet": at["id"]}))
     uid, new = ready.uids[0], world.units(HEAD, 1, "LEN-CRD-1", "R")[0]

@@ -111,4 +111,4 @@ def numbers_at(ctx: Context, outlet_id: UUID) -> set[str]:
 def units_at(ctx: Context, outlets: Collection[Outlet]) -> dict[UUID, int]:
     """Return the number of units at each outlet that are not retired, in one query."""
     query = select(Unit.outlet_id, func.count()).where(Unit.outlet_id.in_([one.id for one in outlets]), _STANDS[1])
-    return dict(ctx.session.execute(query.group_by(Unit.outlet_id)).all())
+    return {key: number for key, number in ctx.session.execute(query.group_by(Unit.outlet_id)) if key is not None}

@@ -46,9 +46,8 @@ def outlets_out(ctx: Context, found: Collection[Outlet]) -> list[OutletOut]:
 
 
 def _out(one: Outlet, units: int) -> OutletOut:
-    same = ("organisation_id", "name", "branch_code", "address", "region_code", "latitude", "longitude")
-    same += ("contact_name", "contact_phone", "contact_email", "created_at")
-    return OutletOut(id=one.id, units=units, links=links("outlets", one.id), **{name: getattr(one, name) for name in same})
+    same = {name: getattr(one, name) for name in OutletOut.model_fields if name not in ("units", "links")}
+    return OutletOut(units=units, links=links("outlets", one.id), **same)
 
 
 def lines(ctx: Context, found: list[Outlet]) -> list[OutletLine]:

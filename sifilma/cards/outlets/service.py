@@ -124,7 +124,7 @@ def move(ctx: Context, unit_id: UUID, given: MoveIn) -> Unit:
         raise Conflict("The unit stands there already.", type="unit-there")
     former = ctx.session.get(Outlet, unit.outlet_id) if unit.outlet_id else None
     names = {"from": former.name if former else "", "outlet": target.name if target else ""}
-    facts = names | {"outlet_id": str(target.id) if target else "", "reason": given.reason}
+    facts: dict[str, Any] = names | {"outlet_id": str(target.id) if target else "", "reason": given.reason}
     record(ctx, Action.UNIT_MOVE, UNIT.kind, unit.id, organisation_id=unit.organisation_id, **facts)
     unit.outlet_id = given.outlet
     ctx.session.flush()

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sifilma.documents.tables.writing import write_csv
 from tests.support.fsck_findings import fsck_findings
 from tests.support.visitor import Visitor, english, goes_to, landed, value_of
-from tests.support.world import BANGLI_PLACE, MAGETAN_PLACE, Client, World, done
+from tests.support.world import BANGLI_PLACE, MAGETAN_PLACE, Client, Ready, World, done
 
 HEAD, STAFF, FOREIGN = "magetan.kepala", "magetan.staf", "bangli.kepala"
 BRANCH = MAGETAN_PLACE | {"name": "KC Magetan", "branch_code": "kc 01", "address": "Jalan Pahlawan 1"}
@@ -41,12 +41,12 @@ def test_an_outlet_is_registered_found_and_changed_by_its_organisation_alone(wor
     for text, count in (("kc 01", 1), ("maospati", 1), ("Jalan", 2), ("bangli", 0)):
         assert len(done(client.get("/outlets", q=text))["items"]) == count, text
     path = f"/outlets/{made['id']}"
-    changed = done(client.put(path, BRANCH | {"address": "Jalan Baru 3"}))
+    changed = done(client.call("PUT", path, json=BRANCH | {"address": "Jalan Baru 3"}))
     assert (changed["address"], changed["contact_name"]) == ("Jalan Baru 3", "")
-    assert done(client.put(path, BRANCH | {"address": "Jalan Baru 3"})) == changed
+    assert done(client.call("PUT", path, json=BRANCH | {"address": "Jalan Baru 3"})) == changed
     acts = [row[0] for row in world.sql("SELECT action FROM audit_entry WHERE object_kind = 'outlet' ORDER BY id")]
     assert acts == ["outlet.register", "outlet.register", "outlet.change"]  # nothing differed the second time
-    assert (foreign.get(path).status_code, foreign.put(path, BRANCH).status_code) == (404, 404)
+    assert (foreign.get(path).status_code, foreign.call("PUT", path, json=BRANCH).status_code) == (404, 404)
     assert done(foreign.get("/outlets"))["items"] == []
     assert [done(world.client(who).get(path))["id"] for who in ("operator1", "jatim.kepala")] == [made["id"]] * 2
     assert world.client("operator1").post("/outlets", BRANCH).status_code == 403
@@ -100,11 +100,13 @@ def test_units_stand_at_outlets_from_their_registration_and_move_by_an_act(world
 def test_an_activation_begins_with_the_place_of_the_outlet(world: World) -> None:
     client = world.client(HEAD)
     at = registered(client)
-    ready = world.ready(HEAD, "R", 2)
-    here, elsewhere = ready.uids
+    active, _ = world.active(HEAD, "R", 2)
+    here, elsewhere = active.uids
+    _, tokens = world.tokens(HEAD, active.uids, "relocation", "R")
+    ready = Ready(active.uids, tokens, active.hardware, "")
     done(client.post(f"/units/{unit_of(client, ready.hardware[here])['id']}/move", {"outlet": at["id"]}))
     office = english(world, HEAD)
-    for page in (office.get("/aktivasi/kartu", uid=here), office.send("/aktivasi/kartu/isi", sam_uid=here, token=ready.tokens[here])):
+    for page in (office.get("/aktivasi/kartu", uid=here), office.send("/aktivasi/kartu/isi", sam_uid=here, token=tokens[here])):
         assert "Jalan Pahlawan 1" in page.get_data(as_text=True)
         assert [value_of(page, name) for name in ("latitude", "longitude")] == ["-7.6536000", "111.3280000"]
     assert value_of(office.get("/aktivasi/kartu", uid=elsewhere), "latitude") == ""
@@ -112,7 +114,8 @@ def test_an_activation_begins_with_the_place_of_the_outlet(world: World) -> None
     assert [text in together for text in (here, elsewhere, "Jalan Pahlawan 1")] == [True, False, True]
     assert Visitor(world, FOREIGN).get("/aktivasi/satu-lokasi", gerai=at["id"]).status_code == 404
     moved = world.activation(ready, here, latitude=-7.6540, address="Loket 2")  # it may be another place all the same
-    assert done(client.post("/activations", moved), 201)["card"] == here
+    done(client.post("/activations", moved), 201)
+    assert done(client.get("/activations"))["items"][0]["address"] == "Loket 2"
 
 
 def test_an_outlet_is_registered_on_its_page_and_a_doubtful_position_is_asked_about(world: World) -> None:
