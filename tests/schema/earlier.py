@@ -16,8 +16,16 @@ BACK_TO_0020 = (
 )
 
 
+def _switch_keys_off(connection: Connection) -> None:
+    """Let SQLite rebuild a table to which others refer: it switches the check off outside a transaction only."""
+    if connection.dialect.name == "sqlite":
+        for statement in ("COMMIT", "PRAGMA foreign_keys=OFF", "BEGIN"):
+            connection.exec_driver_sql(statement)
+
+
 def back_to_0037(connection: Connection) -> None:
     """Undo 0038 on a database without triggers: there are no outlets."""
+    _switch_keys_off(connection)
     connection.execute(text("DELETE FROM row_digest WHERE kind = 'outlet'"))
     undo = Operations(MigrationContext.configure(connection))
     with undo.batch_alter_table("unit") as batch:
@@ -86,9 +94,6 @@ ADDED_BY_0033 = (
 def back_to_0032(connection: Connection) -> None:
     """Undo 0033, and what came after it, on a database without triggers: units have no condition, and are not replaced."""
     back_to_0033(connection)
-    if connection.dialect.name == "sqlite":  # a table to which others refer is rebuilt: the check is switched off, outside a transaction
-        for statement in ("COMMIT", "PRAGMA foreign_keys=OFF", "BEGIN"):
-            connection.exec_driver_sql(statement)
     for statement in ADDED_BY_0033:
         connection.execute(text(statement))
     undo = Operations(MigrationContext.configure(connection))
