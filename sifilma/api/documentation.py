@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from flask import Blueprint, Response, current_app, jsonify, render_template
+from flask import Blueprint, Response, current_app, jsonify, render_template, request
 
 from sifilma.api.common import REFUSALS
 from sifilma.web.application import Application
@@ -30,5 +30,6 @@ def openapi() -> Response:
 @blueprint.get("/docs")
 @operation("public", framed=True)
 def docs() -> str:
-    """Show the OpenAPI document as a page."""
-    return render_template("api/docs.html", document=document(), refusals=[str(status.value) for status in REFUSALS])
+    """Show the calls of the OpenAPI document as a page, or with `part=schemas` its schemas: each stays light as the API grows."""
+    refusals = [str(status.value) for status in REFUSALS]
+    return render_template("api/docs.html", document=document(), refusals=refusals, part=request.args.get("part", ""))

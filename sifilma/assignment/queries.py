@@ -17,7 +17,7 @@ from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.context import Context
 from sifilma.kernel.paging import Listing
 
-MINE, FREE, TAKEN = "saya", "bebas", "dipegang"
+FILTERS = MINE, FREE, TAKEN = "saya", "bebas", "dipegang"
 """Filters of lists: what the actor has, what nobody has, what somebody has."""
 
 
@@ -85,7 +85,7 @@ def find_holder(ctx: Context, object_id: UUID) -> Holder | None:
 
 def narrowed(ctx: Context, key: Any, wanted: str) -> ColumnElement[bool]:
     """Return the condition of a filter (MINE, FREE, TAKEN) on the objects with this key. Other words, and other actors, do not filter."""
-    if wanted not in (MINE, FREE, TAKEN) or not grants(ctx.actor, Operation.WORK_ASSIGN):
+    if wanted not in FILTERS or not grants(ctx.actor, Operation.WORK_ASSIGN):
         return true()
     taken = select(Assignment.object_id).join(User, standing(ctx.now)).where(Assignment.object_id == key)
     if wanted == MINE:

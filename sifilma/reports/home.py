@@ -5,7 +5,7 @@ The number of queries does not depend on the amount of data.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Select, String, and_, case, false, func, literal, or_, select, text, union_all
+from sqlalchemy import ColumnElement, Integer, Select, String, and_, bindparam, case, func, literal, or_, select, text, union_all
 from sqlalchemy.orm import aliased
 
 from sifilma.access_review.models import AccessReview, AccessReviewLine
@@ -30,8 +30,10 @@ from sifilma.documents.indonesian import zone_of
 from sifilma.identity.models import Organisation, User, UserRole, counts
 from sifilma.identity.permissions import Operation, grants
 from sifilma.identity.scope import scoped
+from sifilma.kernel import kept_statements
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
+from sifilma.kernel.db import UtcDateTime
 from sifilma.kernel.timekeeping.targets import Targets
 from sifilma.oversight.models import Agreement
 from sifilma.reports import card_page, tasks_waiting
@@ -46,6 +48,7 @@ MANIFESTS_WITHIN = timedelta(days=90)
 AGREEMENTS_WITHIN = timedelta(days=90)
 KEYS_WITHIN = (30,)
 DAYS = 30
+Selects = Callable[[Context], Iterable[Select[Any]]]
 _settled = aliased(AuditEntry)  # made once: to make an alias takes longer than the rest of its condition
 
 
@@ -124,9 +127,9 @@ def home(ctx: Context, targets: Targets) -> Home:
     today = ctx.now.astimezone(zone_of(ctx.actor.region_code)).date()
     cards, to_destroy, activated_today = _cards(ctx, today)
     return Home(
-        waiting=_lines(ctx, tasks_waiting.waiting(ctx), targets),
-        awaited=_lines(ctx, tasks_waiting.awaited(ctx), targets),
-        lapsing=_lines(ctx, _lapsing(ctx), targets),
+        waiting=_lines(ctx, tasks_waiting.waiting, targets),
+        awaited=_lines(ctx, tasks_waiting.awaited, targets),
+        lapsing=_lines(ctx, lapsing, targets),
         agreements=agreements(ctx),
         cards=cards,
         to_destroy=to_destroy,
@@ -154,28 +157,36 @@ def refused_rows(ctx: Context) -> int:
 
 def list_tasks(ctx: Context, targets: Targets, *, late: bool, page: int, holder: str = "") -> Lines:
     """Return a page (from 1) of everything that waits for the actor, or of what is late of it, or by who has it."""
-    return _lines(ctx, tasks_waiting.waiting(ctx), targets, Shown(TASKS_A_PAGE, (page - 1) * TASKS_A_PAGE, late, holder))
+    return _lines(ctx, tasks_waiting.waiting, targets, Shown(TASKS_A_PAGE, (page - 1) * TASKS_A_PAGE, late, holder))
 
 
-def _lines(ctx: Context, selects: Iterable[Select[Any]], targets: Targets, shown: Shown = Shown()) -> Lines:  # frozen
+def _lines(ctx: Context, which: Selects, targets: Targets, shown: Shown = Shown()) -> Lines:  # frozen
     """Return the rows of all selects as one list, in one query."""
-    found = list(selects)
+    holder = shown.holder if shown.holder in assignment.FILTERS else ""
+    values = {"limit": shown.limit, "offset": shown.offset, **late_values(targets, ctx.now)}
+    rows = kept_statements.rows(ctx, lines_query, (which, shown.late, holder), values)
+    lines = [_dated(ctx, _line(ctx, row), targets) for row in rows]
+    return Lines(lines, rows[0][7], int(rows[0][8])) if rows else Lines([], 0)
+
+
+def lines_query(ctx: Context, wanted: tuple[Selects, bool, str]) -> Select[Any] | None:
+    """Return the query of a list, of all its lines or of those that are late, by who has them. It has the values that `_lines` gives it."""
+    which, late, holder = wanted
+    found = list(which(ctx))
     if not found:
-        return Lines([], 0)
+        return None
     every = union_all(*found).subquery()
-    late_ones = overdue(ctx, every.c, targets)
+    late_ones = overdue(every.c)
     query = select(every, func.count().over(), func.sum(case((late_ones, 1), else_=0)).over())
     if grants(ctx.actor, Operation.WORK_ASSIGN):  # others are told of no assignment
         held = assignment.named_query(ctx).subquery()
         query = query.add_columns(held.c.name, held.c.user_id).outerjoin(held, held.c.object_id == every.c.key)
-    if shown.late:
+    if late:
         query = query.where(late_ones)
-    if shown.holder:
-        query = query.where(assignment.narrowed(ctx, every.c.key, shown.holder))
-    query = query.order_by(every.c.at, every.c.key, every.c.task).limit(shown.limit).offset(shown.offset)
-    rows = ctx.session.execute(query).all()
-    lines = [_dated(ctx, _line(ctx, row), targets) for row in rows]
-    return Lines(lines, rows[0][7], int(rows[0][8])) if rows else Lines([], 0)
+    if holder:
+        query = query.where(assignment.narrowed(ctx, every.c.key, holder))
+    limit, offset = bindparam("limit", type_=Integer), bindparam("offset", type_=Integer)
+    return query.order_by(every.c.at, every.c.key, every.c.task).limit(limit).offset(offset)
 
 
 def _line(ctx: Context, row: Any) -> Line:
@@ -185,11 +196,16 @@ def _line(ctx: Context, row: Any) -> Line:
     return line if user_id is None else replace(line, holder=name, is_mine=user_id == ctx.actor.user_id)
 
 
-def overdue(ctx: Context, columns: Any, targets: Targets) -> ColumnElement[bool]:
-    """Return the condition that a task is late."""
-    before = {name: targets.late_before(name, ctx.now) for name in TARGETED}
-    late = (and_(columns.task.in_(TARGETED[name]), columns.at < moment) for name, moment in before.items() if moment)
-    return or_(false(), *late)
+def overdue(columns: Any) -> ColumnElement[bool]:
+    """Return the condition that a task is late, with the values of `late_values`."""
+    return or_(
+        *(and_(columns.task.in_(names), columns.at < bindparam(f"late_{name}", type_=UtcDateTime)) for name, names in TARGETED.items())
+    )
+
+
+def late_values(targets: Targets, now: datetime) -> dict[str, datetime | None]:
+    """Return before which moment a task of each target must have begun to wait to be late. Without a target nothing is before it (NULL)."""
+    return {f"late_{name}": targets.late_before(name, now) for name in TARGETED}
 
 
 def _dated(ctx: Context, line: Line, targets: Targets) -> Line:
@@ -197,7 +213,7 @@ def _dated(ctx: Context, line: Line, targets: Targets) -> Line:
     return replace(line, due=targets.due(name, line.at), late=targets.late(name, line.at, ctx.now))
 
 
-def _lapsing(ctx: Context) -> life.Lines:
+def lapsing(ctx: Context) -> life.Lines:
     """Yield selects of unused tokens, API keys and active manifests that expire soon, and of temporary roles, however long they last."""
     if grants(ctx.actor, Operation.TOKEN_SEE):
         issued = scoped(select(Token), ctx.actor, Operation.TOKEN_SEE, Token.organisation_id).where(Token.state == TokenState.ISSUED)

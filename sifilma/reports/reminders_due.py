@@ -79,9 +79,10 @@ def _rows(ctx: Context, selects: Iterable[Select[Any]], before: datetime, target
     if not found:
         return ()
     every = union_all(*found).subquery()
-    long = (every.c.at <= before) | every.c.task.in_(SOON) | home.overdue(ctx, every.c, targets)
+    long = (every.c.at <= before) | every.c.task.in_(SOON) | home.overdue(every.c)
     late = every.c.task.not_in(UNTOLD) & long
-    return ctx.session.execute(select(every).where(late).order_by(every.c.at, every.c.key).limit(MOST))
+    query = select(every).where(late).order_by(every.c.at, every.c.key).limit(MOST)
+    return ctx.session.execute(query, home.late_values(targets, ctx.now))
 
 
 def _tokens(ctx: Context, days: tuple[int, ...]) -> Select[Any]:

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
 import pytest
+from sqlalchemy.orm import sessionmaker
 
 from sifilma.demo import facts
+from sifilma.kernel import kept_statements
+from sifilma.kernel.actor import Actor, KeyScope, OrganisationKind, Role
+from sifilma.kernel.clock import ManualClock
+from sifilma.kernel.context import Context
 from sifilma.kernel.db import db
+from sifilma.kernel.ids import uuid7
+from sifilma.kernel.unit_of_work import UnitOfWork
+from sifilma.reports import home, tasks_waiting
+from sifilma.reports.duties import queries as duties
+from sifilma.reports.task_labels import TASKS
+from sifilma.reports.way import pages
 from tests.support.counting import counted
 from tests.support.visitor import english
 from tests.support.world import World, done, new_uid
@@ -150,3 +165,45 @@ def test_the_maker_is_asked_for_the_pcid_of_a_unit_and_reminded(sqlite_world: Wo
         unit = done(world.client("len.kepala").get("/units", hardware_number=number))["items"][0]["id"]
         done(world.client("len.kepala").post(f"/units/{unit}/pcid", {"pcid": new_uid() * 2}))
     assert "Nothing waits for you." in section(world, "len.kepala", WAITING)
+
+
+KEPT: list[tuple[kept_statements.Build, Any]] = [
+    *((home.lines_query, (which, False, "")) for which in (tasks_waiting.waiting, tasks_waiting.awaited, home.lapsing)),
+    *((home.lines_query, (tasks_waiting.waiting, late, holder)) for late in (False, True) for holder in ("saya", "bebas", "dipegang")),
+    (home.lines_query, (tasks_waiting.waiting, True, "")),
+    (pages.mine_query, frozenset(TASKS)),
+    (pages.next_query, frozenset(TASKS)),
+    (duties.tasks_query, frozenset(duties.WORK)),
+]
+
+
+def actors() -> Iterator[Actor]:
+    """Yield an actor of each kind, in each of its roles and in all of them, and a program of each kind; each with ids of their own."""
+    outside = frozenset({Role.HEAD, Role.STAFF})
+    for kind in OrganisationKind:
+        own = frozenset(Role) - outside if kind is OrganisationKind.DIRECTORATE else outside
+        ids = [uuid7() for _ in range(3)]
+        place: dict[str, Any] = {"organisation_kind": kind, "region_code": "35" if kind is OrganisationKind.PROVINCE_OFFICE else "35.20"}
+        for roles in (own, *(frozenset({role}) for role in sorted(own))):
+            yield Actor(organisation_id=ids[0], user_id=ids[1], person_id=ids[2], roles=roles, **place)
+        yield Actor(organisation_id=ids[0], api_key_id=uuid7(), scopes=frozenset(KeyScope), **place)
+
+
+def test_lists_that_are_kept_ask_for_exactly_what_lists_built_anew_ask_for() -> None:
+    clock = ManualClock(datetime(2026, 11, 23, 3, 0, tzinfo=UTC))
+    asked = 0
+    for actor in actors():
+        ctx = Context(UnitOfWork(sessionmaker()), clock, actor)
+        for build, variant in KEPT if len(actor.roles) > 1 else KEPT[:3]:  # what is asked besides is made of the same selects
+            kept, anew = kept_statements.find(actor, build, variant), build(ctx, variant)
+            assert kept is not None, (actor, build, variant)
+            assert (kept.query is None) == (anew is None), (actor, build, variant)
+            if kept.query is not None and anew is not None:
+                said, meant = kept.query._generate_cache_key(), kept_statements.marked(anew)._generate_cache_key()
+                assert said is not None
+                assert meant is not None
+                assert said.key == meant.key
+                with kept_statements.executing(ctx):
+                    assert [one.effective_value for one in said.bindparams] == [one.effective_value for one in meant.bindparams]
+                asked += 1
+    assert asked > 80

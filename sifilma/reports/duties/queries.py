@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, union_all
+from sqlalchemy import Select, bindparam, select, union_all
 
 from sifilma.activation.models import Activation, ActivationRequest, Manifest, Revocation
 from sifilma.destruction.models import Destruction
 from sifilma.identity.models import User
+from sifilma.kernel import kept_statements
 from sifilma.kernel.actor import Role
 from sifilma.kernel.context import Context
 from sifilma.oversight.models import ModelCase, ReferenceChange
@@ -78,11 +79,7 @@ class HomeDuties:
     def roles(self, ctx: Context, kind: str, object_id: UUID) -> list[Role]:
         """Return the roles in which the actor has a task on the object now, in one statement at most."""
         names = [name for name, (of, _role) in WORK.items() if of == kind]
-        found = life.of_tasks(tasks_waiting.waiting(ctx), names)
-        if not found:
-            return []
-        every = union_all(*found).subquery()
-        have = set(ctx.session.scalars(select(every.c.task).where(every.c.key == object_id)))
+        have = {row.task for row in kept_statements.rows(ctx, tasks_query, frozenset(names), {"key": object_id})}
         return list(dict.fromkeys(WORK[name][1] for name in names if name in have))
 
     def roles_of(self, ctx: Context, user: User, kind: str, object_id: UUID) -> list[Role]:
@@ -90,3 +87,12 @@ class HomeDuties:
         if not is_authentic(ctx, User, user):
             return []
         return self.roles(replace(ctx, actor=actor_of(user, ctx.now)), kind, object_id)
+
+
+def tasks_query(ctx: Context, names: Collection[str]) -> Select[Any] | None:
+    """Return the query of the actor's tasks of these names on the object `key`."""
+    found = life.of_tasks(tasks_waiting.waiting(ctx), names)
+    if not found:
+        return None
+    every = union_all(*found).subquery()
+    return select(every.c.task).where(every.c.key == bindparam("key", type_=every.c.key.type))

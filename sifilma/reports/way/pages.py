@@ -8,13 +8,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, union_all
+from sqlalchemy import Select, bindparam, func, select, union_all
 
 from sifilma.activation.models import ActivationRequest
 from sifilma.cards.models import Card
 from sifilma.destruction.form_choices import may_be_proposed
 from sifilma.destruction.models import Destruction
 from sifilma.handover.models import Handover
+from sifilma.kernel import kept_statements
 from sifilma.kernel.context import Context
 from sifilma.kernel.timekeeping.targets import ACTIVATION_APPROVAL, APPROVAL, Targets
 from sifilma.personalisation.models import PersonalisationRequest
@@ -33,6 +34,8 @@ WAYS: Mapping[str, tuple[type[Any], Callable[[Context, Any], Way]]] = {
     "destruction": (Destruction, of_destruction),
     "card": (Card, of_card),
 }
+NOTHING = UUID(int=0)
+"""The id of no object."""
 OF_STATE = frozenset(name for name, task in TASKS.items() if task.of_state)
 
 
@@ -85,21 +88,32 @@ def tasks_of_actor(ctx: Context, awaited: Sequence[Awaited]) -> list[Awaited]:
     """Return those of the tasks that are on the actor's home, in one statement at most."""
     if not awaited:
         return []
-    found = queries.of_tasks(queries.waiting(ctx), {one.task for one in awaited})
-    if not found:
-        return []
-    every = union_all(*found).subquery()
-    named = select(every.c.task, every.c.key, every.c.title).where(every.c.key.in_({one.key for one in awaited}))
-    have = {(task, key, title if task in OF_STATE else "") for task, key, title in ctx.session.execute(named)}
+    names, keys = frozenset(one.task for one in awaited), sorted({one.key for one in awaited})
+    found = kept_statements.rows(ctx, mine_query, names, {"keys": keys})
+    have = {(task, key, title if task in OF_STATE else "") for task, key, title in found}
     return [one for one in awaited if (one.task, one.key, one.title) in have]
+
+
+def mine_query(ctx: Context, names: Collection[str]) -> Select[Any] | None:
+    """Return the query of the actor's tasks of these names on the objects `keys`."""
+    found = queries.of_tasks(queries.waiting(ctx), names)
+    if not found:
+        return None
+    every = union_all(*found).subquery()
+    return select(every.c.task, every.c.key, every.c.title).where(every.c.key.in_(bindparam("keys", expanding=True)))
 
 
 def find_next(ctx: Context, tasks: Collection[str], besides: UUID | None) -> Next | None:
     """Return the oldest of the actor's tasks of these kinds, without those on the object `besides`, or None."""
-    found = queries.of_tasks(tasks_waiting.waiting(ctx), tasks)
+    row = next(iter(kept_statements.rows(ctx, next_query, frozenset(tasks), {"besides": besides or NOTHING})), None)
+    return Next(Awaited(row.task, row.key, row.title), row.organisation, row[4]) if row else None
+
+
+def next_query(ctx: Context, names: Collection[str]) -> Select[Any] | None:
+    """Return the query of the oldest of the actor's tasks of these names, without those on the object `besides`."""
+    found = queries.of_tasks(tasks_waiting.waiting(ctx), names)
     if not found:
         return None
     every = union_all(*found).subquery()
     query = select(every.c.task, every.c.key, every.c.title, every.c.organisation, func.count().over())
-    row = ctx.session.execute(query.where(every.c.key != besides).order_by(every.c.at, every.c.key).limit(1)).first()
-    return Next(Awaited(row.task, row.key, row.title), row.organisation, row[4]) if row else None
+    return query.where(every.c.key != bindparam("besides", type_=every.c.key.type)).order_by(every.c.at, every.c.key).limit(1)

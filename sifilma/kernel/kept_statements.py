@@ -1,0 +1,215 @@
+"""Statements that are built once for each kind of actor. At each execution they get the values of the actor and of the moment.
+
+To build the unions of the home page takes longer than to execute them. The build is given an actor and a moment that nobody has, twice:
+where a value of the two statements differs, it is the actor's or the moment's, and is replaced at each execution. A statement with a value
+that is not, but was made from one, is not kept: it is built for each execution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache, partial
+from itertools import count
+from typing import Any
+from uuid import UUID
+
+import structlog
+from sqlalchemy import Select, text
+from sqlalchemy.orm import Session
+
+from sifilma.kernel.actor import Actor, KeyScope, OrganisationKind, Role
+from sifilma.kernel.clock import Reading
+from sifilma.kernel.context import Context
+from sifilma.kernel.unit_of_work import UnitOfWork
+
+Build = Callable[[Context, Any], Select[Any] | None]
+Fill = Callable[[Context], Any]
+IDS = ("organisation_id", "user_id", "person_id")
+NEAR = timedelta(days=4000)
+"""A moment so near to the stand-in's was made from it."""
+MOST = 256
+"""Statements that are kept: lists times kinds of actor."""
+TRIES = 3
+"""Another thread may have compiled a common part between the two builds."""
+# A compiled statement whose values are given at execution must not be taken for one of equal words whose values are its own.
+_MARK = text("/* kept */")
+_now: ContextVar[Context] = ContextVar("context of the execution")
+_numbers = count(1)
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Everything of an actor that decides which statement is built, but none of its values. Only provinces have a region in it."""
+
+    kind: OrganisationKind | None
+    region_code: str | None
+    roles: frozenset[Role]
+    scopes: frozenset[KeyScope]
+    is_key: bool
+    has: tuple[bool, ...]
+
+    @classmethod
+    def of(cls, actor: Actor) -> Shape:
+        """Return the shape of an actor."""
+        region = actor.region_code if actor.organisation_kind is OrganisationKind.PROVINCE_OFFICE else None
+        known = tuple(getattr(actor, name) is not None for name in IDS)
+        return cls(actor.organisation_kind, region, actor.roles, actor.scopes, actor.api_key_id is not None, known)
+
+
+@dataclass
+class StandIn:
+    """A clock and the ids of an actor that nobody has; the two differ in every value."""
+
+    number: int
+    shows_real_time: bool = False
+
+    def now(self) -> datetime:
+        """Return a moment that is far from every other."""
+        turn = self.number % 25
+        return datetime(3000 + 100 * turn, 1, 2 + turn, 3, 4, 5 + turn, tzinfo=UTC)
+
+    def reading(self) -> Reading:
+        """Return the same moment, of no machine."""
+        return Reading(self.now(), "", 0.0)
+
+    def id_of(self, name: str) -> UUID:
+        """Return the id that stands for one of IDS."""
+        return UUID(int=(self.number << 64) + IDS.index(name) + 1)
+
+    def context(self, shape: Shape) -> Context:
+        """Return a context of an actor of this shape. It has no database: a build that asks one cannot be kept."""
+        ids: dict[str, Any] = {name: self.id_of(name) for name, known in zip(IDS, shape.has, strict=True) if known}
+        actor = Actor(
+            organisation_kind=shape.kind,
+            region_code=shape.region_code or f"{self.number}",
+            roles=shape.roles,
+            scopes=shape.scopes,
+            api_key_id=UUID(int=self.number) if shape.is_key else None,
+            **ids,
+        )
+        return Context(_NoDatabase(), self, actor)
+
+
+class _NoDatabase(UnitOfWork):
+    def __init__(self) -> None:
+        """Open no session."""
+
+    @property
+    def session(self) -> Session:
+        """Refuse: what a build reads now would stand in the statement for ever."""
+        raise LookupError("a statement that is kept may not be built from what the database says")
+
+
+def rows(ctx: Context, build: Build, variant: Hashable = None, values: Mapping[str, Any] | None = None) -> Sequence[Any]:
+    """Execute the statement that `build` makes of a context and a variant; without one there are no rows.
+
+    The rows are SQLAlchemy's. `values` are those of the statement's own `bindparam`s. `build` is a function of a module, its only input the two arguments.
+    """
+    found = find(ctx.actor, build, variant)
+    query = build(ctx, variant) if found is None else found.query
+    if query is None:
+        return []
+    with executing(ctx):
+        return ctx.session.execute(query, dict(values or {})).all()
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A statement for all actors of a shape, or None where there is nothing to ask for them."""
+
+    query: Select[Any] | None
+
+
+def find(actor: Actor, build: Build, variant: Hashable = None) -> Kept | None:
+    """Return the statement that is kept for an actor, or None if it cannot be kept."""
+    return _kept(build, variant, Shape.of(actor))
+
+
+@contextmanager
+def executing(ctx: Context) -> Iterator[None]:
+    """Give the statements within the values of this context."""
+    token = _now.set(ctx)
+    try:
+        yield
+    finally:
+        _now.reset(token)
+
+
+@lru_cache(maxsize=MOST)
+def _kept(build: Build, variant: Hashable, shape: Shape) -> Kept | None:
+    """Return the statement for all actors of a shape, or None if it cannot be kept."""
+    reason = ""
+    for _ in range(TRIES):
+        # SQLAlchemy marks a part when it is compiled. Parts that are kept by their values are new for new stand-ins: neither has been.
+        first, second = StandIn(next(_numbers)), StandIn(next(_numbers))
+        try:
+            one, other = build(first.context(shape), variant), build(second.context(shape), variant)
+            return Kept(None) if one is None or other is None else _filled(marked(one), first, marked(other), second)
+        except LookupError as found:
+            reason = str(found)
+    log.warning("statement not kept", build=build.__name__, reason=reason)
+    return None
+
+
+def marked(query: Select[Any]) -> Select[Any]:
+    """Return a statement that SQLAlchemy does not take for another of equal words, whose values are its own."""
+    return query.prefix_with(_MARK)
+
+
+def _filled(query: Select[Any], first: StandIn, other: Select[Any], second: StandIn) -> Kept:
+    """Return a statement that fills in what differs from the other. Raise LookupError if that is more than ids and the moment."""
+    one_key, other_key = query._generate_cache_key(), other._generate_cache_key()  # nothing else names the parameters in their order
+    if one_key is None or other_key is None or one_key.key != other_key.key:
+        raise LookupError("two actors get different statements")
+    for bind, beside in zip(one_key.bindparams, other_key.bindparams, strict=True):
+        if _described(bind.value, first) != _described(beside.value, second):
+            raise LookupError(f"made from an actor or a moment: {bind.value!r}")
+        fill = _fill(bind.value, first)
+        if fill is not None:
+            bind.callable = partial(_value, fill)
+    return Kept(query)
+
+
+def _value(fill: Fill) -> Any:
+    return fill(_now.get())
+
+
+def _fill(value: Any, stand_in: StandIn) -> Fill | None:
+    """Return how a value is made from the context of an execution, or None if it is always the same."""
+    found = _described(value, stand_in)
+    match found:
+        case ("id", str(name)):
+            return lambda ctx: getattr(ctx.actor, name)
+        case ("moment", timedelta() as after):
+            return lambda ctx: ctx.now + after
+        case ("each", *parts) if any(isinstance(part, tuple) for part in parts):
+            each = [_fill(one, stand_in) for one in value]
+            return lambda ctx: [one if fill is None else fill(ctx) for one, fill in zip(value, each, strict=True)]
+    return None
+
+
+def _described(value: Any, stand_in: StandIn) -> Any:
+    """Return a value as it is, or which of the stand-in's it is: equal for both stand-ins if it was made in no other way from them."""
+    for name in IDS:
+        if value == stand_in.id_of(name):
+            return ("id", name)
+    if isinstance(value, datetime) and value.tzinfo and abs(value - stand_in.now()) < NEAR:
+        return ("moment", value - stand_in.now())
+    if isinstance(value, list | tuple | set | frozenset):
+        return ("each", *(_described(one, stand_in) for one in value))
+    return value
+
+
+def forget() -> None:
+    """Forget every statement, for tests and measurements."""
+    _kept.cache_clear()
+
+
+def built() -> int:
+    """Return how many statements are kept."""
+    return _kept.cache_info().currsize
