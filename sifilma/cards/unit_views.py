@@ -14,7 +14,7 @@ from sifilma.cards import import_table, pcid, proposals, service
 from sifilma.cards.identifiers import perso_warnings
 from sifilma.cards.label_serializers import unit_labels
 from sifilma.cards.models import Unit, UnitCondition
-from sifilma.cards.outlets.queries import own_outlets
+from sifilma.cards.outlets.queries import outlet_choices
 from sifilma.cards.proposals import NewKey
 from sifilma.cards.public_keys import thumbprint
 from sifilma.cards.schemas import KeyTextIn, SupplyIn, UnitIn
@@ -201,23 +201,18 @@ def unit_answer(unit_id: UUID, form: Form) -> Response:
         owned=upkeep.is_own(ctx, unit),
         suppliable=pcid.may_supply(ctx, unit),
         proposes_key=may_propose_key(ctx, unit),
-        outlet_choices=_outlets(ctx) if upkeep.is_own(ctx, unit) else [],
         key_thumbprint=thumbprint(unit.public_jwk) if unit.public_jwk else "",
     )
 
 
 def _form(form: Form) -> Response:
     functions = {model.name: model.function if len(model.functions) == 1 else "" for model in service.all_models(context())}
-    models, outlets = [(name, name) for name in functions], _outlets(context())
+    models, outlets = [(name, name) for name in functions], outlet_choices(context())
     return form.again("cards/unit_new.html", model_choices=models, functions=functions, outlet_choices=outlets)
 
 
 def _file_form(form: Form) -> Response:
     return form.again("cards/unit_file.html", columns=import_table.UNITS, max_rows=resources().settings.batch_max_rows)
-
-
-def _outlets(ctx: Context) -> list[tuple[str, str]]:
-    return [(str(one.id), f"{one.name} · {one.branch_code}" if one.branch_code else one.name) for one in own_outlets(ctx)]
 
 
 def _models() -> list[tuple[str, str]]:

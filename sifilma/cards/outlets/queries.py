@@ -68,6 +68,11 @@ def own_outlets(ctx: Context) -> list[Outlet]:
     return list(ctx.session.scalars(query.limit(MOST_OFFERED)))
 
 
+def outlet_choices(ctx: Context) -> list[tuple[str, str]]:
+    """Return the same as choices of a form: id, and name with branch code."""
+    return [(str(one.id), f"{one.name} · {one.branch_code}" if one.branch_code else one.name) for one in own_outlets(ctx)]
+
+
 def own_by_text(ctx: Context, texts: Collection[str]) -> dict[str, Outlet]:
     """Return outlets of the actor's organisation by what names them: id, branch code or name. One query; a branch code goes first."""
     wanted = {text for text in texts if text}

@@ -11,10 +11,10 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.cards.outlets import service
 from sifilma.cards.outlets.models import Outlet
-from sifilma.cards.outlets.queries import get_outlet, list_outlets
+from sifilma.cards.outlets.queries import get_outlet, list_outlets, outlet_choices
 from sifilma.cards.outlets.schemas import MoveIn, OutletIn, TypedOutletIn
 from sifilma.cards.outlets.serializers import lines, page
-from sifilma.cards.unit_views import unit_answer
+from sifilma.cards.service import get_unit
 from sifilma.documents import list_views
 from sifilma.documents.lists import Export
 from sifilma.identity.permissions import Operation
@@ -108,6 +108,13 @@ def change(outlet_id: UUID) -> AnyResponse:
     return _form(form, get_outlet(ctx, outlet_id, Operation.OUTLET_KEEP))
 
 
+@blueprint.get("/unit/<uuid:unit_id>")
+@operation("outlet.keep")
+def move_form(unit_id: UUID) -> Response:
+    """Show the form that moves a unit."""
+    return _move(unit_id, Form.begun())
+
+
 @blueprint.post("/unit/<uuid:unit_id>")
 @operation("outlet.keep")
 def move(unit_id: UUID) -> AnyResponse:
@@ -116,7 +123,15 @@ def move(unit_id: UUID) -> AnyResponse:
     with form.attempt(ctx):
         service.move(ctx, unit_id, form.model(MoveIn, outlet=form.get("outlet") or None))
         return seen("unit_pages.show", "unit_moved", unit_id=unit_id)
-    return unit_answer(unit_id, form)
+    return _move(unit_id, form)
+
+
+def _move(unit_id: UUID, form: Form) -> Response:
+    ctx = context()
+    unit = get_unit(ctx, unit_id, Operation.OUTLET_KEEP)
+    if "outlet" not in form.values:
+        form.values["outlet"] = str(unit.outlet_id or "")
+    return form.again("cards/outlet_move.html", unit=unit, choices=outlet_choices(ctx))
 
 
 def _stored(found: Outlet) -> dict[str, object]:
