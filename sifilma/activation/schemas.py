@@ -6,11 +6,10 @@ from datetime import date, datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from sifilma.cards.identifiers import HardwareNumber, Uid
 from sifilma.cards.schemas import StepOut
-from sifilma.kernel.errors import Invalid
 from sifilma.kernel.schemas import Prose, Remark, Remarks, ReturnIn, Strict
 from sifilma.kernel.text import Sentence
 from sifilma.personalisation.schemas import ApprovalOut, LetterIn
@@ -106,16 +105,7 @@ class TogetherIn(PlaceIn):
 class TypedPlaceIn(PlaceIn):
     """A place as people write it, in a form or a file: coordinates as `coordinates` reads them, numbers with comma or point."""
 
-    @field_validator("latitude", "longitude", mode="before")
-    @classmethod
-    def as_written(cls, value: object, info: ValidationInfo) -> object:
-        """Return the degrees of a written coordinate."""
-        if not isinstance(value, str):
-            return value
-        try:
-            return coordinates.read_degrees(value, "latitude" if info.field_name == "latitude" else "longitude")
-        except Invalid as unreadable:
-            raise ValueError(unreadable.detail) from unreadable
+    _degrees = field_validator("latitude", "longitude", mode="before")(coordinates.as_written)
 
     @field_validator("accuracy_m", mode="before")
     @classmethod

@@ -19,6 +19,7 @@ from sifilma.audit.proofs import Inclusion, places_of
 from sifilma.audit.tree import ProofRefused, check_inclusion, leaf_hash
 from sifilma.audit_trail import labels, log_serializers
 from sifilma.cards.models import Card, DeviceModel, Unit
+from sifilma.cards.outlets.models import Outlet
 from sifilma.destruction.models import Destruction
 from sifilma.documents.lists import Export
 from sifilma.handover.discrepancies.models import Discrepancy
@@ -44,6 +45,7 @@ PAGES = {
     "handover": ("handover_pages.show", "handover_id"),
     "manifest": ("manifest_pages.show", "manifest_id"),
     "organisation": ("organisation_pages.show", "organisation_id"),
+    "outlet": ("outlet_pages.show", "outlet_id"),
     "personalisation_request": ("personalisation_pages.show", "request_id"),
     "place_suspension": ("suspension_pages.show", "suspension_id"),
     "unit": ("unit_pages.show", "unit_id"),
@@ -60,6 +62,7 @@ NEEDS = {
     "handover": "handover.view",
     "manifest": "manifest.view",
     "organisation": "reference.read",
+    "outlet": "outlet.see",
     "personalisation_request": "personalisation.view",
     "place_suspension": "place.suspension.see",
     "unit": "unit.read",
@@ -223,6 +226,7 @@ NAMES: dict[str, Any] = _CARD_OF | {
     "discrepancy": select(Discrepancy.handover_id, Discrepancy.number),
     "handover": select(Handover.id, Handover.number),
     "organisation": select(Organisation.id, Organisation.name),
+    "outlet": select(Outlet.id, Outlet.name),
     "personalisation_request": select(PersonalisationRequest.id, PersonalisationRequest.letter_number),
     "unit": select(Unit.id, Unit.hardware_number),
     "user": select(User.id, User.username),

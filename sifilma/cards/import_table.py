@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sifilma.cards import proposals
 from sifilma.cards.identifiers import perso_warning
 from sifilma.cards.models import DeviceModel, Unit, UnitKeyChange
+from sifilma.cards.outlets.queries import own_outlets
 from sifilma.cards.proposals import NewKey
 from sifilma.cards.schemas import UnitIn, UnitKeyRowIn
 from sifilma.cards.service import all_models, require_units, unit_errors, units_query
@@ -94,7 +95,15 @@ PUBLIC_JWK = Column(
     ("Kunci publik (JWK)", "Kunci publik", "Public key", "JWK"),
     expected=say("The public part of the unit's EC key (P-256) as a JWK: kty, crv, x and y. It may stay empty."),
 )
-UNITS = Format(say("Units"), (HARDWARE_NUMBER, MODEL, FUNCTION, PCID, SAM_PERSO, PUBLIC_JWK))
+OUTLET = Column(
+    "outlet",
+    say("Outlet"),
+    ("Gerai", "Nama outlet", "Nama gerai", "Kode cabang", "Kode outlet", "Branch code"),
+    Kind.IDENTIFIER,
+    expected=say("The branch code or the name of an outlet that is registered. It may stay empty."),
+    example="KC-001",
+)
+UNITS = Format(say("Units"), (HARDWARE_NUMBER, MODEL, FUNCTION, PCID, SAM_PERSO, OUTLET, PUBLIC_JWK))
 KEYS = Format(
     say("Public keys"),
     (
@@ -157,8 +166,14 @@ def _units(ctx: Context, rows: dict[int, Any]) -> dict[str, list[Unit]]:
 
 
 def template(ctx: Context) -> Filled:
-    """Return an empty table of machines, with the models to choose from."""
-    return Filled(UNITS, (), guided=True, lookups=[list_of_models(ctx, all_models(ctx))])
+    """Return an empty table of machines, with the models and the outlets to choose from."""
+    return Filled(UNITS, (), guided=True, lookups=[list_of_models(ctx, all_models(ctx)), *_list_of_outlets(ctx)])
+
+
+def _list_of_outlets(ctx: Context) -> list[Lookup]:
+    """Return a look-up sheet of the organisation's outlets, if it has any: by branch code, or by name where they have none."""
+    rows = [(one.branch_code or one.name, one.name, one.address) for one in own_outlets(ctx)]
+    return [Lookup(say("List of outlets"), (OUTLET.heading, say("Name"), say("Address")), rows, OUTLET.name)] if rows else []
 
 
 def list_of_models(ctx: Context, models: Iterable[DeviceModel]) -> Lookup:

@@ -142,7 +142,8 @@ UNIT = LifeCycle(
 class Unit(Recorded, Stateful, Base):
     """One reader or encoder. The manufacturer makes `pcid` (32 upper-case hexadecimal digits). `sam_perso` is as printed on the card.
 
-    `condition` is the state of its life cycle; the API's `state` of a unit is that of the card in it. `public_jwk` is the key its manifests
+    `condition` is the state of its life cycle; the API's `state` of a unit is that of the card in it. `outlet_id` is where it stands, if
+    its organisation has said so: it moves by acts of its own, and no digest covers it. `public_jwk` is the key its manifests
     are encrypted to, `key_change_id` the change by two persons that set it (none: of before these).
     """
 
@@ -167,6 +168,7 @@ class Unit(Recorded, Stateful, Base):
     sam_perso: Mapped[str] = mapped_column(String(16), default="")
     public_jwk: Mapped[dict[str, Any] | None] = mapped_column(Json)
     key_change_id: Mapped[UUID | None] = mapped_column(ForeignKey("unit_key_change.id"))
+    outlet_id: Mapped[UUID | None] = mapped_column(ForeignKey("outlet.id"), index=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
     condition: Mapped[str] = synonym("state")

@@ -15,7 +15,10 @@ from sifilma.kernel.text import Sentence
 
 
 class UnitIn(Strict):
-    """One reader or encoder to be registered. Without `function` it has its model's, if that has one only."""
+    """One reader or encoder to be registered. Without `function` it has its model's, if that has one only.
+
+    `outlet` names the outlet at which it stands: by its branch code, its name or its id.
+    """
 
     hardware_number: HardwareNumber
     model: str = Field(min_length=1, max_length=80)
@@ -23,6 +26,7 @@ class UnitIn(Strict):
     pcid: Pcid | None = None
     sam_perso: str = Field("", max_length=16)
     public_jwk: PublicJwk | None = None
+    outlet: str = Field("", max_length=200)
 
 
 class SupplyIn(Strict):
@@ -102,8 +106,19 @@ class CorrectionOut(BaseModel):
     proposed_at: datetime
 
 
+class OutletBrief(BaseModel):
+    """The outlet at which a unit stands."""
+
+    id: UUID
+    name: str
+    branch_code: str | None
+
+
 class UnitOut(BaseModel):
-    """A unit, and the card in it. `state` is the card's, `condition` the unit's own."""
+    """A unit, and the card in it. `state` is the card's, `condition` the unit's own.
+
+    `outlet` is null where the unit stands at none, and for whoever may not see outlets.
+    """
 
     id: UUID
     state: str
@@ -119,6 +134,7 @@ class UnitOut(BaseModel):
     condition: str
     condition_reason: str
     correction: CorrectionOut | None
+    outlet: OutletBrief | None
     warnings: list[Sentence]
     links: dict[str, str]
 

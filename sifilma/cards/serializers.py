@@ -13,6 +13,8 @@ from sqlalchemy import or_, select
 from sifilma.audit.models import AuditEntry
 from sifilma.cards.identifiers import perso_warning
 from sifilma.cards.models import CARD, UNIT, Card, CardReport, CardState, DeviceModel, ReportState, Unit, UnitKey, UnitKeyChange
+from sifilma.cards.outlets.models import Outlet
+from sifilma.cards.outlets.queries import outlets_of
 from sifilma.cards.proposals import open_changes
 from sifilma.cards.public_keys import thumbprint
 from sifilma.cards.schemas import (
@@ -20,6 +22,7 @@ from sifilma.cards.schemas import (
     CardReportOut,
     CorrectionOut,
     ModelOut,
+    OutletBrief,
     StepOut,
     UnitKeyChangeBrief,
     UnitKeyChangeOut,
@@ -82,16 +85,19 @@ def unit_page(ctx: Context, unit: Unit) -> UnitPage:
 
 
 def units_out(ctx: Context, units: list[Unit]) -> list[UnitOut]:
-    """Return units with their living cards, in one query each for all cards, all proposals of keys and all corrections."""
+    """Return units with their living cards, in one query each for all cards, proposals of keys, corrections and outlets."""
     return _units_out(ctx, units, cards_in(ctx, units))
 
 
 def _units_out(ctx: Context, units: list[Unit], cards: Mapping[UUID, Card]) -> list[UnitOut]:
-    changes, corrections = open_changes(ctx, units), open_corrections(ctx, units)
-    return [_unit_out(unit, cards.get(unit.id), changes.get(unit.id), corrections.get(unit.id)) for unit in units]
+    changes, corrections, outlets = open_changes(ctx, units), open_corrections(ctx, units), outlets_of(ctx, units)
+    return [
+        _unit_out(unit, cards.get(unit.id), changes.get(unit.id), corrections.get(unit.id), outlets.get(unit.outlet_id or unit.id))
+        for unit in units
+    ]
 
 
-def _unit_out(unit: Unit, card: Card | None, change: UUID | None, correction: UnitCorrection | None) -> UnitOut:
+def _unit_out(unit: Unit, card: Card | None, change: UUID | None, correction: UnitCorrection | None, outlet: Outlet | None) -> UnitOut:
     warning = perso_warning(unit.sam_perso)
     return UnitOut(
         id=unit.id,
@@ -108,6 +114,7 @@ def _unit_out(unit: Unit, card: Card | None, change: UUID | None, correction: Un
         condition=unit.condition,
         condition_reason=unit.change_note,
         correction=_correction_out(correction) if correction else None,
+        outlet=OutletBrief(id=outlet.id, name=outlet.name, branch_code=outlet.branch_code) if outlet else None,
         warnings=[warning] if warning else [],
         links=links("units", unit.id),
     )

@@ -15,6 +15,8 @@ from sifilma.audit.service import record
 from sifilma.cards import proposals
 from sifilma.cards.identifiers import normalise_pcid, normalise_uid
 from sifilma.cards.models import CARD, UNIT, Card, CardState, DeviceModel, Function, Unit, UnitCondition, UnitKeyChange, function_set
+from sifilma.cards.outlets.models import Outlet
+from sifilma.cards.outlets.queries import outlet_ids_query, own_by_text
 from sifilma.cards.proposals import NewKey
 from sifilma.cards.schemas import UnitIn, UnitKeyIn
 from sifilma.identity.models import Organisation
@@ -31,6 +33,7 @@ from sifilma.kernel.text import say
 
 PCID_TAKEN = say("This PCID belongs to another unit.")
 NO_PCID = say("A PCID of zeros is no PCID: ask the manufacturer.")
+NO_OUTLET = say("Your organisation has no such outlet.")
 ENDED = (CardState.DESTROYED, CardState.DAMAGED, CardState.LOCKED, CardState.REVOKED)
 
 
@@ -39,7 +42,7 @@ class UnitFilter:
     """A filter of units. `state` is the state of the living card, or `free` for none; `condition` that of the unit itself.
 
     `text` is a part of the hardware number, of the PCID or of the UID of a card tied to the unit.
-    `pcid` is `missing` for units without one.
+    `pcid` is `missing` for units without one; `outlet` is an outlet's id, branch code or a part of its name.
     """
 
     hardware_number: str = ""
@@ -48,6 +51,7 @@ class UnitFilter:
     text: str = ""
     condition: str = ""
     pcid: str = ""
+    outlet: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,8 @@ def list_units(ctx: Context, wanted: UnitFilter) -> Listing[Unit]:
         query = query.where(~_living_card() if wanted.state == "free" else _living_card().where(Card.state == wanted.state))
     if wanted.pcid == "missing":
         query = query.where(Unit.pcid.is_(None), Unit.condition != UnitCondition.RETIRED)
+    if wanted.outlet:
+        query = query.where(Unit.outlet_id.in_(outlet_ids_query(ctx, wanted.outlet)))
     if wanted.condition:
         query = query.where(Unit.condition == wanted.condition)
     if wanted.model:
@@ -205,7 +211,8 @@ def save_units(ctx: Context, new: Mapping[int, UnitIn]) -> list[Unit]:
     Raise Invalid for keys that cannot be proposed. The caller has asked a person who gives keys for a fresh code.
     """
     models = models_by_name(ctx)
-    made = {row: _make_unit(ctx, unit, models[unit.model]) for row, unit in new.items()}
+    outlets = own_by_text(ctx, [unit.outlet for unit in new.values()])
+    made = {row: _make_unit(ctx, unit, models[unit.model], outlets.get(unit.outlet)) for row, unit in new.items()}
     units = list(made.values())
     act = record(ctx, Action.UNIT_REGISTER, UNIT.kind, units[0].id, rows=units, count=len(units))
     for unit in units:
@@ -257,6 +264,7 @@ def _faults(ctx: Context, new: Mapping[int, Mapping[str, Any]]) -> dict[int, Fau
         "pcid": set(ctx.session.scalars(select(Unit.pcid).where(Unit.pcid.in_(_some(pcids))))),
     }
     again = {"hardware_number": repeats(numbers), "pcid": repeats(pcids)}
+    outlets = own_by_text(ctx, [unit.get("outlet", "") for unit in new.values()])
     found = {}
     for row, unit in new.items():
         faults = found[row] = model_faults(ctx, unit, models)
@@ -268,6 +276,8 @@ def _faults(ctx: Context, new: Mapping[int, Mapping[str, Any]]) -> dict[int, Fau
                 faults.add(field, told)
         if unit.get("pcid") == "0" * 32:
             faults.add("pcid", NO_PCID)
+        if unit.get("outlet") and unit["outlet"] not in outlets:
+            faults.add("outlet", NO_OUTLET)
     return found
 
 
@@ -296,7 +306,7 @@ def model_faults(ctx: Context, unit: Mapping[str, Any], models: Mapping[str, Dev
     return faults
 
 
-def _make_unit(ctx: Context, new: UnitIn, model: DeviceModel) -> Unit:
+def _make_unit(ctx: Context, new: UnitIn, model: DeviceModel, outlet: Outlet | None) -> Unit:
     return Unit(
         id=uuid7(),
         organisation_id=ctx.actor.organisation_id,
@@ -306,6 +316,7 @@ def _make_unit(ctx: Context, new: UnitIn, model: DeviceModel) -> Unit:
         function=new.function or model.functions[0],
         pcid=new.pcid,
         sam_perso=new.sam_perso,
+        outlet_id=outlet.id if outlet else None,
         created_at=ctx.now,
     )
 

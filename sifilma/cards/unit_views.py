@@ -14,6 +14,7 @@ from sifilma.cards import import_table, pcid, proposals, service
 from sifilma.cards.identifiers import perso_warnings
 from sifilma.cards.label_serializers import unit_labels
 from sifilma.cards.models import Unit, UnitCondition
+from sifilma.cards.outlets.queries import outlet_choices
 from sifilma.cards.proposals import NewKey
 from sifilma.cards.public_keys import thumbprint
 from sifilma.cards.schemas import KeyTextIn, SupplyIn, UnitIn
@@ -49,10 +50,12 @@ EXPORT = Export(
         _("Condition"): lambda unit: state(unit.condition).name,
         _("SAM card"): lambda unit: unit.card or "",
         _("PCID"): lambda unit: unit.pcid or "",
+        _("Outlet"): lambda unit: unit.outlet.name if unit.outlet else "",
+        _("Branch code"): lambda unit: (unit.outlet.branch_code or "") if unit.outlet else "",
     },
     orders={"nomor": (_("Hardware number"), Unit.hardware_number)},
     counted=lambda number, words: ngettext("%(count)s unit", "%(count)s units", number, count=words),
-    filters={"q": "", "state": "", "condition": "", "pcid": "", "model": ""},
+    filters={"q": "", "state": "", "condition": "", "pcid": "", "model": "", "outlet": ""},
 )
 
 
@@ -85,7 +88,7 @@ def labels() -> Response:
 
 def _filtered(form: Form) -> Listing[Unit]:
     chosen = {name: form.get(name) for name in ("state", "condition", "pcid", "model")}
-    wanted = UnitFilter(**chosen, text=form.get("q").strip()[:60])
+    wanted = UnitFilter(**chosen, outlet=form.get("outlet").strip()[:200], text=form.get("q").strip()[:60])
     return service.list_units(context(), wanted)
 
 
@@ -205,7 +208,8 @@ def unit_answer(unit_id: UUID, form: Form) -> Response:
 
 def _form(form: Form) -> Response:
     functions = {model.name: model.function if len(model.functions) == 1 else "" for model in service.all_models(context())}
-    return form.again("cards/unit_new.html", model_choices=[(name, name) for name in functions], functions=functions)
+    models, outlets = [(name, name) for name in functions], outlet_choices(context())
+    return form.again("cards/unit_new.html", model_choices=models, functions=functions, outlet_choices=outlets)
 
 
 def _file_form(form: Form) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Integer, cast, exists, func, or_, select
 
-from sifilma.fsck.dialects import bare, dashed, fact, later
+from sifilma.fsck.dialects import bare, dashed, fact, later, newest_entry
 from sifilma.fsck.registry import Found, in_snapshot
 from sifilma.fsck.snapshot import Snapshot
 from sifilma.succession.models import KINDS, parties_sql
@@ -12,13 +12,14 @@ from sifilma.succession.models import KINDS, parties_sql
 _UNLIKE = "belongs to another organisation than its {other}"
 
 
-@in_snapshot("one-organisation", "A token, its activation, its manifest, its unit and its data key belong to one organisation.")
+@in_snapshot("one-organisation", "")
 def one_organisation(now: Snapshot) -> Found:
     """Compare the organisations along the chain that leads to a manifest."""
     pairs = (
         ("activation", "token", "token_id"),
         ("activation", "activation_request", "activation_request_id"),
         ("activation", "unit", "unit_id"),
+        ("unit", "outlet", "outlet_id"),
         ("manifest", "activation", "activation_id"),
         ("manifest", "data_key", "data_key_id"),
     )
@@ -28,6 +29,23 @@ def one_organisation(now: Snapshot) -> Found:
             f"SELECT a.id FROM {table} a JOIN {other} b ON b.id = a.{key} WHERE a.organisation_id <> b.organisation_id",
             _UNLIKE.format(other=other.replace("_", " ")),
         )
+
+
+@in_snapshot("unit-outlet", "An outlet is in a known village, and a unit stands where it was last moved to.")
+def outlets(now: Snapshot) -> Found:
+    """Look up the villages, and compare units with the newest entries of their moves."""
+    yield from now.find(
+        "outlet",
+        "SELECT o.id, o.region_code FROM outlet o LEFT JOIN region r ON r.code = o.region_code AND r.level = 4 WHERE r.code IS NULL",
+        "is in {region_code}, which is no village",
+    )
+    unit, entry = bare("unit"), bare("audit_entry")
+    moved = select(unit.c.id).select_from(unit).join(entry, entry.c.id == newest_entry("unit", unit.c.id, "unit.move"))
+    yield from now.find(
+        "unit",
+        moved.where(func.coalesce(dashed(unit.c.outlet_id), "") != fact(entry.c.data, "outlet_id")),
+        "stands at another outlet than it was moved to",
+    )
 
 
 @in_snapshot("holder-acts", "Only the holder of a card has open tokens, standing manifests and destructions for it.")

@@ -48,6 +48,8 @@ class Operation(StrEnum):
     UNIT_CONDITION = "unit.condition"
     UNIT_CORRECT = "unit.correct"
     UNIT_CORRECT_DECIDE = "unit.correct.decide"
+    OUTLET_SEE = "outlet.see"
+    OUTLET_KEEP = "outlet.keep"
     UNIT_KEY_PROPOSE = "unit.key.propose"
     UNIT_KEY_DECIDE = "unit.key.decide"
     PERSONALISATION_DRAFT = "personalisation.draft"
@@ -171,6 +173,8 @@ _TABLE: dict[Operation, str] = {
     Operation.UNIT_CONDITION: "-  -  -  -  -   -  O  O  O  -",
     Operation.UNIT_CORRECT: "-  -  -  -  -   -  O  O  O  -",
     Operation.UNIT_CORRECT_DECIDE: "-  -  -  -  -   -  O! O! O!  -",
+    Operation.OUTLET_SEE: "A  A  A  -  -   -  O  J  O   O",
+    Operation.OUTLET_KEEP: "-  -  -  -  -   -  O  O  O   O",
     Operation.UNIT_KEY_PROPOSE: "-  -  -  -  -   L! O! O! O!  O",
     Operation.UNIT_KEY_DECIDE: "-  -  -  -  -   -  O! O! O!  -",
     Operation.PERSONALISATION_DRAFT: "-  -  -  -  -   L  O  O  Op  L",
@@ -247,6 +251,7 @@ SCOPES: dict[KeyScope, frozenset[Operation]] = {
         {
             Operation.REFERENCE_READ,
             Operation.UNIT_READ,
+            Operation.OUTLET_SEE,
             Operation.PERSONALISATION_VIEW,
             Operation.ACTIVATION_VIEW,
             Operation.TOKEN_SEE,
@@ -255,7 +260,7 @@ SCOPES: dict[KeyScope, frozenset[Operation]] = {
             Operation.JOB_SEE,
         }
     ),
-    KeyScope.UNITS: frozenset({Operation.UNIT_REGISTER, Operation.UNIT_SUPPLY, Operation.UNIT_KEY_PROPOSE}),
+    KeyScope.UNITS: frozenset({Operation.UNIT_REGISTER, Operation.UNIT_SUPPLY, Operation.OUTLET_KEEP, Operation.UNIT_KEY_PROPOSE}),
     KeyScope.BATCHES: frozenset({Operation.PERSONALISATION_DRAFT}),
     KeyScope.REQUESTS: frozenset({Operation.ACTIVATION_DRAFT}),
     KeyScope.ACTIVATIONS: frozenset({Operation.ACTIVATE}),

@@ -11,6 +11,8 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
+from pydantic import ValidationInfo
+
 from sifilma.kernel.errors import Invalid
 from sifilma.kernel.text import Text, say
 
@@ -83,6 +85,16 @@ def read_degrees(text: str, axis: Axis) -> float:
     if found is None or found.axis not in (None, axis) or abs(found.degrees) > MOST[axis]:
         raise Invalid.field(axis, UNREADABLE[axis])
     return found.degrees
+
+
+def as_written(value: object, info: ValidationInfo) -> object:
+    """Return the degrees of a coordinate that is a text: the validator of fields that are called as their axis."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return read_degrees(value, "latitude" if info.field_name == "latitude" else "longitude")
+    except Invalid as unreadable:
+        raise ValueError(unreadable.detail) from unreadable
 
 
 def _plain(text: str) -> str:

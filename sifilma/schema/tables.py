@@ -10,6 +10,7 @@ from sifilma.activation.suspensions import models as suspensions
 from sifilma.assignment import models as assignment
 from sifilma.audit import models as audit
 from sifilma.cards import models as cards
+from sifilma.cards.outlets import models as outlets
 from sifilma.cards.upkeep import models as cards_upkeep
 from sifilma.conversation import models as conversation
 from sifilma.destruction import models as destruction
@@ -37,6 +38,6 @@ METADATA = Base.metadata
 PACKAGES = (
     access_review, accounts, activation, activation_rules, assignment, audit, cards, cards_upkeep, conversation, destruction,
     discrepancies, documents, factors, field_notes, handover, idempotency, identity, identity_rules, jobs, kept_forms, lifecycle,
-    lost_access, notifications, numbering, watch, oversight, personalisation, regions, succession,
+    lost_access, notifications, numbering, outlets, watch, oversight, personalisation, regions, succession,
     suspensions, blanks,
 )  # fmt: skip

@@ -40,6 +40,7 @@ def _who(hit: Hit) -> Sequence[str]:
 PLACES: dict[Kind, Place] = {
     Kind.CARD: Place(_("SAM cards"), "sd-card", "card_pages.index", "text", "card_pages.show", "uid", _who),
     Kind.UNIT: Place(_("Units"), "pc-display", "unit_pages.index", "q", "unit_pages.show", "unit_id", _who),
+    Kind.OUTLET: Place(_("Outlets"), "shop", "outlet_pages.index", "q", "outlet_pages.show", "outlet_id", _who),
     Kind.PERSONALISATION: Place(
         _("Personalisation requests"), "cpu", "personalisation_pages.index", "q", "personalisation_pages.show", "request_id", _who
     ),

@@ -23,6 +23,8 @@ from sifilma.activation.requests import queries as activation
 from sifilma.approvals.queries import Wanted
 from sifilma.cards import service as cards
 from sifilma.cards.models import Card, DeviceModel, Unit
+from sifilma.cards.outlets.models import Outlet
+from sifilma.cards.outlets.queries import list_outlets, named_outlets_query
 from sifilma.cards.service import CardFilter, UnitFilter
 from sifilma.destruction import service as destruction
 from sifilma.destruction.models import Destruction
@@ -48,6 +50,7 @@ class Kind(StrEnum):
 
     CARD = "card"
     UNIT = "unit"
+    OUTLET = "outlet"
     PERSONALISATION = "personalisation_request"
     ACTIVATION = "activation_request"
     HANDOVER = "handover"
@@ -159,6 +162,15 @@ SOURCES: dict[Kind, Source] = {
         Shape(
             Unit.id, Unit.hardware_number, literal(""), Owner.name, Maker.name,
             ((Owner, Owner.id == Unit.organisation_id), (Maker, Maker.id == Unit.model_id)),
+        ),
+    ),
+    Kind.OUTLET: Source(
+        Operation.OUTLET_SEE,
+        named_outlets_query,
+        list_outlets,
+        Shape(
+            Outlet.id, Outlet.name, literal(""), Owner.name, func.coalesce(Outlet.branch_code, ""),
+            ((Owner, Owner.id == Outlet.organisation_id),),
         ),
     ),
     Kind.PERSONALISATION: Source(

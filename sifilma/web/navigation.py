@@ -22,6 +22,7 @@ class Entry:
 ENTRIES = (
     Entry(_("Home"), "home.show", "session.self", "speedometer2", ""),
     Entry(_("Units"), "unit_pages.index", "unit.read", "pc-display", "unit"),
+    Entry(_("Outlets"), "outlet_pages.index", "outlet.see", "shop", "gerai"),
     Entry(_("Personalisation"), "personalisation_pages.index", "personalisation.view", "cpu", "personalisasi"),
     Entry(_("Handovers (BAST)"), "handover_pages.index", "handover.view", "truck", "bast"),
     Entry(_("Blank SAMs"), "blank_pages.index", "blank.see", "box-seam", "sam-kosong"),

@@ -47,6 +47,7 @@ DONE = {
     "unit_broken": _("The unit is marked as broken: no card is activated in it."),
     "unit_working": _("The unit works again."),
     "unit_retired": _("The unit is retired."),
+    "unit_moved": _("It is recorded where the unit stands."),
     "unit_corrected": _("The unit is corrected."),
     "reported": _("Your report is recorded."),
     "report_confirmed": _("Confirmed: the card is out of use."),

@@ -117,6 +117,7 @@ SELECTS: dict[str, str] = {
     "card_report": "SELECT id, state, id, organisation_id, NULL, NULL FROM card_report",
     "place_suspension": "SELECT id, state, id, organisation_id, NULL, NULL FROM place_suspension",
     "blank_delivery": "SELECT id, state, id, NULL, NULL, NULL FROM blank_delivery",
+    "outlet": "SELECT id, 'registered', name, organisation_id, NULL, NULL FROM outlet",
     "unit_correction": "SELECT id, state, id, organisation_id, NULL, NULL FROM unit_correction",
     "unit_key_change": "SELECT id, state, id, organisation_id, by_organisation_id, NULL FROM unit_key_change",
     "kept_form": "SELECT id, 'kept', id, user_id, NULL, NULL FROM kept_form",
@@ -261,7 +262,14 @@ def _office(world: World, who: str) -> None:
     _to_be_destroyed(world, who, broken)
     _reported(world, who, world.received(who, "R", 2), 1)
     _public_keys(world, who, who, "LEN-CRD-1")
+    _outlet(world, who)
     sent(client, sheet(rows_of(elsewhere)), f"aktivasi {who}.csv")
+
+
+def _outlet(world: World, who: str) -> None:
+    """Register an outlet, whose name nobody else has."""
+    place = BANGLI_PLACE | {"name": f"Gerai {secrets.token_hex(4)}", "branch_code": "KC-1", "address": "Jalan Raya 1"}
+    done(world.client(who).post("/outlets", place), 201)
 
 
 def _corrected(world: World, who: str, number: str) -> None:
@@ -334,6 +342,7 @@ def _trade(world: World, maker: str, buyer: str, model: str) -> None:
     sent(world.client(buyer), sheet(rows_of(ready)), f"aktivasi {buyer}.csv")
     refused_batch(world, maker, buyer)
     _reported(world, maker, uids[2:], 1)
+    _outlet(world, buyer)
     done(world.client(maker).post("/destructions", {"cards": uids[2:], "cause": "damaged"}), 201)
     _reported(world, buyer, uids[:1], 0)
     _public_keys(world, buyer, maker, model)

@@ -35,7 +35,7 @@ from tests.sign_in.test_codes import password_step, signed_in
 from tests.succession import head_successions
 from tests.support.transparency_log import sequence
 from tests.support.visitor import Visitor, goes_to
-from tests.support.world import BANGLI_PLACE, Client, Ready, World, done, letter, new_uid
+from tests.support.world import BANGLI_PLACE, MAGETAN_PLACE, Client, Ready, World, done, letter, new_uid
 
 HEAD, MAGETAN = "magetan.kepala", "/activation-requests/{}"
 
@@ -168,18 +168,25 @@ def _revoke(world: World, manifest: str) -> None:
     done(world.client("penyetuju1").post(f"/manifests/{manifest}/revoke"))
 
 
+def unit_id(client: Client, number: str) -> str:
+    return str(done(client.get("/units", hardware_number=number))["items"][0]["id"])
+
+
 def _upkeep(world: World) -> None:
-    """Break, repair and retire units, correct them by one and by two persons, replace a machine."""
+    """Break, repair and retire units, correct them by one and by two persons, move one to an outlet, replace a machine."""
     head, staff = world.client(HEAD), world.client("magetan.staf")
     number = world.units(HEAD, 1, "LEN-CRD-1", "R")[0]
     for verb in ("correct", "break", "repair", "retire"):
-        path = f"/units/{done(head.get('/units', hardware_number=number))['items'][0]['id']}"
+        path = f"/units/{unit_id(head, number)}"
         done(head.post(f"{path}/{verb}", {"reason": "catatan"} | ({"sam_perso": "A" * 16} if verb == "correct" else {})))
+    place = MAGETAN_PLACE | {"name": "KC Magetan", "branch_code": "KC-1", "address": "Jalan Raya 1"}
+    at = done(head.post("/outlets", place), 201)
     ready, _ = world.active(HEAD, "R")
+    done(head.post(f"/units/{unit_id(head, ready.hardware[ready.uids[0]])}/move", {"outlet": at["id"]}))
     uid, new = ready.uids[0], world.units(HEAD, 1, "LEN-CRD-1", "R")[0]
     moved = approved(world, (uid, new))
     done(head.post("/activations", world.activation(moved, uid)), 201)
-    path = f"/units/{done(head.get('/units', hardware_number=new))['items'][0]['id']}/correct"
+    path = f"/units/{unit_id(head, new)}/correct"
     for decision in ("withdraw", "reject", "execute"):
         asked = done(head.post(path, {"pcid": secrets.token_hex(16), "reason": "tertukar"}), 202)["correction"]["id"]
         who = head if decision == "withdraw" else staff

@@ -1,4 +1,4 @@
-"""Planted faults of the upkeep of units: their condition, corrections by two persons, cards moved by a replacement."""
+"""Planted faults of the upkeep of units: their condition, corrections by two persons, cards moved by a replacement, outlets."""
 
 from __future__ import annotations
 
@@ -28,4 +28,10 @@ UNITS = [
     plant("replacement", "activation_request", "is a relocation whose cards do not fit that",
           "UPDATE activation_request SET kind='relocation' WHERE kind='replacement'"),
     plant("manifest-verifies", "manifest", "says another unit than its row", f"DELETE FROM unit_correction WHERE id = {_EXECUTED}"),
+    plant("one-organisation", "unit", "belongs to another organisation than its outlet",
+          "UPDATE outlet SET organisation_id = {some organisation kind='manufacturer'}"),
+    plant("unit-outlet", "outlet", "is in 99.99.99.9999, which is no village", "UPDATE outlet SET region_code='99.99.99.9999'"),
+    plant("unit-outlet", "unit", "stands at another outlet than it was moved to",
+          "UPDATE unit SET outlet_id=NULL WHERE outlet_id IS NOT NULL"),
+    plant("row-recorded", "outlet", "is not what its newest act recorded", "UPDATE outlet SET address='Jalan lain'"),
 ]  # fmt: skip

@@ -16,10 +16,30 @@ BACK_TO_0020 = (
 )
 
 
-def back_to_0035(connection: Connection) -> None:
-    """Undo 0036 to 0039 on a database without triggers: no place suspends a card, no request is closed, no blanks are counted."""
+def _switch_keys_off(connection: Connection) -> None:
+    """Let SQLite rebuild a table to which others refer: it switches the check off outside a transaction only."""
+    if connection.dialect.name == "sqlite":
+        for statement in ("COMMIT", "PRAGMA foreign_keys=OFF", "BEGIN"):
+            connection.exec_driver_sql(statement)
+
+
+def back_to_0037(connection: Connection) -> None:
+    """Undo 0038 and 0039 on a database without triggers: there are no outlets."""
+    _switch_keys_off(connection)
+    connection.execute(text("DELETE FROM row_digest WHERE kind = 'outlet'"))
     undo = Operations(MigrationContext.configure(connection))
     undo.drop_index("ix_head_succession_decree_date_id", "head_succession")  # the other one of 0039 goes with its table
+    with undo.batch_alter_table("unit") as batch:
+        batch.drop_index("ix_unit_outlet_id")
+        batch.drop_constraint("fk_unit_outlet_id", type_="foreignkey")
+        batch.drop_column("outlet_id")
+    undo.drop_table("outlet")
+
+
+def back_to_0035(connection: Connection) -> None:
+    """Undo 0036 and what came after it without triggers: no place suspends a card, no request is closed, no blanks are counted."""
+    back_to_0037(connection)
+    undo = Operations(MigrationContext.configure(connection))
     for table in ("place_suspension", "personalisation_closing", "blank_card", "blank_delivery"):
         connection.execute(text(f"DELETE FROM history WHERE object_kind = '{table}'"))
         connection.execute(text(f"DELETE FROM row_digest WHERE kind = '{table}'"))
@@ -75,9 +95,6 @@ ADDED_BY_0033 = (
 def back_to_0032(connection: Connection) -> None:
     """Undo 0033, and what came after it, on a database without triggers: units have no condition, and are not replaced."""
     back_to_0033(connection)
-    if connection.dialect.name == "sqlite":  # a table to which others refer is rebuilt: the check is switched off, outside a transaction
-        for statement in ("COMMIT", "PRAGMA foreign_keys=OFF", "BEGIN"):
-            connection.exec_driver_sql(statement)
     for statement in ADDED_BY_0033:
         connection.execute(text(statement))
     undo = Operations(MigrationContext.configure(connection))

@@ -42,6 +42,8 @@ _ROWS: dict[str, tuple[tuple[str, str], ...]] = {
         ("unit.condition", "-  -  -  -  -   -   O   O   O   -"),
         ("unit.correct", "-  -  -  -  -   -   O   O   O   -"),
         ("unit.correct.decide", "-  -  -  -  -   -   O!  O!  O!  -"),
+        ("outlet.see", "A  A  A  -  -   -   O   J   O   O"),
+        ("outlet.keep", "-  -  -  -  -   -   O   O   O   O"),
         ("unit.key.propose", "-  -  -  -  -   L!  O!  O!  O!  O"),
         ("unit.key.decide", "-  -  -  -  -   -   O!  O!  O!  -"),
     ),

@@ -120,8 +120,8 @@ LIBRARIES = {
     # the resource of the API, and what all of them share
     "api": (
         "access_reviews activation_requests activations assignments audit blank_deliveries cards common conversations decisions "
-        "destructions documentation handovers head_successions jobs manifests model_cases notices personalisation place_suspensions "
-        "reference reference_changes sessions units users"
+        "destructions documentation handovers head_successions jobs manifests model_cases notices outlets personalisation "
+        "place_suspensions reference reference_changes sessions units users"
     ),
     # what the application is put together of
     "app": "asgi audit_commands blueprints clock_commands command_groups factory hooks leavers retention",

@@ -51,6 +51,7 @@ REASONS = {
     "handover_pages.kirim_ulang": "a BAST, which is cancelled until it is received",
     "return_pages.issue": "a BAST, which is cancelled until it is received",
     "unit_pages.register": WARNED,
+    "outlet_pages": AGAIN,
     "upkeep_pages.break_unit": AGAIN,
     "upkeep_pages.repair": AGAIN,
     "upkeep_pages.correct": "a correction, which is corrected again, or decided by another person",

@@ -12,6 +12,7 @@ from sifilma.activation.bulk.job_sheets import uid_of
 from sifilma.activation.issuing import place_form
 from sifilma.activation.requests import form_choices
 from sifilma.activation.schemas import MOST_TOGETHER
+from sifilma.cards.outlets.queries import numbers_at
 from sifilma.jobs.failed_rows import cells_of, errors_of, rows_given_back
 from sifilma.jobs.models import Job, JobRow
 from sifilma.kernel.context import Context
@@ -55,11 +56,19 @@ class GivenBack:
     place: dict[str, str] = field(default_factory=dict)
 
 
-def together(ctx: Context, request_id: UUID | None = None) -> Together:
-    """Return the organisation's cards with an open token, those of one request if it is given, at most MOST_TOGETHER."""
+def together(ctx: Context, request_id: UUID | None = None, outlet_id: UUID | None = None) -> Together:
+    """Return the organisation's cards with an open token, those of one request if it is given, at most MOST_TOGETHER.
+
+    With an outlet, those whose machine stands there, and those that are in none yet, with the free machines there.
+    """
     ready = [card for card in form_choices.open_cards(ctx) if request_id in (None, card.request_id)]
+    there = numbers_at(ctx, outlet_id) if outlet_id is not None else None
+    if there is not None:
+        ready = [card for card in ready if card.unit is None or card.unit in there]
     shown = ready[:MOST_TOGETHER]
     machines = form_choices.next_machines(ctx, {card.function for card in shown if not card.unit})
+    if there is not None:
+        machines = {function: [number for number in numbers if number in there] for function, numbers in machines.items()}
     free = {function: iter(numbers) for function, numbers in machines.items()}
     cards = [
         OpenCard(

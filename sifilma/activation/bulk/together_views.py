@@ -12,7 +12,9 @@ from sifilma.activation.bulk import pages, service
 from sifilma.activation.issuing import forms, place_form
 from sifilma.activation.queries import get_request
 from sifilma.activation.schemas import TypedTogetherIn
+from sifilma.cards.outlets.queries import get_outlet
 from sifilma.documents.indonesian import uid_pairs
+from sifilma.identity.permissions import Operation
 from sifilma.jobs.service import get_job
 from sifilma.regions.sources import place_check
 from sifilma.resources import resources
@@ -28,13 +30,16 @@ blueprint = Blueprint("together_pages", __name__, url_prefix="/aktivasi/satu-lok
 @blueprint.get("")
 @operation("activation_request.submit")
 def form() -> Response:
-    """Show the form with all cards that have an open token, those of one request (`permohonan`), or what a job gave back (`pekerjaan`).
+    """Show the form with all cards that have an open token, those of one request (`permohonan`), those whose
+    machine stands at an outlet (`gerai`), with its place, or what a job gave back (`pekerjaan`).
 
     It needs only the permission to request activations; sending it needs a fresh code.
     """
     ctx, asked, after = context(), request.args.get("permohonan", type=UUID), request.args.get("pekerjaan", type=UUID)
     if after is None:
-        start = place_form.start(ctx)
+        at = request.args.get("gerai", type=UUID)
+        start = place_form.at_outlet(get_outlet(ctx, at, Operation.OUTLET_KEEP)) if at else place_form.start(ctx)
+        start |= {"gerai": str(at)} if at else {}
         return _form(Form.begun(permohonan=get_request(ctx, asked).id if asked else None, **start))
     back = pages.given_back(ctx, resources().settings, get_job(ctx, after), translate)
     form = Form.of(**back.place, **{f"machine.{uid}": machine for uid, machine in back.machines.items()})
@@ -87,14 +92,14 @@ def _form(form: Form, *, follow: bool = False, told: dict[str, str] | None = Non
     """Show the form. A new one has chosen every card; `told` are the errors of cards by UID."""
     values: dict[str, Any] = forms.placed(form, follow=follow)
     del values["form"]  # again() gives it
-    offered = pages.together(context(), _request(form))
+    offered = pages.together(context(), _key(form, "permohonan"), _key(form, "gerai"))
     if "cards" not in form.values and request.method == "GET":
         form.values.setlist("cards", [card.uid for card in offered.cards])
     return form.again("activation/together.html", offered=offered, told=told or {}, **values)
 
 
-def _request(form: Form) -> UUID | None:
+def _key(form: Form, name: str) -> UUID | None:
     try:
-        return UUID(form.get("permohonan"))
+        return UUID(form.get(name))
     except ValueError:
         return None

@@ -9,6 +9,8 @@ from uuid import UUID
 from sifilma.activation.issuing.service import outside_own_region
 from sifilma.activation.queries import get_activation
 from sifilma.activation.schemas import PlaceIn
+from sifilma.cards.outlets.models import Outlet
+from sifilma.cards.outlets.queries import find_start
 from sifilma.identity.models import Organisation
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Invalid
@@ -50,12 +52,21 @@ class Place:
         return next((name for code, name in offered if code == self.levels.part(length)), "")
 
 
-def start(ctx: Context) -> dict[str, str]:
-    """Return what a new form begins with: address and region of the organisation."""
+def start(ctx: Context, hardware_number: str = "") -> dict[str, str]:
+    """Return what a new form begins with: the place of the outlet where the machine stands, else address and region of the organisation."""
+    outlet = find_start(ctx, hardware_number)
+    if outlet is not None:
+        return at_outlet(outlet)
     own = ctx.session.get(Organisation, ctx.actor.organisation_id) if ctx.actor.organisation_id else None
     if own is None:
         return {}
     return {"address": own.address, **parts_of(own.region_code or "")}
+
+
+def at_outlet(outlet: Outlet) -> dict[str, str]:
+    """Return the place of an outlet, as a form has it."""
+    position = {"latitude": f"{outlet.latitude:.7f}", "longitude": f"{outlet.longitude:.7f}", "source": "typed"}
+    return {"address": outlet.address, **position, **parts_of(outlet.region_code)}
 
 
 def parts_of(code: str) -> dict[str, str]:

@@ -32,11 +32,14 @@ blueprint = Blueprint("activate_pages", __name__, url_prefix="/aktivasi/kartu", 
 def form() -> Response:
     """Show the form. It needs only the permission to request activations; sending it needs a fresh code.
 
-    After an activation (`dari`) the form for the next card begins with the same address and region.
+    It begins with the place of the outlet at which the card's machine stands. After an activation (`dari`) the form for the next card
+    begins with the same address and region.
     """
     ctx, before = context(), request.args.get("dari", type=UUID)
-    start = place_form.same_place(ctx, before) if before else place_form.start(ctx)
-    return _form(Form.begun(sam_uid=request.args.get("uid"), **start))
+    uid = request.args.get("uid", "")
+    machine = form_choices.proposed_machine(ctx, uid) if uid else ""
+    start = place_form.same_place(ctx, before) if before else place_form.start(ctx, machine)
+    return _form(Form.begun(sam_uid=uid or None, **start))
 
 
 @blueprint.post("/isi")
@@ -45,8 +48,8 @@ def fill() -> Response:
     """Show the form with what is typed so far: coming from the page of tokens, or step by step where no script runs."""
     form = Form.sent()
     if "address" not in form.values:  # the page of tokens knows card and token alone
-        form.values.update(place_form.start(context()))
-        form.values["hardware_number"] = form_choices.proposed_machine(context(), form.get("sam_uid"))
+        machine = form_choices.proposed_machine(context(), form.get("sam_uid"))
+        form.values.update(place_form.start(context(), machine) | {"hardware_number": machine})
     return _form(form, follow=place_form.has_pasted(form.values) or not form.get("region_code"))
 
 

@@ -1,0 +1,1 @@
+"""Outlets of an organisation: where its units stand, and who answers there."""
