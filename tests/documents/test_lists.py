@@ -222,7 +222,7 @@ def test_a_list_is_exported_completely_with_a_worded_header(world: World) -> Non
     assert response.headers["Content-Disposition"].startswith("attachment")
     assert response.mimetype == "text/csv"
     header, *rows = csv.reader(io.StringIO(response.get_data().decode("utf-8-sig")))
-    assert header == ["Nomor mesin", "Model", "Fungsi", "Status", "Kondisi", "Kartu SAM", "PCID"]
+    assert header == ["Nomor mesin", "Model", "Fungsi", "Status", "Kondisi", "Kartu SAM", "PCID", "Gerai", "Kode cabang"]
     assert sorted(row[0] for row in rows) == sorted(made)
     english = Visitor(world, "magetan.kepala", language="en").get("/unit?unduh=csv").get_data().decode("utf-8-sig")
     assert english.startswith("Hardware number,")
