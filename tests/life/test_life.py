@@ -28,6 +28,9 @@ NEEDED = [
     for verb in (
         "handovers",
         "receive",
+        "found",
+        "arrived",
+        "lost",
         "approve",
         "activations",
         "reissue",
