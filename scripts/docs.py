@@ -67,8 +67,8 @@ def permissions() -> str:
 
 
 def cell(grant: Grant | None) -> str:
-    """Return a cell as `sifilma/identity/permissions.py` writes it: scope, `h` for head, `!` for a fresh code; `-` for never."""
-    return f"{grant.scope}{'h' if grant.head else ''}{'!' if grant.fresh else ''}" if grant else "-"
+    """Return a cell as `sifilma/identity/permissions.py` writes it: scope, `h` head, `p` people only, `!` fresh code; `-` never."""
+    return f"{grant.scope}{'h' if grant.head else ''}{'p' if grant.people else ''}{'!' if grant.fresh else ''}" if grant else "-"
 
 
 # --- life cycles -----------------------------------------------------------------------------------------------------

@@ -108,7 +108,8 @@ def correct(path: IdPath, body: CorrectIn) -> Response:
     ctx = context()
     unit, status = service.get_unit(ctx, path.id, Operation.UNIT_CORRECT), 200
     if body.proposal is not None:
-        _require_grant(Operation.UNIT_CORRECT_DECIDE)
+        if body.decision != "withdraw":  # whoever proposed may take it back without a fresh code, as on the page
+            _require_grant(Operation.UNIT_CORRECT_DECIDE)
         corrections.decide(ctx, path.id, body.proposal, body.decision, body.reason)
     elif upkeep.is_bound(ctx, unit):
         _require_grant(Operation.UNIT_CORRECT_DECIDE)

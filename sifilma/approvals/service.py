@@ -258,6 +258,8 @@ class Given:
 def given(ctx: Context, obj: Any) -> list[Given]:
     """Return the approvals of the present digest with the names of the approvers, in one query for all names."""
     now = [approval for approval in obj.approvals if approval.digest == obj.digest]
+    if not now:
+        return []
     query = select(Person.id, Person.name).where(Person.id.in_([approval.person_id for approval in now]))
     names: dict[UUID, str] = dict(ctx.session.execute(query).all())
     return [Given(names[approval.person_id], approval.at, approval.note) for approval in now]

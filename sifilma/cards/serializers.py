@@ -29,7 +29,7 @@ from sifilma.cards.schemas import (
     UnitKeyOut,
     UnitOut,
 )
-from sifilma.cards.service import cards_in, steps
+from sifilma.cards.service import cards_in, living_by_unit, steps
 from sifilma.cards.unit_place import Standing, find_standing
 from sifilma.cards.upkeep.models import UnitCorrection
 from sifilma.cards.upkeep.proposals import open_corrections
@@ -71,11 +71,10 @@ class UnitPage:
 
 def unit_page(ctx: Context, unit: Unit) -> UnitPage:
     """Return a unit with its card, its place and its card's steps."""
-    shown = units_out(ctx, [unit])[0]
     cards = list(ctx.session.scalars(select(Card).where(Card.unit_id == unit.id).order_by(Card.id)))
-    living = next((card for card in cards if card.uid == shown.card), None)
+    living = living_by_unit(cards).get(unit.id)
     return UnitPage(
-        unit=shown,
+        unit=_units_out(ctx, [unit], {unit.id: living} if living else {})[0],
         owner=ctx.session.get_one(Organisation, unit.organisation_id).name,
         registered_at=unit.created_at,
         standing=find_standing(ctx, unit.id),
@@ -87,8 +86,11 @@ def unit_page(ctx: Context, unit: Unit) -> UnitPage:
 
 def units_out(ctx: Context, units: list[Unit]) -> list[UnitOut]:
     """Return units with their living cards, in one query each for all cards, proposals of keys, corrections and outlets."""
-    cards, changes, corrections = cards_in(ctx, units), open_changes(ctx, units), open_corrections(ctx, units)
-    outlets = outlets_of(ctx, units)
+    return _units_out(ctx, units, cards_in(ctx, units))
+
+
+def _units_out(ctx: Context, units: list[Unit], cards: Mapping[UUID, Card]) -> list[UnitOut]:
+    changes, corrections, outlets = open_changes(ctx, units), open_corrections(ctx, units), outlets_of(ctx, units)
     return [
         _unit_out(unit, cards.get(unit.id), changes.get(unit.id), corrections.get(unit.id), outlets.get(unit.outlet_id or unit.id))
         for unit in units

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -324,7 +324,13 @@ def _make_unit(ctx: Context, new: UnitIn, model: DeviceModel, outlet: Outlet | N
 def cards_in(ctx: Context, units: list[Unit]) -> dict[UUID, Card]:
     """Return the living card tied to each unit, by the unit's id. An active card takes precedence."""
     rows = ctx.session.scalars(select(Card).where(Card.unit_id.in_([unit.id for unit in units]), Card.state.not_in(ENDED)))
-    return {card.unit_id: card for card in sorted(rows, key=lambda card: card.state == CardState.ACTIVE) if card.unit_id}
+    return living_by_unit(rows)
+
+
+def living_by_unit(cards: Iterable[Card]) -> dict[UUID, Card]:
+    """Return the living one of some cards for each unit, by the unit's id. An active card takes precedence."""
+    living = [card for card in cards if card.state not in ENDED]
+    return {card.unit_id: card for card in sorted(living, key=lambda card: card.state == CardState.ACTIVE) if card.unit_id}
 
 
 def register_cards(ctx: Context, cards: list[Card]) -> Act:

@@ -194,10 +194,11 @@ def unit_answer(unit_id: UUID, form: Form) -> Response:
     """Return the page of a unit, with a form that was refused."""
     ctx = context()
     unit = service.get_unit(ctx, unit_id)
+    page = unit_page(ctx, unit)
     return form.again(
         "cards/unit.html",
-        page=unit_page(ctx, unit),
-        conditions=upkeep.steps_for(ctx, unit),
+        page=page,
+        conditions=upkeep.steps_for(ctx, unit, occupied=page.unit.card is not None),
         owned=upkeep.is_own(ctx, unit),
         suppliable=pcid.may_supply(ctx, unit),
         proposes_key=may_propose_key(ctx, unit),

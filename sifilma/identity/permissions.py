@@ -128,16 +128,21 @@ class Column(StrEnum):
 
 @dataclass(frozen=True)
 class Grant:
-    """One cell of the table. `fresh`: needs a fresh one-time code (`!`). `head`: only for the head of an organisation (`h`)."""
+    """One cell of the table.
+
+    `fresh`: needs a fresh one-time code (`!`). `head`: only for the head of an organisation (`h`). `people`: for no API key of it (`p`).
+    """
 
     scope: Scope
     fresh: bool = False
     head: bool = False
+    people: bool = False
 
 
 _COLUMNS = tuple(Column)
 
-# Cells in the order of Column: `-` is never, a letter is a Scope, `!` needs a fresh code, `h` is for the head only. The order is:
+# Cells in the order of Column: `-` is never, a letter is a Scope, `!` needs a fresh code, `h` is for the head only, `p` for
+# people and no key of the organisation. The order is:
 # approver operator auditor user_admin custodian | manufacturer regency province institution | key
 _TABLE: dict[Operation, str] = {
     Operation.USERS_CENTRAL: "-  -  -  A! -   -  -  -  -   -",
@@ -172,7 +177,7 @@ _TABLE: dict[Operation, str] = {
     Operation.OUTLET_KEEP: "-  -  -  -  -   -  O  O  O   O",
     Operation.UNIT_KEY_PROPOSE: "-  -  -  -  -   L! O! O! O!  O",
     Operation.UNIT_KEY_DECIDE: "-  -  -  -  -   -  O! O! O!  -",
-    Operation.PERSONALISATION_DRAFT: "-  -  -  -  -   L  O  O  O   L",
+    Operation.PERSONALISATION_DRAFT: "-  -  -  -  -   L  O  O  Op  L",
     Operation.PERSONALISATION_SUBMIT: "-  -  -  -  -   L  O  O  O   -",
     Operation.PERSONALISATION_VIEW: "A  A  A  -  -   L  O  J  L   L",
     Operation.PERSONALISATION_VERIFY: "-  A  -  -  -   -  -  -  -   -",
@@ -224,7 +229,7 @@ _TABLE: dict[Operation, str] = {
 
 
 def _cell(text: str) -> Grant | None:
-    return None if text == "-" else Grant(Scope(text[0]), fresh="!" in text, head="h" in text)
+    return None if text == "-" else Grant(Scope(text[0]), fresh="!" in text, head="h" in text, people="p" in text)
 
 
 TABLE: dict[Operation, dict[Column, Grant]] = {
@@ -267,8 +272,14 @@ SCOPES: dict[KeyScope, frozenset[Operation]] = {
 
 def scopes_for(kind: str) -> tuple[KeyScope, ...]:
     """Return the scopes that open anything for a key of an organisation of this kind."""
-    column = _KIND_COLUMN.get(OrganisationKind(kind))
-    return tuple(scope for scope, operations in SCOPES.items() if any(column in TABLE[operation] for operation in operations))
+    of = OrganisationKind(kind)
+    return tuple(scope for scope, operations in SCOPES.items() if any(_is_for_keys(of, operation) for operation in operations))
+
+
+def _is_for_keys(kind: OrganisationKind | None, operation: Operation) -> bool:
+    """Return whether an organisation of this kind may do it, and not by its people alone."""
+    grant = TABLE.get(operation, {}).get(_KIND_COLUMN[kind]) if kind in _KIND_COLUMN else None
+    return grant is not None and not grant.people
 
 
 def missing_scope(actor: Actor, operation: Operation) -> KeyScope | None:
@@ -299,8 +310,7 @@ def grants(actor: Actor, operation: Operation) -> tuple[Grant, ...]:
 
 def _grants(actor: Actor, operation: Operation) -> tuple[Grant, ...]:
     row = TABLE.get(operation, {})
-    kind = actor.organisation_kind
-    if actor.api_key_id is not None and (kind is None or _KIND_COLUMN.get(kind) not in row):
+    if actor.api_key_id is not None and not _is_for_keys(actor.organisation_kind, operation):
         return ()
     found = (row.get(column) for column in columns(actor))
     return tuple(grant for grant in found if grant and (not grant.head or Role.HEAD in actor.roles))

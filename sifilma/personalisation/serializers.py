@@ -161,6 +161,8 @@ def _closing(ctx: Context, request: PersonalisationRequest) -> ClosingOut | None
 
 
 def _batch(ctx: Context, request: PersonalisationRequest) -> list[dict[str, Any]]:
+    if not request.rows:
+        return []
     query = select(Unit.id, Unit.hardware_number).where(Unit.id.in_([row.unit_id for row in request.rows]))
     numbers: dict[UUID, str] = dict(ctx.session.execute(query).all())
     return [

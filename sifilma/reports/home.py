@@ -30,13 +30,13 @@ from sifilma.documents.indonesian import zone_of
 from sifilma.identity.models import Organisation, User, UserRole, counts
 from sifilma.identity.permissions import Operation, grants
 from sifilma.identity.scope import scoped
-from sifilma.kernel import kept_statements
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import UtcDateTime
 from sifilma.kernel.timekeeping.targets import Targets
 from sifilma.oversight.models import Agreement
 from sifilma.reports import card_page, tasks_waiting
+from sifilma.reports.built_once import queries as built_once
 from sifilma.reports.task_labels import TARGETED, TASKS
 from sifilma.reports.way import queries as life
 
@@ -164,7 +164,7 @@ def _lines(ctx: Context, which: Selects, targets: Targets, shown: Shown = Shown(
     """Return the rows of all selects as one list, in one query."""
     holder = shown.holder if shown.holder in assignment.FILTERS else ""
     values = {"limit": shown.limit, "offset": shown.offset, **late_values(targets, ctx.now)}
-    rows = kept_statements.rows(ctx, lines_query, (which, shown.late, holder), values)
+    rows = built_once.rows(ctx, lines_query, (which, shown.late, holder), values)
     lines = [_dated(ctx, _line(ctx, row), targets) for row in rows]
     return Lines(lines, rows[0][7], int(rows[0][8])) if rows else Lines([], 0)
 

@@ -43,6 +43,7 @@ class HeadSuccession(RecordedOnce, Base):
         CheckConstraint("outgoing_id IS NULL OR outgoing_id <> successor_id", name="two_accounts"),
         CheckConstraint("former <> 'head' OR outgoing_id IS NOT NULL", name="stays"),
         Index(None, "organisation_id", "id"),
+        Index(None, "decree_date", "id"),
     )
 
     id: Mapped[UUID] = mapped_column(ForeignKey("user_change.id"), primary_key=True)

@@ -91,7 +91,9 @@ class Visitor:
         cells = [TABLE[operation][column] for column in self.role.columns]
         if not cells or NEVER in cells or ("h" in cells[0] and not self.role.head):
             return NEVER
-        return cells[0].replace("h", "")
+        if any("p" in cell for cell in cells[1:]):  # people only: no key of the organisation
+            return NEVER
+        return cells[0].replace("h", "").replace("p", "")
 
     def reaches(self, operation: str, item: OwnedObject) -> bool:
         """Tell whether the table's scope for an operation covers an object."""

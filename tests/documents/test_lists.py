@@ -22,7 +22,7 @@ from werkzeug.test import TestResponse
 
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
-from sifilma.cards.models import DeviceModel, Unit
+from sifilma.cards.models import UNIT, DeviceModel, Unit, UnitCondition
 from sifilma.documents import list_views
 from sifilma.documents.list_views import ROWS_A_PAGE
 from sifilma.documents.lists import Export
@@ -222,7 +222,7 @@ def test_a_list_is_exported_completely_with_a_worded_header(world: World) -> Non
     assert response.headers["Content-Disposition"].startswith("attachment")
     assert response.mimetype == "text/csv"
     header, *rows = csv.reader(io.StringIO(response.get_data().decode("utf-8-sig")))
-    assert header == ["Nomor mesin", "Model", "Fungsi", "Status", "Kartu SAM", "PCID"]
+    assert header == ["Nomor mesin", "Model", "Fungsi", "Status", "Kondisi", "Kartu SAM", "PCID"]
     assert sorted(row[0] for row in rows) == sorted(made)
     english = Visitor(world, "magetan.kepala", language="en").get("/unit?unduh=csv").get_data().decode("utf-8-sig")
     assert english.startswith("Hardware number,")
@@ -273,11 +273,13 @@ LONG = 3000  # rows: four parts, six groups
 def with_long_list(world: World) -> World:
     """Give one office LONG machines."""
     with world.context() as ctx:
-        model = ctx.session.scalars(select(DeviceModel.id)).first()
+        model = ctx.session.scalars(select(DeviceModel.id).where(DeviceModel.function == "R")).first()
         office = ctx.session.scalars(select(User.organisation_id).where(User.username == "magetan.kepala")).one()
         same = {"organisation_id": office, "model_id": model, "function": "R", "sam_perso": "", "created_at": ctx.now}
         rows = [Unit(id=uuid7(), hardware_number=f"HW-{number:010X}", pcid=f"{number:032X}", **same) for number in range(LONG)]
-        record(ctx, Action.UNIT_REGISTER, "unit", rows[0].id, rows=rows)
+        act = record(ctx, Action.UNIT_REGISTER, UNIT.kind, rows[0].id, rows=rows)
+        for unit in rows:
+            UNIT.born(unit, UnitCondition.WORKING, act)
         ctx.session.add_all(rows)
     return world
 

@@ -14,7 +14,9 @@ READING = {name for name in Operation if name.endswith((".view", ".read", ".see"
 
 
 def cell(grant: Grant | None) -> str:
-    return "-" if grant is None else f"{grant.scope.value}{'h' if grant.head else ''}{'!' if grant.fresh else ''}"
+    return (
+        "-" if grant is None else f"{grant.scope.value}{'h' if grant.head else ''}{'p' if grant.people else ''}{'!' if grant.fresh else ''}"
+    )
 
 
 def differences() -> list[str]:

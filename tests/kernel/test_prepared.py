@@ -28,8 +28,8 @@ sifilma/kernel/prepared.py uses what SQLAlchemy does not promise to keep. Before
 - Types: `dialect_impl(dialect).result_processor(dialect, None)` gives the processor of a column.
 - Connection and Engine: `_has_events`, and the arguments of `dispatch.before_cursor_execute`; `connection.connection.cursor()`.
 - Faults: `dialect.is_disconnect`, `DBAPIError.instance(...)`, `dialect.loaded_dbapi`.
-- `sifilma/kernel/kept_statements.py`: a cache key names the parameters in their order; `BindParameter.callable` is called at execution, for the
-  statement that was compiled and for those of the same key; a prefix of a select is part of its key.
+- `sifilma/reports/built_once/queries.py`: a cache key names the parameters in their order; `BindParameter.callable` is called at execution,
+  for the statement that was compiled and for those of the same key; a prefix of a select is part of its key.
 - `make bench`: SQLAlchemy's own way may have become fast enough to leave this module out.
 The tests of this file, of tests/activation/issuing and of tests/faults must pass."""
 

@@ -24,10 +24,11 @@ def _switch_keys_off(connection: Connection) -> None:
 
 
 def back_to_0037(connection: Connection) -> None:
-    """Undo 0038 on a database without triggers: there are no outlets."""
+    """Undo 0038 and 0039 on a database without triggers: there are no outlets."""
     _switch_keys_off(connection)
     connection.execute(text("DELETE FROM row_digest WHERE kind = 'outlet'"))
     undo = Operations(MigrationContext.configure(connection))
+    undo.drop_index("ix_head_succession_decree_date_id", "head_succession")  # the other one of 0039 goes with its table
     with undo.batch_alter_table("unit") as batch:
         batch.drop_index("ix_unit_outlet_id")
         batch.drop_constraint("fk_unit_outlet_id", type_="foreignkey")

@@ -48,7 +48,7 @@ _ROWS: dict[str, tuple[tuple[str, str], ...]] = {
         ("unit.key.decide", "-  -  -  -  -   -   O!  O!  O!  -"),
     ),
     "personalisation request": (
-        ("personalisation.draft", "-  -  -  -  -   L   O   O   O   L"),
+        ("personalisation.draft", "-  -  -  -  -   L   O   O   Op  L"),
         ("personalisation.submit", "-  -  -  -  -   L   O   O   O   -"),
         ("personalisation.view", "A  A  A  -  -   L   O   J   L   L"),
         ("personalisation.verify", "-  A  -  -  -   -   -   -   -   -"),

@@ -101,5 +101,5 @@ def _page(activation_id: UUID, form: Form) -> Response:
         one=doubt,
         found=found_at(ctx, place_check(resources().settings.home), doubt),
         days=resources().settings.place_deadline_days,
-        suspension=find_of_activation(ctx, activation_id),
+        suspension=find_of_activation(ctx, doubt.of),
     )

@@ -60,6 +60,7 @@ class PlaceSuspension(Proposed, Base):
         Index(None, "card_id", "id"),
         Index(None, "organisation_id", "id"),
         Index(None, "state", "due_at"),
+        Index(None, "due_at", "id"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)

@@ -41,9 +41,11 @@ def find_open(session: Session, card_id: UUID) -> PlaceSuspension | None:
     return session.scalars(select(PlaceSuspension).where(PlaceSuspension.card_id == card_id, PlaceSuspension.state.in_(OPEN))).first()
 
 
-def find_of_activation(ctx: Context, activation_id: UUID) -> PlaceSuspension | None:
+def find_of_activation(ctx: Context, activation: Activation) -> PlaceSuspension | None:
     """Return the proposal that the rejection of this place opened, or None. The caller has checked that the actor may see the place."""
-    return ctx.session.scalars(select(PlaceSuspension).where(PlaceSuspension.activation_id == activation_id)).first()
+    if activation.review_state != "rejected":
+        return None  # nothing else opens one: the database refuses it
+    return ctx.session.scalars(select(PlaceSuspension).where(PlaceSuspension.activation_id == activation.id)).first()
 
 
 def is_ready(kind: RequestKind) -> ColumnElement[bool]:

@@ -26,13 +26,16 @@ class LiftIn(Strict):
 
 
 class PlaceSuspensionBrief(BaseModel):
-    """A proposal to suspend a card for its place. `due_at` is when the card is suspended without a decision."""
+    """A proposal to suspend a card for its place. `due_at` is when the card is suspended without a decision.
+
+    `activation` is null for whoever may see the suspension but not the activation: a province, of its regencies.
+    """
 
     id: UUID
     state: str
     card: str
     card_state: str
-    activation: UUID
+    activation: UUID | None
     organisation_id: UUID
     organisation: str
     reason: str

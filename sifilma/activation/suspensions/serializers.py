@@ -11,6 +11,8 @@ from sifilma.activation.suspensions.schemas import PlaceSuspensionBrief, PlaceSu
 from sifilma.cards.models import Card
 from sifilma.cards.serializers import history_out
 from sifilma.identity.models import Organisation
+from sifilma.identity.permissions import Operation
+from sifilma.identity.scope import may_reach
 from sifilma.kernel.context import Context
 from sifilma.web.links import steps
 
@@ -26,7 +28,7 @@ def suspensions_out(ctx: Context, found: list[PlaceSuspension]) -> list[PlaceSus
         .where(PlaceSuspension.id.in_([one.id for one in found]))
     )
     rows = {row.id: row for row in ctx.session.execute(query)}
-    return [PlaceSuspensionBrief(**_common(one, rows[one.id])) for one in found]
+    return [PlaceSuspensionBrief(**_common(ctx, one, rows[one.id])) for one in found]
 
 
 def full(ctx: Context, found: PlaceSuspension) -> PlaceSuspensionOut:
@@ -35,13 +37,13 @@ def full(ctx: Context, found: PlaceSuspension) -> PlaceSuspensionOut:
     return PlaceSuspensionOut(**brief.model_dump(), history=history_out(ctx, PLACE_SUSPENSION.kind, found.id))
 
 
-def _common(one: PlaceSuspension, row: Any) -> dict[str, Any]:
+def _common(ctx: Context, one: PlaceSuspension, row: Any) -> dict[str, Any]:
     return {
         "id": one.id,
         "state": one.state,
         "card": row.uid,
         "card_state": row.state,
-        "activation": one.activation_id,
+        "activation": one.activation_id if may_reach(ctx.actor, Operation.MANIFEST_VIEW, one.organisation_id) else None,
         "organisation_id": one.organisation_id,
         "organisation": row.name,
         "reason": one.reason,

@@ -51,8 +51,8 @@ def open_corrections(ctx: Context, units: Sequence[Unit]) -> dict[UUID, UnitCorr
     return {one.unit_id: one for one in ctx.session.scalars(query.where(UnitCorrection.unit_id.in_([unit.id for unit in units])))}
 
 
-def propose(ctx: Context, unit_id: UUID, given: CorrectIn) -> UnitCorrection:
-    """Propose another hardware number or PCID for a unit to which something is bound. Nothing changes yet. Return the proposal.
+def check(ctx: Context, unit_id: UUID, given: CorrectIn) -> tuple[Unit, dict[str, Any]]:
+    """Return the unit and the columns that a proposal would change. Change nothing.
 
     Raise NotFound outside the actor's scope, Conflict (`proposed-already`) if one waits, Conflict (`not-bound`) if nothing is bound to it,
     and Invalid without a reason, for a wrong number, or for a field that does not change any more.
@@ -69,6 +69,15 @@ def propose(ctx: Context, unit_id: UUID, given: CorrectIn) -> UnitCorrection:
         if column in changed:
             faults.add(name, say("Something is bound to this unit: only its hardware number and its PCID can be corrected."))
     faults.refuse("The unit cannot be corrected.")
+    return unit, changed
+
+
+def propose(ctx: Context, unit_id: UUID, given: CorrectIn) -> UnitCorrection:
+    """Propose another hardware number or PCID for a unit to which something is bound. Nothing changes yet. Return the proposal.
+
+    Raise as `check` does.
+    """
+    unit, changed = check(ctx, unit_id, given)
     made = UnitCorrection(
         id=uuid7(),
         unit_id=unit.id,

@@ -22,12 +22,11 @@ ACTS = {UnitCondition.BROKEN: Action.UNIT_BREAK, UnitCondition.WORKING: Action.U
 NUMBERS = ("hardware_number", "pcid")
 
 
-def steps_for(ctx: Context, unit: Unit) -> list[UnitCondition]:
-    """Return the conditions that a unit of the actor's organisation can be brought to now."""
+def steps_for(ctx: Context, unit: Unit, *, occupied: bool) -> list[UnitCondition]:
+    """Return the conditions that a unit of the actor's organisation can be brought to now. `occupied`: a living card is in it."""
     if not is_own(ctx, unit):
         return []
     possible = [condition for condition in ACTS if UNIT.allows(unit.condition, condition)]
-    occupied = bool(cards_in(ctx, [unit]))
     return [condition for condition in possible if condition != UnitCondition.RETIRED or not occupied]
 
 

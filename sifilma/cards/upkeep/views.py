@@ -95,6 +95,7 @@ def correct(unit_id: UUID) -> AnyResponse:
     with form.attempt(ctx):
         given = form.model(CorrectIn)
         if service.is_bound(ctx, unit):
+            proposals.check(ctx, unit_id, given)  # a code is asked for what can be proposed, not for a form with errors
             require_grant(g.actor, Operation.UNIT_CORRECT_DECIDE, resources().settings)
             made = proposals.propose(ctx, unit_id, given)
             return seen("upkeep_pages.correction", "proposed", correction_id=made.id)

@@ -12,12 +12,12 @@ from sqlalchemy import Select, bindparam, select, union_all
 from sifilma.activation.models import Activation, ActivationRequest, Manifest, Revocation
 from sifilma.destruction.models import Destruction
 from sifilma.identity.models import User
-from sifilma.kernel import kept_statements
 from sifilma.kernel.actor import Role
 from sifilma.kernel.context import Context
 from sifilma.oversight.models import ModelCase, ReferenceChange
 from sifilma.personalisation.models import PersonalisationRequest
 from sifilma.reports import tasks_waiting
+from sifilma.reports.built_once import queries as built_once
 from sifilma.reports.reminders import actor_of
 from sifilma.reports.way import queries as life
 from sifilma.sign_in.authority import is_authentic
@@ -79,7 +79,7 @@ class HomeDuties:
     def roles(self, ctx: Context, kind: str, object_id: UUID) -> list[Role]:
         """Return the roles in which the actor has a task on the object now, in one statement at most."""
         names = [name for name, (of, _role) in WORK.items() if of == kind]
-        have = {row.task for row in kept_statements.rows(ctx, tasks_query, frozenset(names), {"key": object_id})}
+        have = {row.task for row in built_once.rows(ctx, tasks_query, frozenset(names), {"key": object_id})}
         return list(dict.fromkeys(WORK[name][1] for name in names if name in have))
 
     def roles_of(self, ctx: Context, user: User, kind: str, object_id: UUID) -> list[Role]:

@@ -15,11 +15,11 @@ from sifilma.cards.models import Card
 from sifilma.destruction.form_choices import may_be_proposed
 from sifilma.destruction.models import Destruction
 from sifilma.handover.models import Handover
-from sifilma.kernel import kept_statements
 from sifilma.kernel.context import Context
 from sifilma.kernel.timekeeping.targets import ACTIVATION_APPROVAL, APPROVAL, Targets
 from sifilma.personalisation.models import PersonalisationRequest
 from sifilma.reports import tasks_waiting
+from sifilma.reports.built_once import queries as built_once
 from sifilma.reports.task_labels import TASKS
 from sifilma.reports.way import queries
 from sifilma.reports.way.cards.pages import of_card
@@ -89,7 +89,7 @@ def tasks_of_actor(ctx: Context, awaited: Sequence[Awaited]) -> list[Awaited]:
     if not awaited:
         return []
     names, keys = frozenset(one.task for one in awaited), sorted({one.key for one in awaited})
-    found = kept_statements.rows(ctx, mine_query, names, {"keys": keys})
+    found = built_once.rows(ctx, mine_query, names, {"keys": keys})
     have = {(task, key, title if task in OF_STATE else "") for task, key, title in found}
     return [one for one in awaited if (one.task, one.key, one.title) in have]
 
@@ -105,7 +105,7 @@ def mine_query(ctx: Context, names: Collection[str]) -> Select[Any] | None:
 
 def find_next(ctx: Context, tasks: Collection[str], besides: UUID | None) -> Next | None:
     """Return the oldest of the actor's tasks of these kinds, without those on the object `besides`, or None."""
-    row = next(iter(kept_statements.rows(ctx, next_query, frozenset(tasks), {"besides": besides or NOTHING})), None)
+    row = next(iter(built_once.rows(ctx, next_query, frozenset(tasks), {"besides": besides or NOTHING})), None)
     return Next(Awaited(row.task, row.key, row.title), row.organisation, row[4]) if row else None
 
 

@@ -103,6 +103,11 @@ def test_two_persons_correct_a_unit_with_a_card_and_its_manifest_ends(world: Wor
     again = done(head.post("/activations", body), 201)
     assert done(head.get(f"/manifests/{again['manifest']['id']}"))["seq"] == 2
     assert refused(staff.post(path, decision)) == (409, "conflict")
+    stale = {who: world.client(who, fresh=False) for who in (HEAD, STAFF)}
+    asked = done(head.post(path, {"pcid": secrets.token_hex(16)} | WHY), 202)["correction"]["id"]
+    for how in ("execute", "reject"):
+        assert refused(stale[STAFF].post(path, {"proposal": asked, "decision": how} | WHY)) == (403, "step-up-required")
+    assert done(stale[HEAD].post(path, {"proposal": asked, "decision": "withdraw"} | WHY))["correction"] is None
     for how, who in (("reject", staff), ("withdraw", head)):
         asked = done(head.post(path, {"pcid": secrets.token_hex(16)} | WHY), 202)["correction"]["id"]
         assert done(who.post(path, {"proposal": asked, "decision": how, "reason": "tidak sesuai"}))["correction"] is None
@@ -118,6 +123,9 @@ def test_a_unit_is_corrected_and_decided_on_its_pages(sqlite_world: World) -> No
     assert 'name="pcid"' in form
     assert 'name="sam_perso"' not in form
     pcid = secrets.token_hex(16).upper()
+    stale = english(world, HEAD, fresh=False)
+    assert stale.send(f"/unit/{unit}/koreksi", hardware_number=number).status_code == 422  # errors before the code
+    assert stale.send(f"/unit/{unit}/koreksi", hardware_number=number, pcid=pcid, reason="tertukar").status_code == 403
     landed(head.send(f"/unit/{unit}/koreksi", hardware_number=number, pcid=pcid, reason="tertukar"))
     [(correction,)] = world.sql("SELECT id FROM unit_correction")
     path = f"/unit/koreksi/{correction[:8]}-{correction[8:12]}-{correction[12:16]}-{correction[16:20]}-{correction[20:]}"

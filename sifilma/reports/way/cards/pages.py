@@ -121,19 +121,21 @@ def _facts(ctx: Context, card: Card) -> _Facts:
     ended = _find_destruction(ctx, card) if card.state in (*BROKEN, S.DESTROYED) else None
     tokens = select(Token).where(Token.card_id == card.id, Token.activation_request_id == request.id) if request else None
     kinds = ((CARD.kind, card), (PERSONALISATION.kind, made), (ACTIVATION_REQUEST.kind, request), (DESTRUCTION.kind, ended))
-    differing = select(DiscrepancyCard.handover_id, DiscrepancyCard.state).where(DiscrepancyCard.card_id == card.id)
     handed = handovers_query(ctx).join(HandoverCard, HandoverCard.handover_id == Handover.id).where(HandoverCard.card_id == card.id)
+    differs = (DiscrepancyCard.handover_id == Handover.id) & (DiscrepancyCard.card_id == card.id)
+    rows = handed.outerjoin(DiscrepancyCard, differs).add_columns(DiscrepancyCard.state).order_by(Handover.id)
+    found = ctx.session.execute(rows.options(lazyload(Handover.cards))).all()
     return _Facts(
         card,
         ctx.session.get_one(Organisation, card.holder_id).name,
         made,
-        list(ctx.session.scalars(handed.order_by(Handover.id).options(lazyload(Handover.cards)))),
+        [handover for handover, _ in found],
         request,
         ctx.session.scalars(tokens.order_by(Token.id.desc()).limit(1)).first() if tokens is not None else None,
         ended,
         find_open(ctx.session, card.id) if card.state in (S.ACTIVE, S.SUSPENDED) else None,
         taken(ctx, *((kind, paper.id) for kind, paper in kinds if paper is not None)),
-        dict(ctx.session.execute(differing).all()),
+        {handover.id: state for handover, state in found if state is not None},
     )
 
 

@@ -108,7 +108,8 @@ class _NoDatabase(UnitOfWork):
 def rows(ctx: Context, build: Build, variant: Hashable = None, values: Mapping[str, Any] | None = None) -> Sequence[Any]:
     """Execute the statement that `build` makes of a context and a variant; without one there are no rows.
 
-    The rows are SQLAlchemy's. `values` are those of the statement's own `bindparam`s. `build` is a function of a module, its only input the two arguments.
+    The rows are SQLAlchemy's. `values` are those of the statement's own `bindparam`s. `build` is a function of a module, and its only input
+    are the two arguments.
     """
     found = find(ctx.actor, build, variant)
     query = build(ctx, variant) if found is None else found.query
@@ -149,14 +150,14 @@ def _kept(build: Build, variant: Hashable, shape: Shape) -> Kept | None:
         first, second = StandIn(next(_numbers)), StandIn(next(_numbers))
         try:
             one, other = build(first.context(shape), variant), build(second.context(shape), variant)
-            return Kept(None) if one is None or other is None else _filled(marked(one), first, marked(other), second)
+            return Kept(None) if one is None or other is None else _filled(marked_query(one), first, marked_query(other), second)
         except LookupError as found:
             reason = str(found)
     log.warning("statement not kept", build=build.__name__, reason=reason)
     return None
 
 
-def marked(query: Select[Any]) -> Select[Any]:
+def marked_query(query: Select[Any]) -> Select[Any]:
     """Return a statement that SQLAlchemy does not take for another of equal words, whose values are its own."""
     return query.prefix_with(_MARK)
 
