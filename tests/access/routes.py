@@ -188,6 +188,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "download": {"form": "jws"},
     "pcid": {"pcid": "0" * 32},
     "move": {"outlet": None},
+    "outlet <uuid:id>": {"name": "KC", "address": "Jalan Raya 1", "latitude": -7.6536, "longitude": 111.328},
     "lost-factor": {"reason": "ponsel hilang"},
     "lost-factor-decision": {"decision": "reject"},
     "reports": {"condition": "damaged", "note": "patah"},
