@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any
+from typing import IO, Any
 
-from flask import Response, g
+from flask import Request, Response, g
 from flask_openapi3 import OpenAPI
 
 from sifilma.kernel import deadline, idempotency
@@ -14,8 +14,25 @@ from sifilma.web import kept, requests
 from sifilma.web.streams import Streamed
 
 
+class Received(Request):
+    """A request that closes its temporary files also if its body could not be read to the end: Flask closes those of a whole one only."""
+
+    def _get_file_stream(self, *about: Any, **more: Any) -> IO[bytes]:
+        stream = super()._get_file_stream(*about, **more)
+        self.__dict__.setdefault("streams", []).append(stream)
+        return stream
+
+    def close(self) -> None:
+        """Close every file of the body."""
+        super().close()
+        for stream in self.__dict__.pop("streams", ()):
+            stream.close()
+
+
 class Application(OpenAPI):
     """Flask with a deadline and one commit per request."""
+
+    request_class = Received
 
     def wsgi_app(self, environ: Any, start_response: Any) -> Any:
         """Answer within `REQUEST_DEADLINE` seconds, even if the database or the HSM does not respond. The teardown is part of it."""

@@ -12,7 +12,7 @@ from base64 import b32encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha1
 from pathlib import Path
@@ -282,7 +282,7 @@ class World:
         """
         cookie, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(24)
         now = self.clock.now()
-        otp_at = now if fresh else now.replace(hour=(now.hour - 1) % 24)
+        otp_at = now if fresh else now - timedelta(hours=1)
         with self.context() as ctx:
             ctx.session.add(
                 LoginSession(

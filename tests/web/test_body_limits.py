@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import time
 import tracemalloc
+from contextlib import suppress
+from typing import cast
 
 import pytest
+from werkzeug.exceptions import HTTPException
 
+from sifilma.web.application import Application, Received
 from sifilma.web.body_limits import LIST, MAX_DEPTH, MAX_PARTS, SMALL, too_deep
 from tests.support.world import World, done
 
@@ -65,3 +69,16 @@ def test_json_nested_too_deeply_is_refused_in_words(sqlite_world: World) -> None
     body = b'{"username":' + b"[" * 30 + b"]" * 30 + b"}"
     refused = sqlite_world.app.test_client().post("/api/v1/session", data=body, content_type="application/json")
     assert done(refused, 422)["errors"] == [{"field": "body", "message": "This is nested too deeply."}]
+
+
+def test_files_of_a_body_that_ends_too_early_are_closed() -> None:
+    app = Application(__name__)
+    boundary = "x" * 20
+    part = f'--{boundary}\r\nContent-Disposition: form-data; name="letter"; filename="a.pdf"\r\n\r\n'.encode() + bytes(600_000)
+    with app.test_request_context("/", method="POST", data=part, content_type=f"multipart/form-data; boundary={boundary}") as opened:
+        received = cast(Received, opened.request)
+        with suppress(HTTPException):
+            received.files  # noqa: B018  # reading it is what opens the file
+        [stream] = received.__dict__["streams"]
+        assert not stream.closed
+    assert stream.closed

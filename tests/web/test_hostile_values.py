@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from flask import Request
 from werkzeug.datastructures import ImmutableMultiDict
 
+from sifilma.web.application import Received
 from tests.support.visitor import english
 from tests.support.world import API, Client, World, letter
 
@@ -35,7 +35,7 @@ class Noting(ImmutableMultiDict[str, str]):
         return super().getlist(key, *more, **named)
 
 
-class NotingRequest(Request):
+class NotingRequest(Received):
     """A request whose parameters note what is asked of them."""
 
     parameter_storage_class = Noting
