@@ -6,8 +6,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import pytest
-
 from sifilma.web.operations import operation
 from tests.access.objects import objects_of, populate
 from tests.access.routes import STEMS
@@ -41,8 +39,6 @@ def test_every_answer_conforms_to_the_document(sqlite_world: World) -> None:
     assert walk.calls > 1500
 
 
-# Temporary files that the walks leave to the garbage collector: where they are opened is not known yet.
-@pytest.mark.filterwarnings("ignore:Exception ignored in. <_io.FileIO:pytest.PytestUnraisableExceptionWarning")
 def test_texts_that_no_database_can_store_are_refused_with_a_problem(postgresql_world: World) -> None:
     populate(postgresql_world)
     walk = fuzz(postgresql_world, 8)
