@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
@@ -16,8 +17,12 @@ from schemathesis.config import GenerationConfig, ProjectConfig, ProjectsConfig,
 from schemathesis.core.failures import Failure, FailureGroup
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance, status_code_conformance
+from werkzeug.wsgi import ClosingIterator
 
 from tests.support.world import API, Client, World
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 CHECKS: list[Any] = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 POISONS = ("\x00", "\ud800", "\u202e", "😀" * 50, "%00")
@@ -52,7 +57,7 @@ class Fuzz:
     def _operations(self) -> Iterator[Any]:
         generation = GenerationConfig(with_security_parameters=False)
         config = SchemathesisConfig(seed=1, projects=ProjectsConfig(default=ProjectConfig(generation=generation)))
-        schema = schemathesis.openapi.from_wsgi(f"{API}/openapi.json", self.world.app, config=config)
+        schema = schemathesis.openapi.from_wsgi(f"{API}/openapi.json", _whole(self.world.app), config=config)
         found: Any
         for found in schema.get_all_operations():
             yield found.ok()
@@ -110,6 +115,16 @@ class Fuzz:
             self._forbidden[case.operation.label, role] += 1
         if response.status_code == 401 or (case.method == "DELETE" and response.status_code == 204):
             self._clients.pop(role)  # the session has been ended
+
+
+def _whole(app: WSGIApplication) -> WSGIApplication:
+    """Return the application with each answer read to its end and each body closed: werkzeug's client leaves a large form's file open."""
+
+    def call(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        with closing(environ["wsgi.input"]), closing(ClosingIterator(app(environ, start_response))) as answer:
+            return [b"".join(answer)]
+
+    return call
 
 
 def _poison(case: Any, pick: int, poison: str) -> None:
