@@ -6,18 +6,16 @@ from uuid import UUID
 
 from flask import Blueprint, Response
 from flask_babel import lazy_gettext as _
-from werkzeug.wrappers import Response as AnyResponse
 
+from sifilma.approvals.decision_views import Decision, add_decisions, noted
 from sifilma.cards import program_reports
 from sifilma.cards.models import CARD_REPORT, Card, CardSuspension
 from sifilma.cards.serializers import reports_out, timeline
 from sifilma.identity.permissions import Operation
 from sifilma.kernel.context import Context
-from sifilma.kernel.schemas import NoteIn
 from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
-from sifilma.web.pages import seen
 from sifilma.web.requests import context
 
 blueprint = Blueprint("card_report_pages", __name__, url_prefix="/kartu/laporan", template_folder="templates")
@@ -48,28 +46,6 @@ WITHDRAW = Question(
 )
 
 
-@blueprint.post("/<uuid:report_id>/sahkan")
-@operation("card.report.decide", question=CONFIRM)
-def confirm(report_id: UUID) -> AnyResponse:
-    """Confirm the report: the card is out of use."""
-    ctx, form = context(), Form.sent()
-    with form.attempt(ctx):
-        program_reports.confirm(ctx, report_id, form.model(NoteIn).note)
-        return seen("card_report_pages.show", "report_confirmed", report_id=report_id)
-    return _page(report_id, form)
-
-
-@blueprint.post("/<uuid:report_id>/tarik")
-@operation("card.report.decide", question=WITHDRAW)
-def withdraw(report_id: UUID) -> AnyResponse:
-    """Withdraw the report: the card is as it was."""
-    ctx, form = context(), Form.sent()
-    with form.attempt(ctx):
-        program_reports.withdraw(ctx, report_id, form.model(NoteIn).note)
-        return seen("card_report_pages.show", "report_withdrawn", report_id=report_id)
-    return _page(report_id, form)
-
-
 def _page(report_id: UUID, form: Form) -> Response:
     ctx = context()
     found = program_reports.get_report(ctx, report_id)
@@ -82,3 +58,13 @@ def _page(report_id: UUID, form: Form) -> Response:
         decides=found.state == "pending" and program_reports.may_decide(ctx, found),
         steps=timeline(ctx, CARD_REPORT.kind, found.id),
     )
+
+
+add_decisions(
+    blueprint,
+    "/<uuid:report_id>",
+    "show",
+    _page,
+    Decision("sahkan", "card.report.decide", noted(program_reports.confirm), "report_confirmed", question=CONFIRM),
+    Decision("tarik", "card.report.decide", noted(program_reports.withdraw), "report_withdrawn", question=WITHDRAW),
+)

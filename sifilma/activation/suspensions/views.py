@@ -7,7 +7,6 @@ from uuid import UUID
 from flask import Blueprint, Response, request
 from flask_babel import lazy_gettext as _
 from flask_babel import ngettext
-from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.activation.models import Activation
 from sifilma.activation.suspensions import service
@@ -16,6 +15,7 @@ from sifilma.activation.suspensions.queries import get_suspension, list_suspensi
 from sifilma.activation.suspensions.schemas import LiftIn, SuspensionDecisionIn
 from sifilma.activation.suspensions.serializers import suspensions_out
 from sifilma.approvals import four_eyes
+from sifilma.approvals.decision_views import Decision, add_decisions
 from sifilma.cards.serializers import timeline
 from sifilma.documents import list_views
 from sifilma.documents.lists import Export
@@ -25,7 +25,7 @@ from sifilma.kernel.context import Context
 from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
-from sifilma.web.pages import moment, seen
+from sifilma.web.pages import moment
 from sifilma.web.requests import context
 from sifilma.web.states import named, state
 
@@ -82,29 +82,6 @@ LIFT = Question(
 )
 
 
-@blueprint.post("/<uuid:suspension_id>/putusan")
-@operation("place.suspension.decide", question=DECIDE)
-def decide(suspension_id: UUID) -> AnyResponse:
-    """Suspend the card at once, or drop the proposal."""
-    ctx, form = context(), Form.sent()
-    with form.attempt(ctx):
-        given = form.model(SuspensionDecisionIn)
-        service.decide(ctx, suspension_id, suspend_now=given.decision == "suspend", note=given.note)
-        return seen("suspension_pages.show", "decided", suspension_id=suspension_id)
-    return _page(suspension_id, form)
-
-
-@blueprint.post("/<uuid:suspension_id>/cabut")
-@operation("place.suspension.decide", question=LIFT)
-def lift(suspension_id: UUID) -> AnyResponse:
-    """Lift the suspension."""
-    ctx, form = context(), Form.sent()
-    with form.attempt(ctx):
-        service.lift(ctx, suspension_id, form.model(LiftIn).note)
-        return seen("suspension_pages.show", "lifted", suspension_id=suspension_id)
-    return _page(suspension_id, form)
-
-
 def _page(suspension_id: UUID, form: Form) -> Response:
     ctx = context()
     found = get_suspension(ctx, suspension_id)
@@ -119,3 +96,22 @@ def _page(suspension_id: UUID, form: Form) -> Response:
         answers=may_reach(ctx.actor, Operation.ACTIVATION_SUBMIT, found.organisation_id),
         steps=timeline(ctx, PLACE_SUSPENSION.kind, found.id),
     )
+
+
+def _decide(ctx: Context, suspension_id: UUID, sent: Form) -> None:
+    given = sent.model(SuspensionDecisionIn)
+    service.decide(ctx, suspension_id, suspend_now=given.decision == "suspend", note=given.note)
+
+
+def _lift(ctx: Context, suspension_id: UUID, sent: Form) -> None:
+    service.lift(ctx, suspension_id, sent.model(LiftIn).note)
+
+
+add_decisions(
+    blueprint,
+    "/<uuid:suspension_id>",
+    "show",
+    _page,
+    Decision("putusan", "place.suspension.decide", _decide, "decided", question=DECIDE),
+    Decision("cabut", "place.suspension.decide", _lift, "lifted", question=LIFT),
+)
