@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from uuid import UUID
 
@@ -10,6 +9,7 @@ from sqlalchemy import Select, select
 
 from sifilma.activation.models import Activation, ActivationRequest, Manifest, ManifestState, Revocation
 from sifilma.approvals.models import ProposalState
+from sifilma.cards.identifiers import plain_hex
 from sifilma.cards.models import Card
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped
@@ -37,7 +37,7 @@ def list_activations(ctx: Context, review: str | None, *, part: str = "") -> Lis
 
 
 def _cards_like_query(part: str) -> Select[UUID]:
-    digits = re.sub(r"[\s:\-]", "", part).upper()
+    digits = plain_hex(part)
     return select(Card.id).where(Card.uid.contains(digits, autoescape=True))
 
 

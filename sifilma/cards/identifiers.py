@@ -13,12 +13,17 @@ from sifilma.kernel.text import Text, say
 _HEX = re.compile(r"[0-9A-F]+")
 
 
+def plain_hex(text: str) -> str:
+    """Return what was typed or scanned without white space, colons and dashes, in upper case. It may be anything."""
+    return re.sub(r"[\s:\-]", "", text).upper()
+
+
 def normalise_hex(text: str, digits: int, what: Text) -> str:
     """Return exactly `digits` upper-case hexadecimal digits. White space, colons, dashes and lower case are accepted.
 
     Raise ValueError, with a sentence for the user that names `what`, for anything else.
     """
-    plain = re.sub(r"[\s:\-]", "", text).upper()
+    plain = plain_hex(text)
     if len(plain) != digits or not _HEX.fullmatch(plain):
         raise ValueError(say("%(what)s has %(digits)s hexadecimal digits", what=what, digits=digits))
     return plain

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Exists, Select, exists, false, or_, select
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.cards import proposals
-from sifilma.cards.identifiers import normalise_pcid, normalise_uid
+from sifilma.cards.identifiers import normalise_pcid, normalise_uid, plain_hex
 from sifilma.cards.models import CARD, UNIT, Card, CardState, DeviceModel, Function, Unit, UnitCondition, UnitKeyChange, function_set
 from sifilma.cards.outlets.models import Outlet
 from sifilma.cards.outlets.queries import outlet_ids_query, own_by_text
@@ -157,7 +157,7 @@ def list_chosen_units(ctx: Context, ids: Sequence[str]) -> Listing[Unit]:
 def _cards_with(query: Select[Card], text: str, *fitting: ColumnElement[bool]) -> Select[Card]:
     """Match the text as people copy it: UIDs and PCIDs in pairs, with colons or dashes, in lower case."""
     # A dash is a separator in a UID and a PCID, but may belong to a hardware number.
-    plain, number = re.sub(r"[\s:\-]", "", text).upper(), re.sub(r"\s", "", text).upper()
+    plain, number = plain_hex(text), re.sub(r"\s", "", text).upper()
     parts = (Unit.hardware_number.contains(number, autoescape=True), Unit.pcid.contains(plain, autoescape=True))
     return query.where(or_(Card.uid.contains(plain, autoescape=True), exists().where(Unit.id == Card.unit_id, or_(*parts)), *fitting))
 

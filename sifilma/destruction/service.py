@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -13,6 +12,7 @@ from config.settings import Settings
 from sifilma.approvals.four_eyes import content_digest
 from sifilma.approvals.service import Submissions, require_note, seal
 from sifilma.assignment import queries as assignment
+from sifilma.cards.identifiers import plain_hex
 from sifilma.cards.models import CARD, Card, CardState
 from sifilma.cards.service import by_uids
 from sifilma.destruction import berita_acara
@@ -80,7 +80,7 @@ def numbered_query(ctx: Context, number: str) -> Select[Destruction]:
 
 
 def _with_text(query: Select[Destruction], text: str) -> Select[Destruction]:
-    uid = Card.uid.contains(re.sub(r"[\s:\-]", "", text).upper(), autoescape=True)
+    uid = Card.uid.contains(plain_hex(text), autoescape=True)
     named = select(DestructionCard.destruction_id).join(Card, Card.id == DestructionCard.card_id).where(uid)
     return query.where(or_(Destruction.number.icontains(text.strip(), autoescape=True), Destruction.id.in_(named)))
 

@@ -61,6 +61,11 @@ def receivers(ctx: Context) -> list[Receiver]:
     return [Receiver(*row) for row in ctx.session.execute(query)]
 
 
+def chosen(receivers: list[Receiver], asked: str) -> Receiver | None:
+    """Return the only receiver, or the one that is asked for by its id."""
+    return receivers[0] if len(receivers) == 1 else next((one for one in receivers if str(one.id) == asked), None)
+
+
 def lots(ctx: Context, receiver_id: UUID) -> list[Lot]:
     """Return the cards that wait for a receiver, grouped by request; at most MOST_SHOWN cards."""
     query = (

@@ -6,15 +6,11 @@ from flask import Blueprint, Response, request
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma.documents.known_people import fill
-from sifilma.handover import form_choices, service
+from sifilma.handover import form_choices
 from sifilma.handover.models import HandoverKind, ReturnReason
-from sifilma.handover.schemas import HandoverIn
-from sifilma.handover.views import SIGNATORIES
-from sifilma.resources import resources
+from sifilma.handover.views import issued
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
-from sifilma.web.pages import seen
 from sifilma.web.requests import context
 from sifilma.web.states import kind
 
@@ -35,20 +31,14 @@ def issue() -> AnyResponse:
     """Issue a BAST that brings the chosen cards back."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
-        for name, people in form_choices.signed_before(ctx, None).items():
-            fill(form, name, people)
-        signing = {name: given for name in SIGNATORIES if (given := form.within(name))}
-        cards = form.listed("cards", "cards", "more")
-        data = form.model(HandoverIn, lambda known: service.faults(ctx, known), cards=cards, kind=HandoverKind.RETURN, **signing)
-        made = service.issue(ctx, resources().settings, resources().files, data)
-        return seen("handover_pages.show", "issued", handover_id=made.id)
+        return issued(ctx, form, None, HandoverKind.RETURN)
     return _form(form)
 
 
 def _form(form: Form, *, suggests: bool = False) -> Response:
     ctx = context()
     receivers = form_choices.return_receivers(ctx)
-    chosen = receivers[0] if len(receivers) == 1 else next((one for one in receivers if str(one.id) == form.get("to")), None)
+    chosen = form_choices.chosen(receivers, form.get("to"))
     lots = form_choices.return_lots(ctx, chosen) if chosen else []
     if suggests and chosen:
         form.values.update({name: value for name, value in form_choices.suggested(ctx, chosen.id).items() if name not in form.values})

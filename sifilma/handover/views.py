@@ -19,10 +19,11 @@ from sifilma.documents.known_people import fill
 from sifilma.documents.lists import Export
 from sifilma.documents.responses import PDF, inline_pdf
 from sifilma.handover import bast, form_choices, service
-from sifilma.handover.models import HANDOVER, Handover, HandoverState
+from sifilma.handover.models import HANDOVER, Handover, HandoverKind, HandoverState
 from sifilma.handover.queries import cards_of
 from sifilma.handover.schemas import HandoverIn, PrintIn
 from sifilma.handover.serializers import brief, discrepancy_out
+from sifilma.kernel.context import Context
 from sifilma.resources import resources
 from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
@@ -83,14 +84,19 @@ def issue() -> AnyResponse:
     """Issue a BAST for the cards that were ticked, typed or scanned. A card named twice counts once."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
-        for name, people in form_choices.signed_before(ctx, form.values.get("to", type=UUID)).items():
-            fill(form, name, people)
-        signing = {name: given for name in SIGNATORIES if (given := form.within(name))}
-        cards = form.listed("cards", "cards", "more")
-        data = form.model(HandoverIn, lambda known: service.faults(ctx, known), cards=cards, **signing)
-        made = service.issue(ctx, resources().settings, resources().files, data)
-        return seen("handover_pages.show", "issued", handover_id=made.id)
+        return issued(ctx, form, form.values.get("to", type=UUID))
     return _form(form)
+
+
+def issued(ctx: Context, form: Form, receiver_id: UUID | None, kind: HandoverKind = HandoverKind.DELIVERY) -> AnyResponse:
+    """Issue the BAST of a form, whose signatories may be people who signed before with this receiver, or with anybody. Return its page."""
+    for name, people in form_choices.signed_before(ctx, receiver_id).items():
+        fill(form, name, people)
+    signing = {name: given for name in SIGNATORIES if (given := form.within(name))}
+    cards = form.listed("cards", "cards", "more")
+    data = form.model(HandoverIn, lambda known: service.faults(ctx, known), cards=cards, kind=kind, **signing)
+    made = service.issue(ctx, resources().settings, resources().files, data)
+    return seen("handover_pages.show", "issued", handover_id=made.id)
 
 
 @blueprint.get("/cetak")
@@ -148,7 +154,7 @@ def handover_page(handover_id: UUID, form: Form) -> Response:
 def _form(form: Form, *, suggests: bool = False, of: UUID | None = None) -> Response:
     ctx = context()
     receivers = form_choices.receivers(ctx)
-    chosen = receivers[0] if len(receivers) == 1 else next((one for one in receivers if str(one.id) == form.get("to")), None)
+    chosen = form_choices.chosen(receivers, form.get("to"))
     lots = form_choices.lots(ctx, chosen.id) if chosen else []
     if suggests and chosen:
         form.values.update(form_choices.suggested(ctx, chosen.id))
@@ -158,27 +164,37 @@ def _form(form: Form, *, suggests: bool = False, of: UUID | None = None) -> Resp
     return form.again("handover/new.html", people=people, receivers=receivers, chosen=chosen, lots=lots, most=form_choices.MOST_SHOWN)
 
 
-def named(found: Handover) -> str:
+def _named(found: Handover) -> str:
     """Return what a question calls a BAST."""
     return f"{found.number} · {found.receiver.name}"
+
+
+def to_receiver(ctx: Context, handover_id: UUID) -> str:
+    """Return what a question to the receiver calls a BAST. Raise as the act itself for whoever is not."""
+    return _named(service.as_receiver(ctx, handover_id))
+
+
+def to_issuer(ctx: Context, handover_id: UUID) -> str:
+    """Return what a question to the issuer calls a BAST. Raise as the act itself for whoever is not."""
+    return _named(service.as_issuer(ctx, handover_id))
 
 
 RECEIVE = Question(
     _("Receive the cards"),
     _("Your organisation is the holder of the cards from here on. A receipt cannot be taken back."),
-    lambda ctx, handover_id: named(service.as_receiver(ctx, handover_id)),
+    to_receiver,
     "handover_pages.show",
 )
 REFUSE = Question(
     _("Refuse the BAST"),
     _("The BAST ends here for good, and the cards go back to the issuer, who reads your note."),
-    lambda ctx, handover_id: named(service.as_receiver(ctx, handover_id)),
+    to_receiver,
     "handover_pages.show",
 )
 CANCEL = Question(
     _("Cancel the BAST"),
     _("The BAST ends here for good, and its number is not used again. The cards stay with you."),
-    lambda ctx, handover_id: named(service.as_issuer(ctx, handover_id)),
+    to_issuer,
     "handover_pages.show",
 )
 add_decisions(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from uuid import UUID
 
@@ -11,6 +10,7 @@ from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.approvals.decision_views import Decision, add_decisions
+from sifilma.cards.identifiers import plain_hex
 from sifilma.cards.serializers import cards_out
 from sifilma.documents.file_views import paper
 from sifilma.documents.responses import PDF
@@ -20,7 +20,7 @@ from sifilma.handover.discrepancies.queries import get_discrepancy
 from sifilma.handover.discrepancies.schemas import LostIn, MissingIn, ReceiptIn
 from sifilma.handover.queries import cards_of
 from sifilma.handover.views import blueprint as handover_pages
-from sifilma.handover.views import handover_page, named
+from sifilma.handover.views import handover_page, to_issuer, to_receiver
 from sifilma.kernel.context import Context
 from sifilma.resources import resources
 from sifilma.web.confirmation import Question
@@ -42,7 +42,7 @@ def _is_stated(form: Mapping[str, str]) -> bool:
 SHORT = Question(
     _("Receive with a discrepancy"),
     _("What came is yours from here on, and the issuer is told what did not come. A paper states it. A receipt cannot be taken back."),
-    lambda ctx, handover_id: named(handovers.as_receiver(ctx, handover_id)),
+    to_receiver,
     "discrepancy_pages.form",
     when=_is_stated,
 )
@@ -62,7 +62,7 @@ def receive(handover_id: UUID) -> AnyResponse:
     ctx, sent = context(), Form.sent()
     with sent.attempt(ctx):
         handover = handovers.as_receiver(ctx, handover_id)
-        came = list(dict.fromkeys(re.sub(r"[\s:\-]", "", uid).upper() for uid in sent.listed("cards", "cards", "more")))
+        came = list(dict.fromkeys(plain_hex(uid) for uid in sent.listed("cards", "cards", "more")))
         rest = [card.uid for card in cards_of(ctx, handover) if card.uid not in came]
         if rest and not _is_stated(sent.values):
             return _form(handover_id, sent, came, rest)
@@ -119,19 +119,19 @@ def _missing(sent: Form) -> MissingIn:
 FOUND = Question(
     _("These cards are found"),
     _("They are back with you, in the state that they had before. They can be handed over again."),
-    lambda ctx, handover_id: named(handovers.as_issuer(ctx, handover_id)),
+    to_issuer,
     "handover_pages.show",
 )
 LOST = Question(
     _("Declare the cards lost"),
     _("The cards are lost from here on, by the report to the police that you name. The receiver is told."),
-    lambda ctx, handover_id: named(handovers.as_issuer(ctx, handover_id)),
+    to_issuer,
     "handover_pages.show",
 )
 ARRIVED = Question(
     _("These cards came after all"),
     _("Your organisation is the holder of these cards from here on. That cannot be taken back."),
-    lambda ctx, handover_id: named(handovers.as_receiver(ctx, handover_id)),
+    to_receiver,
     "handover_pages.show",
 )
 add_decisions(
