@@ -183,6 +183,9 @@ def _upkeep(world: World) -> None:
     at = done(head.post("/outlets", place), 201)
     ready, _ = world.active(HEAD, "R")
     done(head.post(f"/units/{unit_id(head, ready.hardware[ready.uids[0]])}/move", {"outlet": at["id"]}))
+    done(head.call("PUT", f"/users/{world.users['magetan.staf']}/outlets", json={"outlets": [at["id"]]}))
+    done(head.call("PUT", f"/users/{world.users['magetan.staf']}/outlets", json={"outlets": []}))
+    staff = world.client("magetan.staf")
     uid, new = ready.uids[0], world.units(HEAD, 1, "LEN-CRD-1", "R")[0]
     moved = approved(world, (uid, new))
     done(head.post("/activations", world.activation(moved, uid)), 201)

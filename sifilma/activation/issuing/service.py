@@ -170,8 +170,11 @@ def _read(ctx: Context, data: ActivationIn, code: str) -> Any:
             "regency": codes.regency_of(code),
         },
     )
-    if row is None:
+    limits = ctx.actor.outlets
+    if row is None or (limits is not None and row.former_outlet_id not in limits):
         raise NotFound("Your organisation holds no such card.")
+    if limits is not None and row.unit_id is not None and row.unit_outlet_id not in limits:
+        raise Invalid.field("hardware_number", "Your organisation has registered no such machine.")
     if row.region_version is None or codes.level(code) != codes.VILLAGE:
         raise Invalid.field("region_code", NO_VILLAGE)
     _require_ready(ctx, row)
