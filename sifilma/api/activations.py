@@ -63,6 +63,7 @@ class IssuedOut(BaseModel):
 @operation("activate", reads_first=True)
 def activate(body: ActivationIn) -> Response:
     """The token counts once; a wrong one is counted, the fifth cancels it. A fault leaves it as it was."""
+    body = issuing.placed(context(), body)
     done = issuing.activate(context(), resources().settings, resources().hsm, place_check(resources().settings.home), body)
     manifest = IssuedManifest(
         id=done.manifest_id,

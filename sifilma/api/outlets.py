@@ -9,7 +9,8 @@ from pydantic import Field
 
 from sifilma.accounts.serializers import UserOut, user_out
 from sifilma.api.common import IdPath, ListQuery, Page, answer, blueprint, page_of
-from sifilma.cards.outlets import limits, queries, service
+from sifilma.cards.outlets import queries, service
+from sifilma.cards.outlets.limits import service as limits
 from sifilma.cards.outlets.schemas import LimitIn, MoveIn, OutletIn, OutletOut
 from sifilma.cards.outlets.serializers import outlets_out
 from sifilma.cards.schemas import ReasonIn, UnitOut

@@ -28,8 +28,8 @@ from sifilma.audit_trail import views as audit
 from sifilma.cards import key_views as unit_keys
 from sifilma.cards import report_views as card_reports
 from sifilma.cards import unit_views as units
-from sifilma.cards.outlets import limit_views as outlet_limits
 from sifilma.cards.outlets import views as outlets
+from sifilma.cards.outlets.limits import views as outlet_limits
 from sifilma.cards.upkeep import views as unit_upkeep
 from sifilma.conversation import views as conversation
 from sifilma.destruction import views as destruction

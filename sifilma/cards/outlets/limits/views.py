@@ -9,7 +9,7 @@ from flask_babel import lazy_gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.accounts.queries import get_visible_user
-from sifilma.cards.outlets import limits
+from sifilma.cards.outlets.limits import service
 from sifilma.cards.outlets.queries import own_outlets
 from sifilma.cards.outlets.schemas import LimitIn
 from sifilma.kernel.context import Context
@@ -19,7 +19,7 @@ from sifilma.web.operations import operation
 from sifilma.web.pages import seen
 from sifilma.web.requests import context
 
-blueprint = Blueprint("limit_pages", __name__, url_prefix="/gerai/pengguna", template_folder="../templates")
+blueprint = Blueprint("limit_pages", __name__, url_prefix="/gerai/pengguna", template_folder="../../templates")
 
 
 @blueprint.get("/<uuid:user_id>")
@@ -48,7 +48,7 @@ def limit(user_id: UUID) -> AnyResponse:
     """Limit an account to the chosen outlets; with none it is limited no longer."""
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
-        limits.limit(ctx, user_id, form.model(LimitIn, outlets=form.values.getlist("outlets")).outlets)
+        service.limit(ctx, user_id, form.model(LimitIn, outlets=form.values.getlist("outlets")).outlets)
         return seen("user_pages.show", "user_limited", user_id=user_id)
     return _page(user_id, form)
 
@@ -56,7 +56,7 @@ def limit(user_id: UUID) -> AnyResponse:
 def _page(user_id: UUID, form: Form) -> Response:
     ctx = context()
     user = get_visible_user(ctx, user_id)
-    held = [str(one.id) for one in limits.outlets_of_user(ctx, user)]
+    held = [str(one.id) for one in service.outlets_of_user(ctx, user)]
     own = user.organisation_id == ctx.actor.organisation_id
-    choices = [(str(one.id), one.name) for one in (own_outlets(ctx) if own else limits.outlets_of_user(ctx, user))]
+    choices = [(str(one.id), one.name) for one in (own_outlets(ctx) if own else service.outlets_of_user(ctx, user))]
     return form.again("cards/outlet_limits.html", user=user, held=held, choices=choices, own=own and user.id != ctx.actor.user_id)
