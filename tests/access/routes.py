@@ -191,6 +191,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "move": {"outlet": None},
     "outlet <uuid:id>": {"name": "KC", "address": "Jalan Raya 1", "latitude": -7.6536, "longitude": 111.328},
     "outlets": {"outlets": []},
+    "reopen": {"reason": "kembali"},
     "lost-factor": {"reason": "ponsel hilang"},
     "lost-factor-decision": {"decision": "reject"},
     "reports": {"condition": "damaged", "note": "patah"},
