@@ -16,6 +16,7 @@ from sifilma.activation.tokens import service as tokens
 from sifilma.cards.identifiers import normalise_uid
 from sifilma.cards.import_table import HARDWARE_NUMBER, OUTLET, SAM_UID, list_of_outlets, list_of_units, needed
 from sifilma.cards.models import Card, Unit
+from sifilma.cards.outlets.queries import own_outlets
 from sifilma.cards.service import units_query
 from sifilma.documents.tables.columns import Column, Format, Kind
 from sifilma.documents.tables.lookups import village_codes
@@ -132,7 +133,7 @@ def template(ctx: Context, shown: Mapping[str, str] | None = None, region: str =
     ]
     numbers = {row["hardware_number"] for row in rows}.union(*machines.values())
     units = ctx.session.scalars(units_query(ctx).where(Unit.hardware_number.in_(numbers)).order_by(Unit.hardware_number))
-    lookups = (list_of_units(units), *list_of_outlets(ctx), *village_codes(ctx, "region_code", region))
+    lookups = (list_of_units(units), *list_of_outlets(own_outlets(ctx)), *village_codes(ctx, "region_code", region))
     return Filled(ACTIVATIONS, rows, guided=True, lookups=lookups)
 
 

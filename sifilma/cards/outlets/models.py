@@ -70,6 +70,11 @@ class Outlet(Recorded, Stateful, Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
     @property
+    def called(self) -> str:
+        """Return what tables call the outlet: its branch code, or its name where it has none."""
+        return self.branch_code or self.name
+
+    @property
     def latitude(self) -> float:
         """Return the latitude in degrees."""
         return self.latitude_e7 / 1e7

@@ -104,6 +104,17 @@ def own_by_text(ctx: Context, texts: Collection[str]) -> dict[str, Outlet]:
     return {text: row for text, row in found_.items() if row is not None}
 
 
+def outlets_of_units(ctx: Context, units: Collection[Unit]) -> dict[UUID, Outlet]:
+    """Return the outlets at which units stand, by id, by name, whatever the scope. The caller has checked that the actor may know."""
+    ids = {unit.outlet_id for unit in units if unit.outlet_id is not None}
+    return {row.id: row for row in ctx.session.scalars(select(Outlet).where(Outlet.id.in_(ids)).order_by(Outlet.name))} if ids else {}
+
+
+def is_called(outlet: Outlet, text: str) -> bool:
+    """Return whether a text names an outlet: its id, branch code or name."""
+    return text == outlet.name or spelled(text) == outlet.branch_code or _id(text) == outlet.id
+
+
 def _id(text: str) -> UUID | None:
     try:
         return UUID(text)
