@@ -63,10 +63,14 @@ EACH = 2
 
 @dataclass
 class Walk:
-    """The calls of one visitor to every route. `denied` maps the id of a refused request to the action that must be recorded for it."""
+    """The calls of one visitor to every route. `denied` maps the id of a refused request to the action that must be recorded for it.
+
+    `scope_alone`: make only the calls whose answers a select decides, not those that are refused before the first select of an object.
+    """
 
     visitor: Visitor
     denied: dict[str, str] = field(default_factory=dict)
+    scope_alone: bool = False
 
     def faults(self, operation: str = "") -> list[str]:
         """Return every contradiction to the table, of all routes or of the routes of one operation."""
@@ -101,6 +105,8 @@ class Walk:
         elif not self.visitor.role.known:
             yield from self._expect(route, "nobody", self._call(route, self._any(route)), {401})
         elif not self._granted(route):
+            if self.scope_alone:
+                return
             yield from self._expect(route, "a forbidden operation", self._call(route, self._any(route)), {403}, "forbidden")
         elif route.about_an_object:
             yield from self._object(route)
@@ -169,7 +175,7 @@ class Walk:
         answer = self._call(route, item, how, **(route.nonsense() if route.unsafe else {}))
         if self._refused(route, answer):
             yield self._say(route, f"{what}, the code an hour old" if old else what, answer.status_code, {200, 422})
-        if again or self.visitor.person is None or answer.status_code == 401:
+        if again or self.scope_alone or self.visitor.person is None or answer.status_code == 401:
             return
         if route.unsafe:
             answer = self._call(route, item, headers={"X-CSRF-Token": None, "Cookie": self.visitor.client().headers["Cookie"]})
