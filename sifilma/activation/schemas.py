@@ -69,7 +69,7 @@ class ActivationReturnIn(ReturnIn):
 AT_OUTLET: dict[str, Any] = {
     "latitude": 0, "longitude": 0, "accuracy_m": 0, "source": "typed", "address": "at the outlet", "region_code": "00.00.00.0000",
 }  # fmt: skip
-"""What stands in the fields of a place while it is that of an outlet (`placed` of `sifilma/activation/issuing/service.py`)."""
+"""What stands in the fields of a place while it is that of an outlet (`placed` of `sifilma/activation/issuing/rules.py`)."""
 
 
 def _either(schema: dict[str, Any]) -> None:

@@ -48,9 +48,7 @@ def within_limit(actor: Actor, unit: Any) -> ColumnElement[bool]:
 
 
 def may_reach(actor: Actor, operation: Operation, organisation_id: Any) -> bool:
-    """Return whether a grant of the operation covers an object of this organisation. J and L count as O: links are not looked up here,
-    nor where something stands.
-    """
+    """Return whether a grant of the operation covers an object of this organisation. J and L count as O: links are not looked up here."""
     found = grants(actor, operation)
     return any(grant.scope is Scope.ALL for grant in found) or (bool(found) and actor.organisation_id == organisation_id)
 

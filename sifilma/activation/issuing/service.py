@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -21,6 +21,7 @@ from hsm.errors import HSMKeyChanged
 from hsm.keys import MASTER
 from hsm.token import Operations
 from manifests import conf, jws, payload
+from sifilma.activation.issuing.rules import placed
 from sifilma.activation.issuing.statements import (
     ANSWER,
     BREAK_UNIT,
@@ -36,7 +37,7 @@ from sifilma.activation.issuing.statements import (
 )
 from sifilma.activation.issuing.tries import one_at_a_time
 from sifilma.activation.models import READY, Activation, ManifestState, RequestKind, RequestState
-from sifilma.activation.schemas import AT_OUTLET, ActivationIn, PlaceIn
+from sifilma.activation.schemas import ActivationIn, PlaceIn
 from sifilma.activation.suspensions.models import SuspensionState
 from sifilma.activation.tokens import sealing
 from sifilma.activation.tokens import service as tokens
@@ -45,9 +46,6 @@ from sifilma.audit import recorded
 from sifilma.audit.models import Action
 from sifilma.audit.service import entry_values
 from sifilma.cards.models import CARD, CardState, UnitCondition
-from sifilma.cards.outlets.models import OutletState
-from sifilma.cards.outlets.queries import CLOSED, own_by_text
-from sifilma.cards.service import NO_OUTLET
 from sifilma.documents.indonesian import WIB
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
@@ -60,7 +58,6 @@ from sifilma.regions.place import Outcome, PlaceCheck, Placed
 
 DAY_END = time(23, 59, 59)
 NO_TOKEN = say("This card has no open token: it was used, cancelled, or never issued.")
-Stated = TypeVar("Stated", bound=PlaceIn)
 NO_VILLAGE = say("There is no such village code today (13 characters, e.g. 35.20.01.2001).")
 
 
@@ -126,24 +123,6 @@ def check(ctx: Context, hsm: HSM, places: PlaceCheck, data: ActivationIn) -> Rea
         row = _read(ctx, data, code)
     ctx.uow.end_read()
     return Ready(data, row, code, check_place(places, data, code, row.regency_name), uuid7())
-
-
-def placed(ctx: Context, data: Stated) -> Stated:
-    """Return what was stated, with the address, position and village of the outlet if it names one.
-
-    Raise Invalid (`outlet`) for an outlet that is closed, or not of the actor's organisation or limit, and if a place is stated as well.
-    """
-    if not data.outlet:
-        return data
-    if any(getattr(data, name) != value for name, value in AT_OUTLET.items()):
-        raise Invalid.field("outlet", "Give the outlet, or address, position and village: not both.")
-    found = own_by_text(ctx, [data.outlet]).get(data.outlet)
-    if found is None:
-        raise Invalid.field("outlet", NO_OUTLET)
-    if found.state == OutletState.CLOSED:
-        raise Invalid.field("outlet", CLOSED)
-    place = {name: getattr(found, name) for name in ("address", "latitude", "longitude", "region_code")}
-    return data.model_copy(update=place | {"outlet": ""})
 
 
 def check_place(places: PlaceCheck, data: PlaceIn, code: str, regency: str) -> Placed:

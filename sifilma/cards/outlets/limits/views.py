@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from uuid import UUID
 
 from flask import Blueprint, Response
@@ -56,7 +57,8 @@ def limit(user_id: UUID) -> AnyResponse:
 def _page(user_id: UUID, form: Form) -> Response:
     ctx = context()
     user = get_visible_user(ctx, user_id)
-    held = [str(one.id) for one in service.outlets_of_user(ctx, user)]
+    named = {str(one.id): one.name for one in service.outlets_of_user(ctx, user)}
     own = user.organisation_id == ctx.actor.organisation_id
-    choices = [(str(one.id), one.name) for one in (own_outlets(ctx) if own else service.outlets_of_user(ctx, user))]
-    return form.again("cards/outlet_limits.html", user=user, held=held, choices=choices, own=own and user.id != ctx.actor.user_id)
+    offered = {str(one.id): one.name for one in own_outlets(ctx)} if own else {}
+    choices = sorted((named | offered).items(), key=itemgetter(1))  # closed ones stay on offer to whom they are given
+    return form.again("cards/outlet_limits.html", user=user, held=[*named], choices=choices, own=own and user.id != ctx.actor.user_id)
