@@ -24,10 +24,16 @@ class Ceremony:
 
 
 def record_ceremony(ctx: Context, settings: Settings, trust: Trust) -> None:
-    """Record that this keyset was published here. The entry ties the database to the root, and to the kind of installation."""
-    version = str(trust.keyset.version)
-    checks = dict(key_checks.load(settings))
-    record(ctx, Action.KEYS_CEREMONY, "keyset", version, root_sha256=trust.pin, epoch=trust.epoch, kind=settings.env, key_checks=checks)
+    """Record that this keyset was published here. The entry ties the database to the root, and to the kind of installation.
+
+    It says besides what was recorded of the keys, and who held the ceremony by which file.
+    """
+    made = key_checks.load_record(settings)
+    record(
+        ctx, Action.KEYS_CEREMONY, "keyset", str(trust.keyset.version), root_sha256=trust.pin, epoch=trust.epoch, kind=settings.env,
+        key_checks={label: one.check for label, one in made.keys.items()}, key_record=made.version, custodians=list(made.by),
+        ceremony=made.ceremony,
+    )  # fmt: skip
 
 
 def find_ceremony(session: Session) -> Ceremony | None:

@@ -6,6 +6,7 @@ They are files under `home/trust`. A process reads them again when the keyset ha
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -123,21 +124,23 @@ def load(settings: Settings) -> Trust:
                 data = path.read_bytes()
                 known = _loaded[path] = (changed, Trust(data, verify_keyset(data, pin), pin))
     except (OSError, ValueError) as broken:
-        raise Unavailable("There is no usable keyset: `sifilma hsm init` publishes one.", type="keyset-missing") from broken
+        raise Unavailable("There is no usable keyset: the key ceremony publishes one.", type="keyset-missing") from broken
     return known[1]
 
 
-def publish(settings: Settings, signing: HSM, root: HSM, now: datetime) -> Trust:
+def publish(settings: Settings, signing: HSM, root: HSM, now: datetime, by: Sequence[str] = (), held: str = "") -> Trust:
     """Sign and publish a keyset of the token's keys, and the certificates. If it is published already, nothing changes.
 
-    The check values of the secret keys are recorded with it. Raise Unavailable if the root token holds another root than the published
-    keyset, and HSMKeyChanged if a secret key is another one than was recorded.
+    The keys are recorded with it (`key_checks.record`, which `by` and `held` are for). Raise Unavailable if the root token holds another
+    root than the published keyset, and HSMKeyChanged if a key is another one than was recorded.
     """
-    key_checks.record(settings, signing)
-    keys = {label: signing.public_key(label) for label, _ in USES}
     before = _published(settings)
+    if before is not None and before.keyset.root != Jwk.of(root.public_key("root")):
+        raise Unavailable("The root token holds another root than the published keyset: a change of root is a ceremony of its own.")
+    key_checks.record(settings, signing, root, now, by, held)
+    keys = {label: signing.public_key(label) for label, _ in USES}
     kids = {jws.thumbprint(key) for key in keys.values()}
-    if before is not None and kids <= {key.kid for key in before.keyset.keys} and before.pin == root_sha256(root.public_key("root")):
+    if before is not None and kids <= {key.kid for key in before.keyset.keys}:
         return before
     keyset = _next(before, keys, root.public_key("root"), now)
     line = sign_keyset(keyset, (root.public_key("root"), lambda digest: root.sign("root", digest)))
@@ -166,8 +169,6 @@ def _next(before: Trust | None, keys: dict[str, ec.EllipticCurvePublicKey], root
         if jws.thumbprint(keys[label]) not in known
     ]
     version, epoch = (before.keyset.version + 1, before.keyset.epoch) if before else (1, 1)
-    if before is not None and before.keyset.root != Jwk.of(root):
-        raise Unavailable("The root token holds another root than the published keyset: a change of root is a ceremony of its own.")
     return Keyset(version=version, epoch=epoch, root=Jwk.of(root), keys=[*old, *new])
 
 
