@@ -152,7 +152,7 @@ def doubts(settings: Settings, found: Sequence[KeyInfo]) -> Iterator[str]:
     elif not made.version:
         yield "Only check values of secret keys are recorded, so a changed attribute would not be noticed: `sifilma hsm ceremony`."
     if any(info.is_open for info in found):
-        yield "Whoever has the PIN may change the attributes of keys that `sifilma hsm keys` names, which would be noticed: rotate them in time."
+        yield "Whoever has the PIN may change the attributes of keys that `sifilma hsm keys` names: rotate them in time."
 
 
 def tell(wrong: Mapping[str, str]) -> None:
