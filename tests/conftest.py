@@ -28,6 +28,11 @@ TESTS = Path(__file__).resolve().parent
 STORE = pytest.StashKey[SoftHSM]()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what `make long` asks for."""
+    parser.addoption("--long", action="store_true", help="random tests in their long form")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Point SoftHSM to a folder of this process, before any test module can load the library.
 
@@ -52,6 +57,12 @@ def pytest_collection_finish() -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove the SoftHSM folder of this process."""
     softhsm.uninstall(config.stash[STORE])
+
+
+@pytest.fixture(scope="session")
+def long_form(pytestconfig: pytest.Config) -> bool:
+    """Return whether a random test takes as many runs as `make long` gives it, instead of those of every day."""
+    return bool(pytestconfig.getoption("long"))
 
 
 @pytest.fixture(scope="session", name="softhsm")
