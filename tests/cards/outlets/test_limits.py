@@ -129,8 +129,10 @@ def test_a_limit_is_authority_sealed_with_the_account_and_a_heads_act(world: Wor
     visitor = Visitor(world, HEAD)
     assert goes_to(visitor.send(f"/gerai/pengguna/{world.users[STAFF]}", outlets=[at["id"]])) == f"/pengguna/{world.users[STAFF]}"
     assert old.get("/units").status_code == 401  # its session ended
-    assert done(world.client(STAFF).get("/units"))["items"] == []
+    staff = world.client(STAFF)
+    assert (done(staff.get("/units"))["items"], done(staff.get("/me"))["outlets"]) == ([], [at["id"]])
+    assert "Dibatasi ke gerai" in Visitor(world, STAFF).text("/profil")
     with pytest.raises(IntegrityError, match="seal"):
         world.sql("UPDATE user_account SET outlets = NULL WHERE username = :name", name=STAFF)
     world.sql("UPDATE user_account SET outlets = NULL, seal = NULL WHERE username = :name", name=STAFF)
-    assert world.anonymous().post("/session", {"username": STAFF, "password": "apa saja"}).status_code == 401
+    assert staff.get("/units").status_code == 401  # the row counts no more, and nobody signs in with it
