@@ -95,8 +95,9 @@ def _filtered(form: Form) -> Listing[Unit]:
 @blueprint.get("/daftar")
 @operation("unit.register")
 def new() -> Response:
-    """Show the form for one unit."""
-    return _form(Form.begun())
+    """Show the form for one unit. `model`, `fungsi` and `gerai` are those of a broken one, whose place it is to take."""
+    model, function, outlet = (request.args.get(name) for name in ("model", "fungsi", "gerai"))
+    return _form(Form.begun(model=model, function=function, outlet=outlet))
 
 
 @blueprint.post("/daftar")
@@ -200,6 +201,7 @@ def unit_answer(unit_id: UUID, form: Form) -> Response:
         page=page,
         conditions=upkeep.steps_for(ctx, unit, occupied=page.unit.card is not None),
         owned=upkeep.is_own(ctx, unit),
+        replaces=upkeep.broken_alike(ctx, unit) if page.unit.card is None else [],
         suppliable=pcid.may_supply(ctx, unit),
         proposes_key=may_propose_key(ctx, unit),
         key_thumbprint=thumbprint(unit.public_jwk) if unit.public_jwk else "",

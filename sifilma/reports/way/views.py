@@ -41,7 +41,12 @@ def way(kind: str, key: UUID) -> Markup:
     """Return the way of an object that the actor may see, with the next buttons that are theirs."""
     page = pages.way_page(context(), resources().targets, kind, key)
     buttons = [Button(TASKS[one.task], _address(one, page.uid)) for one in page.mine]
-    return Markup(render_template("reports/way.html", way=page.way, buttons=buttons, labels=step_labels, tasks=TASKS))  # noqa: S704  # a template
+    offers = [
+        Button(offer.task, url_for(offer.task.endpoint, **{offer.cards: uids}))
+        for offer, uids in ((step_labels.OFFERS[name], uids) for name, uids in page.offers.items())
+    ]
+    shown = {"way": page.way, "buttons": buttons, "offers": offers}
+    return Markup(render_template("reports/way.html", labels=step_labels, tasks=TASKS, **shown))  # noqa: S704  # a template
 
 
 def _address(one: Awaited, uid: str = "") -> str:
