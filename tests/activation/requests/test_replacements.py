@@ -114,10 +114,10 @@ def test_the_replacement_is_asked_for_on_its_page(sqlite_world: World) -> None:
     uid, new = ready.uids[0], world.units(HEAD, 1, "LEN-CRD-1", "R")[0]
     visitor, old = english(world, HEAD), ready.hardware[uid]
     pages = [f"/unit/{one_id(world, 'SELECT id FROM unit WHERE hardware_number = :number', number=number)}" for number in (old, new)]
-    assert f"Replace {old}" not in visitor.text(pages[1])
+    assert f"Replace {old}" not in visitor.text(pages[1], selesai="registered")
     landed(visitor.send(f"{pages[0]}/rusak", reason="terjatuh dari meja"))
     assert 'href="/unit/daftar?model=LEN-CRD-1&amp;fungsi=R"' in visitor.get(pages[0]).get_data(as_text=True)
-    [onward] = re.findall(r'href="(/aktivasi/baru[^"]+)"', visitor.get(pages[1]).get_data(as_text=True))
+    [onward] = re.findall(r'href="(/aktivasi/baru[^"]+)"', visitor.get(pages[1], selesai="registered").get_data(as_text=True))
     page = visitor.get(onward.replace("&amp;", "&")).get_data(as_text=True)
     assert all(f'value="{value}"' in page for value in (uid, new, "terjatuh dari meja"))
     fields = world.letter() | {"kind": "replacement", "replacements.0.sam_uid": uid, "replacements.0.hardware_number": "TIDAK-ADA"}

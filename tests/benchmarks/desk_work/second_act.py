@@ -17,7 +17,7 @@ from tests.activation.bulk.sheets import worked
 from tests.benchmarks.desk_work.counting import Desk
 from tests.benchmarks.desk_work.work import APPROVER, BANK, MAKER, OFFICE, OPERATOR, Work, key_of, letter_fields
 from tests.support.browser import opened
-from tests.support.world import PASSWORD, done
+from tests.support.world import PASSWORD, Ready, done
 
 SEND = "button[name=lalu][value=ajukan]"
 SECOND, READER_MAKER, ADMINISTRATOR, TRANSFERRED = "penyetuju2", "len.kepala", "admin1", "jatim.kepala"
@@ -56,7 +56,7 @@ def a_reader_breaks_and_is_replaced(work: Work) -> None:
     desk.go(f"main a[href*='mesin={number}']")
     _letter(work, desk)
     desk.go(SEND)
-    _approved_and_activated(work, OFFICE, desk)
+    _activated(work, OFFICE, key_of(desk), uid, number)
     desk = work.desk(OFFICE)
     desk.go(waits(old))
     desk.type(reason="tidak dapat diperbaiki")
@@ -139,7 +139,7 @@ def a_misplaced_reader_is_suspended_and_relocated(work: Work) -> None:
     desk.go("main a[href*='jenis=relocation']")
     _letter(work, desk)
     desk.go(SEND)
-    _approved_and_activated(work, OFFICE, desk)
+    _activated(work, OFFICE, key_of(desk), uid, ready.hardware[uid])
     assert work.states(OFFICE, [uid]) == {"active"}
     [found] = [one for one in world.client(OFFICE).get("/place-suspensions").json["items"] if one["card"] == uid]
     assert found["state"] == "answered"
@@ -173,15 +173,19 @@ def a_broken_card_goes_back_and_is_replaced(work: Work) -> None:
     world.approve("personalisation-requests", asked, APPROVER)
     new = work.personalised(asked, 1)
     bast = done(world.client(OPERATOR).post("/handovers", {"to": str(world.organisation_of(BANK)), "cards": new}), 201)
-    desk = work.desk(BANK)
-    desk.go(waits(bast["number"]))
-    desk.tick("[data-all=counted]")
-    desk.go("form[action$='/terima'] button")
-    desk.confirm()
-    desk.go(".next-steps a")
-    _letter(work, desk)
-    desk.go(SEND)
-    _approved_and_activated(work, BANK, desk)
+    if work.brief:
+        done(world.client(BANK).post(f"/handovers/{bast['id']}/receive"))
+        _activated(work, BANK, world.requested(BANK, new)["id"], new[0], number)
+    else:
+        desk = work.desk(BANK)
+        desk.go(waits(bast["number"]))
+        desk.tick("[data-all=counted]")
+        desk.go("form[action$='/terima'] button")
+        desk.confirm()
+        desk.go(".next-steps a")
+        _letter(work, desk)
+        desk.go(SEND)
+        _activated(work, BANK, key_of(desk), new[0], number)
     card = world.client(BANK).get(f"/cards/{new[0]}").json
     assert (card["state"], card["unit"]) == ("active", number)
 
@@ -229,18 +233,23 @@ def _letter(work: Work, desk: Desk) -> None:
     desk.file("letter", work.paper())
 
 
-def _approved_and_activated(work: Work, who: str, desk: Desk) -> None:
-    """Let the request that the desk has just sent be approved, and activate its card at the place of the device, from the home page on."""
-    asked = key_of(desk)
-    work.world.approve("activation-requests", asked, APPROVER)
+def _activated(work: Work, who: str, asked: str, uid: str, number: str) -> None:
+    """Let a request be approved, and activate its card at the place of the device, from the home page on."""
+    world = work.world
+    world.approve("activation-requests", asked, APPROVER)
+    if work.brief:
+        token = done(world.client(who).post(f"/activation-requests/{asked}/tokens"))["tokens"][0]["token"]
+        body = world.activation(Ready([uid], {uid: token}, {uid: number}, asked), uid)
+        done(world.client(who).post("/activations", body), 201)
+        return
     desk = work.desk(who)
     desk.go(f"section:has(#waiting) ol.work a[href*='{asked}']")
     desk.click("#lokasi")
     desk.page.wait_for_selector("#hasil .good")
     desk.type(address="Kantor Dinas, lantai 1")
     desk.go(".send button")
-    work.world.clock.set(datetime.now(UTC))
-    assert worked(work.world) == 1
+    world.clock.set(datetime.now(UTC))
+    assert worked(world) == 1
     desk.page.wait_for_selector("form[data-download] input[name=pekerjaan]", state="attached")
 
 

@@ -52,6 +52,8 @@ class Work:
     width: int = DESK
     look: Callable[[Page], None] | None = None
     keys: bool = False
+    brief: bool = False
+    """Whether everyday work that a scene is not about is done by the API."""
 
     def desk(self, who: str, *, fresh: bool = True) -> Desk:
         """Return a desk at the home page of somebody who signed in just now, or else an hour ago; the device knows its place."""
