@@ -21,7 +21,6 @@ from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.kernel.timekeeping.targets import ACTIVATION_APPROVAL, APPROVAL, Targets
 from sifilma.personalisation.models import PersonalisationRequest
-from sifilma.personalisation.queries import MOST_BROKEN
 from sifilma.personalisation.rules import REPLACEABLE, replaceable
 from sifilma.reports import tasks_waiting
 from sifilma.reports.built_once import queries as built_once
@@ -41,6 +40,8 @@ WAYS: Mapping[str, tuple[type[Any], Callable[[Context, Any], Way]]] = {
 }
 NOTHING = UUID(int=0)
 """The id of no object."""
+MOST_OFFERED = 100
+"""As many cards as an address names, and as the form of a request takes from it."""
 OF_STATE = frozenset(name for name, task in TASKS.items() if task.of_state)
 
 
@@ -109,7 +110,7 @@ def _replacements(ctx: Context, of: ColumnElement[bool]) -> dict[str, Sequence[s
         or not grants(ctx.actor, Operation.PERSONALISATION_DRAFT)
     ):
         return {}
-    uids = ctx.session.scalars(select(Card.uid).where(of, *replaceable(own)).order_by(Card.uid).limit(MOST_BROKEN)).all()
+    uids = ctx.session.scalars(select(Card.uid).where(of, *replaceable(own)).order_by(Card.uid).limit(MOST_OFFERED)).all()
     return {"ask_replacement": uids} if uids else {}
 
 
