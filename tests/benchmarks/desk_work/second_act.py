@@ -63,8 +63,7 @@ def _corrected(work: Work, desk: Desk, number: str) -> None:
     if work.brief:
         client, unit = work.world.client(OFFICE), key_of(desk)
         done(client.post(f"/units/{unit}/correct", {"hardware_number": number, "pcid": secrets.token_hex(16), "reason": "salah ketik"}))
-        with desk.page.expect_navigation(wait_until="load"):
-            desk.page.reload()
+        desk.page.reload()
         return
     desk.go("main a[href$='/koreksi']")
     desk.page.fill("[name=hardware_number]", "")
@@ -209,9 +208,8 @@ def a_head_is_transferred(work: Work) -> None:
     """A head proposes who follows by decree, a user administrator executes it, and the new head takes the office up with its open work."""
     drafted = work.world.submitted(TRANSFERRED, "R", 1)["letter_number"]
     name, number = f"kepala.{secrets.token_hex(4)}", f"19850101{secrets.randbelow(10**10):010}"
-    link = (_succession_by_api if work.brief else _succession)(
-        work, {"name": "Wahyu Contoh", "username": name, "id_number": number}, drafted
-    )
+    person = {"name": "Wahyu Contoh", "username": name, "id_number": number}
+    link = _succession_by_api(work, person) if work.brief else _succession(work, person, drafted)
     new = Desk(opened(work.browser, work.server, work.width), work.count, work.look, keys=work.keys)
     new.page.goto(f"/undangan/{link.rpartition('/')[2].strip()}")
     seed = new.page.text_content("details code") or ""
@@ -242,7 +240,7 @@ def _succession(work: Work, person: dict[str, str], drafted: str) -> str:
     return administrator.page.inner_text("#rahasia")
 
 
-def _succession_by_api(work: Work, person: dict[str, str], _drafted: str) -> str:
+def _succession_by_api(work: Work, person: dict[str, str]) -> str:
     """Propose the successor and execute it by the API: the pages are in tests/browser/test_succession.py. Return the link."""
     world = work.world
     decree = {"decree_number": f"821.2/{secrets.randbelow(10**6)}", "decree_date": "2026-11-20"}
