@@ -75,6 +75,13 @@ def cards_for(ctx: Context, kind: str, request_id: UUID | None = None) -> list[L
     return list(lots.values())
 
 
+def what_broke(ctx: Context, uids: Collection[str]) -> dict[str, str]:
+    """Return what was said of the broken machines of the actor's organisation that these cards are in, by UID."""
+    query = select(Card.uid, Unit.change_note).join(Unit, Unit.id == Card.unit_id).where(Card.uid.in_(uids))
+    broken = query.where(Unit.organisation_id == ctx.actor.organisation_id, Unit.condition == UnitCondition.BROKEN)
+    return {row.uid: row.change_note for row in ctx.session.execute(broken)}
+
+
 def ends_soon(ctx: Context) -> ColumnElement[bool]:
     """Return a condition in SQL: active manifests that are due to be renewed."""
     return and_(Manifest.state == ManifestState.ACTIVE, Manifest.expires_at <= ctx.now + RENEWED_WITHIN)
