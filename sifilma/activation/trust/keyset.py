@@ -30,6 +30,10 @@ log = structlog.get_logger()
 FILE = "sam-keyset.jws"
 KEY_YEARS = 10
 BEFORE = timedelta(minutes=5)  # keys and certificates count from this long before the ceremony: clocks of its node and of the issuer differ
+AFTER = timedelta(minutes=5)
+"""Signing stops this long before a key's end: what a node with a clock that is ahead signed must not be dated after it."""
+SOON = timedelta(days=90)
+"""This long before signing with a key ends, operators are told: readers need the new keyset before, and get it by hand."""
 ROOT_YEARS = 20
 USES: tuple[tuple[str, Use], ...] = (
     ("manifest-sign", "manifest"),
@@ -57,6 +61,18 @@ class Trust:
         """Return the public keys for a use, including former ones, without revoked ones."""
         return [key.jwk.key() for key in self.keyset.keys if key.use == use and key.revoked_at is None]
 
+    def ends(self) -> dict[Use, datetime]:
+        """Return when signing for each use ends: AFTER before the end of its newest key. Older ones sign nothing any more."""
+        last: dict[Use, int] = {}
+        for key in self.keyset.keys:
+            if key.revoked_at is None:
+                last[key.use] = max(key.exp, last.get(key.use, 0))
+        return {use: datetime.fromtimestamp(end, UTC) - AFTER for use, end in last.items()}
+
+    def ending(self, now: datetime) -> dict[Use, datetime]:
+        """Return those of `ends` that have come or come within SOON."""
+        return {use: end for use, end in sorted(self.ends().items()) if end - now <= SOON}
+
     def kid(self, hsm: HSM, label: str, use: Use) -> str:
         """Return the key id of a signing key. Raise Unavailable if the keyset does not hold this key, or holds it as revoked."""
         public = hsm.public_key(label)
@@ -79,7 +95,7 @@ class Trust:
         kid = self.kid(hsm, label, use)
         key = self.keyset.find(kid, use)
         assert key is not None  # noqa: S101  # `kid` found it
-        if not key.nbf <= int(now.timestamp()) <= key.exp:
+        if not key.nbf <= int(now.timestamp()) <= key.exp - AFTER.total_seconds():
             raise _outside_period(label, key)
         return kid
 
