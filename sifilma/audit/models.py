@@ -172,6 +172,7 @@ class Action(StrEnum):
     JOB_CANCEL = "job.cancel"
     REGIONS_IMPORT = "regions.import"
     KEYS_CEREMONY = "keys.ceremony"
+    KEYS_ROTATE = "keys.rotate"
     CLOCK_ACCEPT = "clock.accept"
     PERSON_REGISTER = "person.register"
     PERSON_CHANGE = "person.change"

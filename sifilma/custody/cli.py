@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -10,13 +11,15 @@ from flask.cli import AppGroup
 
 from config.settings import Settings
 from hsm.errors import HSMError
-from hsm.keys import SIGNING_PLAN
+from hsm.keys import MASTER, ROTATED, SIGNING_PLAN, label_of, master_plan, version_plan
 from sifilma.activation.trust import ceremonies as recorded
 from sifilma.activation.trust import key_checks, keyset
-from sifilma.custody import ceremonies, ceremony_file
+from sifilma.audit.models import Action
+from sifilma.audit.service import record
+from sifilma.custody import ceremonies, ceremony_file, rotation
 from sifilma.custody.ceremonies import Held
 from sifilma.custody.ceremony_file import CeremonyFile, CeremonyRefused
-from sifilma.custody.custodians import confirm
+from sifilma.custody.custodians import confirm, confirm_act
 from sifilma.kernel.installation import claim_home
 from sifilma.resources import ensure_softhsm, resources, root_token
 from sifilma.web.command import command_context
@@ -104,20 +107,48 @@ def _begin(settings: Settings, file: CeremonyFile) -> None:
     confirm(settings, file.custodians, file.sha256, ask)
 
 
+@group.command("rotate")
+@click.argument("role", metavar="KEY", type=click.Choice(rotation.ROLES))
+@click.option("--custodian", "custodians", multiple=True, help="User name of a custodian; two are needed.")
+@click.option("--publish-only", is_flag=True, help="Make and publish the key, and use it at the next call: readers get the keyset before.")
+def rotate(role: str, custodians: tuple[str, ...], publish_only: bool) -> None:
+    """Make the next version of a key and use it. What the versions before it made stays valid; nothing is interrupted."""
+    settings = resources().settings
+    ensure_softhsm(settings)
+    _require_trusted_clock()
+    people = confirm_act(settings, custodians, ask)
+    now = resources().clock.now()
+    done = rotation.rotate(settings, resources().hsm, root_token(settings), now, role, custodians, publish_only=publish_only)
+    with command_context() as ctx:
+        recorded.record_ceremony(ctx, settings, done.trust)
+        for one in people:
+            record(replace(ctx, actor=one), Action.KEYS_ROTATE, "key", done.label, used=done.is_used, keyset=done.trust.keyset.version)
+    click.echo(f"{done.label}: made, recorded, keyset version {done.trust.keyset.version}")
+    if role == rotation.MASTER_ROLE:
+        version = done.label.rpartition("-v")[2]
+        click.echo(f"new cards get it when SIFILMA_MASTER_VERSION={version} is set and server and worker were started anew")
+    else:
+        click.echo("it is in use" if done.is_used else f"it waits: `sifilma hsm rotate {role}` uses it")
+
+
 @group.command("keys")
 def keys() -> None:
     """Label, id, use and attributes of every planned key, as read back from the token, and how it compares with its record."""
     wrong = 0
     hsm = resources().hsm
     differing = hsm.read_back()
-    for info in hsm.keys(SIGNING_PLAN):
+    made = key_checks.load_record(resources().settings)
+    later = [version_plan(role, version) for role in ROTATED for version in made.known(role) if version > 1]
+    masters = [master_plan(int(label.removeprefix(MASTER))) for label in made.keys if label.startswith(MASTER) and label != f"{MASTER}1"]
+    for info in hsm.keys((*SIGNING_PLAN, *later, *masters)):
         faults = [*info.faults, *([differing[info.label]] if info.label in differing else [])]
         wrong += bool(faults)
         sound = "sound, its attributes can still be changed" if info.is_open else "sound"
         click.echo(f"{info.label:16} id {info.id.hex()}  {info.kind.value:28} {'FAULTS: ' + ', '.join(faults) if faults else sound}")
         click.echo("  " + " ".join(name for name, value in sorted(info.attributes.items()) if value))
-    record = key_checks.load_record(resources().settings)
-    click.echo(f"record of keys: version {record.version}" if record.version else "no record of keys: `sifilma hsm ceremony record FILE`")
+    for role, version in sorted(made.versions.items()):
+        click.echo(f"in use for {role}: {label_of(role, version)}")
+    click.echo(f"record of keys: version {made.version}" if made.version else "no record of keys: `sifilma hsm ceremony record FILE`")
     if wrong:
         raise click.ClickException(f"{wrong} keys are not what their template demands, or not what was recorded of them")
 

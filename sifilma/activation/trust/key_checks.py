@@ -19,7 +19,7 @@ import structlog
 from config.settings import Settings
 from hsm import HSM, ceremony
 from hsm.errors import HSMKeyChanged
-from hsm.keys import ROOT_PLAN, KeyInfo, secret_kind
+from hsm.keys import ROOT_PLAN, KeyInfo, role_of, secret_kind
 from hsm.records import KeyRecord, of_check
 from manifests import jws
 from manifests.encoding import Malformed
@@ -34,7 +34,8 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Record:
-    """The record of keys. `version` is 0 for one that only knows check values. `ceremony` is the SHA-256 of the ceremony's file.
+    """The record of keys. `version` is 0 for one that only knows check values. `versions` says which version of a role's key is in use,
+    where that is not the first. `ceremony` is the SHA-256 of the ceremony's file.
 
     `by` are the user names of the custodians; both are empty where no ceremony with custodians was held.
     """
@@ -43,6 +44,11 @@ class Record:
     by: Sequence[str] = ()
     ceremony: str = ""
     keys: Mapping[str, KeyRecord] = field(default_factory=dict)
+    versions: Mapping[str, int] = field(default_factory=dict)
+
+    def known(self, role: str) -> list[int]:
+        """Return the versions of a role's key that are recorded, the first one first."""
+        return sorted(version for found, version in map(role_of, self.keys) if found == role)
 
 
 _loaded: dict[Path, tuple[int, Record]] = {}
@@ -73,6 +79,11 @@ def load_record(settings: Settings) -> Record:
     return known[1]
 
 
+def versions(settings: Settings) -> Mapping[str, int]:
+    """Return which version of a role's key is in use, where that is not the first. Raise as `load` does."""
+    return load_record(settings).versions
+
+
 def _changed(path: Path) -> int:
     """Return when a file was changed last, in nanoseconds, or 0 if there is none."""
     try:
@@ -89,7 +100,7 @@ def _verified(settings: Settings, line: bytes) -> Record:
     if root_sha256(root) != (settings.trust / "root.sha256").read_text().strip() or not jws.verify(parts, root):
         raise Malformed("not signed by the pinned root")
     records = [KeyRecord(**one) for one in told["keys"]]
-    return Record(told["version"], told["by"], told["ceremony"], {one.label: one for one in records})
+    return Record(told["version"], told["by"], told["ceremony"], {one.label: one for one in records}, told["versions"])
 
 
 def _of_checks(data: bytes) -> Record:
@@ -111,7 +122,7 @@ def record(settings: Settings, signing: HSM, root: HSM, now: datetime, by: Seque
         raise HSMKeyChanged(f"another token: {', '.join(wrong)} on it is another key than that of the ceremony")
     if before.version and found.keys() <= before.keys.keys() and not by:
         return before
-    return write(settings, root, now, Record(before.version + 1, list(by), held, found))
+    return write(settings, root, now, Record(before.version + 1, list(by), held, found, before.versions))
 
 
 def _differs(before: KeyRecord, found: KeyRecord) -> bool:
@@ -129,6 +140,7 @@ def write(settings: Settings, root: HSM, now: datetime, record: Record) -> Recor
         "kind": settings.env,
         "by": list(record.by),
         "ceremony": record.ceremony,
+        "versions": dict(record.versions),
         "root": jws.jwk(root_key),
         "root_key": [one.as_json() for one in ceremony.describe(root) if one.label == ROOT_PLAN[0].label],
         "keys": [record.keys[label].as_json() for label in sorted(record.keys)],

@@ -96,7 +96,8 @@ def current(ctx: Context, settings: Settings, hsm: HSM, number: int) -> str:
     entries = _entries(ctx.session, number)
     ctx.uow.end_read()
     issued = ctx.trusted_now
-    kid = keyset.load(settings).signing_kid(hsm, LABEL, "status", issued)
+    label = hsm.current(LABEL)  # before the keyset: a key that is in use is published
+    kid = keyset.load(settings).signing_kid(hsm, label, "status", issued)
     if kept_seq > published:  # an older database was restored: continue after what was published
         published, previous = kept_seq, kept
     for index in _revoked(previous):
@@ -111,7 +112,7 @@ def current(ctx: Context, settings: Settings, hsm: HSM, number: int) -> str:
         size=size,
         entries=sorted(entries.items()),
     )
-    line = sign_status(made, kid, lambda digest: hsm.sign(LABEL, digest))
+    line = sign_status(made, kid, lambda digest: hsm.sign(label, digest))
     ctx.uow.begin_write()
     return _publish(
         ctx, settings, PublishedStatusList(number=number, seq=made.seq, changes=changes, jws=line, issued_at=issued, expires_at=expires)
