@@ -84,18 +84,18 @@ def seal_anew(open_: Callable[[], AbstractContextManager[Context]], signing: HSM
     with open_() as ctx:
         ctx.uow.begin_read()
         query = select(DataKey.id, DataKey.organisation_id, DataKey.month, DataKey.sealed).where(old).limit(AT_ONCE)
-        rows = [tuple(row) for row in ctx.session.execute(query)]
+        rows = ctx.session.execute(query).all()
     if not rows:
         return 0
-    made = signing.run(lambda do: [_anew(do, *row) for row in rows])
+    made = signing.run(lambda do: [_anew(do, row.organisation_id, row.month, row.sealed) for row in rows])
     with open_() as ctx:
         ctx.uow.begin_write()
-        for (key_id, _, _, before), sealed in zip(rows, made, strict=True):
+        for row, sealed in zip(rows, made, strict=True):
             # The condition holds off another worker: of two, one sealed it, and the other finds nothing to change.
-            statement = update(DataKey).where(DataKey.id == key_id, DataKey.sealed == before).values(sealed=sealed)
+            statement = update(DataKey).where(DataKey.id == row.id, DataKey.sealed == row.sealed).values(sealed=sealed)
             ctx.session.execute(statement.execution_options(synchronize_session=False))
     return len(rows)
 
 
-def _anew(do: Operations, _id: UUID, organisation_id: UUID, month: str, sealed: bytes) -> bytes:
+def _anew(do: Operations, organisation_id: UUID, month: str, sealed: bytes) -> bytes:
     return sealing.seal_key(do, organisation_id, month, sealing.open_data_key(do, organisation_id, month, sealed))

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from flask import Blueprint, render_template, request
 
+from manifests.keyset import Use
 from sifilma.activation.trust import keyset
 from sifilma.audit import rounds
 from sifilma.kernel.actor import Role
@@ -39,7 +40,7 @@ def show() -> str:
     return render_template("reports/home.html", home=home.home(ctx, resources().targets), tasks=TASKS, first_steps=steps, **told)
 
 
-def _ending_keys(ctx: Context) -> Mapping[str, datetime]:
+def _ending_keys(ctx: Context) -> Mapping[Use, datetime]:
     """Return until when keys sign that end soon, by their use. A keyset that is missing is told where something is signed."""
     try:
         return keyset.load(resources().settings).ending(ctx.now)
