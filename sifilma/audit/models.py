@@ -173,6 +173,7 @@ class Action(StrEnum):
     REGIONS_IMPORT = "regions.import"
     KEYS_CEREMONY = "keys.ceremony"
     KEYS_ROTATE = "keys.rotate"
+    KEYS_COMPROMISE = "keys.compromise"
     CLOCK_ACCEPT = "clock.accept"
     PERSON_REGISTER = "person.register"
     PERSON_CHANGE = "person.change"

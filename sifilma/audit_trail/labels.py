@@ -170,6 +170,7 @@ ACTIONS: dict[str, LazyString] = {
     Action.SEAL_END: _("Row without a valid seal ended"),
     Action.KEYS_CEREMONY: _("Key ceremony held"),
     Action.KEYS_ROTATE: _("Key replaced by a new one"),
+    Action.KEYS_COMPROMISE: _("Key revoked as compromised"),
 }
 OBJECTS: dict[str, LazyString] = {
     "access_review": _("Confirmation of accounts"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -129,6 +131,31 @@ def rotate(role: str, custodians: tuple[str, ...], publish_only: bool) -> None:
         click.echo(f"new cards get it when SIFILMA_MASTER_VERSION={version} is set and server and worker were started anew")
     else:
         click.echo("it is in use" if done.is_used else f"it waits: `sifilma hsm rotate {role}` uses it")
+
+
+@group.command("compromise")
+@click.argument("role", metavar="KEY", type=click.Choice(rotation.REVOKED))
+@click.option("--custodian", "custodians", multiple=True, help="User name of a custodian; two are needed.")
+@click.option("--version", type=int, help="The version that is revoked; by default the one in use.")
+def compromise(role: str, custodians: tuple[str, ...], version: int | None) -> None:
+    """Revoke a signing key: its successor signs, what it signed verifies nowhere. Print the manifests in force that fall, as CSV."""
+    settings = resources().settings
+    ensure_softhsm(settings)
+    _require_trusted_clock()
+    people = confirm_act(settings, custodians, ask)
+    done = rotation.compromise(settings, resources().hsm, root_token(settings), resources().clock.now(), role, custodians, version)
+    with command_context() as ctx:
+        recorded.record_ceremony(ctx, settings, done.trust)
+        fallen = rotation.affected(ctx.session, done.kid)
+        for one in people:
+            facts = {"kid": done.kid, "manifests": len(fallen), "keyset": done.trust.keyset.version}
+            record(replace(ctx, actor=one), Action.KEYS_COMPROMISE, "key", done.label, **facts)
+    click.echo(
+        f"{done.label} is revoked in keyset version {done.trust.keyset.version}; {len(fallen)} manifests in force fall with it", err=True
+    )
+    lines = io.StringIO()
+    csv.writer(lines).writerows([("sam_uid", "manifest", "organisation", "hardware_number"), *fallen])
+    click.echo(lines.getvalue(), nl=False)
 
 
 @group.command("keys")

@@ -8,20 +8,27 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import LargeBinary, func, literal, or_, select, update
+from sqlalchemy import LargeBinary, Row, func, literal, or_, select, update
+from sqlalchemy.orm import Session
 
 from config.settings import Settings
 from hsm import HSM, KeyPlan, ceremony
-from hsm.keys import MASTER, ROTATED, master_plan, role_of, version_plan
+from hsm.keys import MASTER, ROTATED, label_of, master_plan, role_of, version_plan
 from hsm.token import Operations
-from sifilma.activation.models import DataKey
+from manifests import jws
+from sifilma.activation.manifests.revocation import STANDING
+from sifilma.activation.models import Activation, DataKey, Manifest
 from sifilma.activation.tokens import sealing
 from sifilma.activation.trust import key_checks, keyset
 from sifilma.activation.trust.keyset import Trust
+from sifilma.cards.models import Card, Unit
 from sifilma.custody.ceremony_file import CeremonyRefused
+from sifilma.identity.models import Organisation
 from sifilma.kernel.context import Context
 
 MASTER_ROLE = MASTER.removesuffix("-v")
+REVOKED = ("manifest-sign", "status-sign")
+"""The roles whose keys can be revoked: what readers verify."""
 ROLES = (*sorted(ROTATED), MASTER_ROLE)
 AT_ONCE = 500
 
@@ -55,6 +62,40 @@ def rotate(
         return Rotated(plan.label, False, published)
     use(settings, signing, root, now, plan, by)
     return Rotated(plan.label, True, published)
+
+
+@dataclass(frozen=True)
+class Compromised:
+    """A key that was revoked: its label, its id, and the keyset in which it is revoked."""
+
+    label: str
+    kid: str
+    trust: Trust
+
+
+def compromise(
+    settings: Settings, signing: HSM, root: HSM, now: datetime, role: str, by: Sequence[str] = (), version: int | None = None
+) -> Compromised:
+    """Revoke a version of a signing key, by default the one in use, after its successor is used. Raise as `rotate` does.
+
+    Nothing is signed with it afterwards, and what it signed verifies nowhere any more. A call that broke off is repeated with its version.
+    """
+    used = key_checks.versions(settings).get(role, 1)
+    label = label_of(role, used if version is None else version)
+    if label not in key_checks.load(settings):
+        raise CeremonyRefused(f"no {label} is recorded")
+    kid = jws.thumbprint(signing.public_key(label))
+    if role_of(label)[1] >= used:
+        rotate(settings, signing, root, now, role, by)
+    return Compromised(label, kid, keyset.revoke(settings, root, kid, now))
+
+
+def affected(session: Session, kid: str) -> Sequence[Row[tuple[str, UUID, str, str]]]:
+    """Return the manifests in force that a key signed: UID of the card, id of the manifest, holder, hardware number of its machine."""
+    query = select(Card.uid, Manifest.id, Organisation.name, Unit.hardware_number)
+    query = query.join(Card, Card.id == Manifest.card_id).join(Organisation, Organisation.id == Manifest.organisation_id)
+    query = query.join(Activation, Activation.id == Manifest.activation_id).join(Unit, Unit.id == Activation.unit_id)
+    return session.execute(query.where(Manifest.kid == kid, Manifest.state.in_(STANDING)).order_by(Organisation.name, Card.uid)).all()
 
 
 def use(settings: Settings, signing: HSM, root: HSM, now: datetime, plan: KeyPlan, by: Sequence[str]) -> None:

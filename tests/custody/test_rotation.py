@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -37,9 +38,9 @@ def own_world(inhabited_sqlite: Fresh, tmp_path: Path, softhsm: SoftHSM, root_to
     inhabited_sqlite.remove(url)
 
 
-def rotate(world: World, role: str, *options: str) -> str:
+def rotate(world: World, role: str, *options: str, act: str = "rotate") -> str:
     world.clock.advance(seconds=31)  # a code counts once
-    arguments = ["hsm", "rotate", role, "--custodian", "kustodian1", *options]
+    arguments = ["hsm", act, role, "--custodian", "kustodian1", *options]
     told = world.app.test_cli_runner().invoke(args=arguments, input=world.code("kustodian1") + "\n")
     assert told.exit_code == 0, (told.output, told.exception)
     return told.output
@@ -110,3 +111,22 @@ def test_a_key_is_published_before_it_signs_and_a_new_master_key_is_for_new_card
     shown = world.app.test_cli_runner().invoke(args=["hsm", "keys"])
     assert shown.exit_code == 0, shown.output
     assert all(told in shown.output for told in ("sam-master-v2", "in use for manifest-sign: manifest-sign-v2"))
+
+
+def test_a_compromised_key_is_revoked_and_what_fell_with_it_is_listed(own_world: World) -> None:
+    world = own_world
+    ready, active = world.active(function="R", count=2)
+    waiting = world.ready(function="R")
+    bodies = [download(world, one) for one in active]
+    told = rotate(world, "manifest-sign", act="compromise")
+    assert "2 manifests in force fall with it" in told
+    rows = list(csv.DictReader(told[told.index("sam_uid,") :].splitlines()))
+    assert {row["sam_uid"]: row["hardware_number"] for row in rows} == ready.hardware
+    assert {verdict(world, body).partition(":")[0] for body in bodies} == {"revoked-key"}
+    new = done(world.client(WHO).post("/activations", world.activation(waiting, waiting.uids[0])), 201)
+    assert verdict(world, download(world, new)) == "valid"  # the list is still that of the first status key
+    assert "status-sign is revoked" in rotate(world, "status-sign", act="compromise")
+    assert verdict(world, download(world, new)) == "valid"  # and it is signed anew, though nothing in it has changed
+    assert "2 manifests in force" in rotate(world, "manifest-sign", "--version", "1", act="compromise")  # repeated, it revokes no other
+    assert verdict(world, download(world, new)) == "valid"
+    assert len(world.sql("SELECT 1 FROM audit_entry WHERE action = 'keys.compromise'")) == 3

@@ -193,6 +193,16 @@ def publish(settings: Settings, signing: HSM, root: HSM, now: datetime, by: Sequ
     return load(settings)
 
 
+def revoke(settings: Settings, root: HSM, kid: str, now: datetime) -> Trust:
+    """Publish the next version of the keyset, in which a key is revoked: what it signed verifies nowhere any more."""
+    before = load(settings)
+    keys = [key.model_copy(update={"revoked_at": int(now.timestamp())}) if key.kid == kid else key for key in before.keyset.keys]
+    keyset = before.keyset.model_copy(update={"version": before.keyset.version + 1, "keys": keys})
+    line = sign_keyset(keyset, (root.public_key("root"), lambda digest: root.sign("root", digest)))
+    _replace(settings.trust / FILE, line.encode())
+    return load(settings)
+
+
 def publish_certificates(settings: Settings, signing: HSM, root: HSM, now: datetime) -> None:
     """Sign and publish the certificates of the root and of the keys in use."""
     for name, data in _certificates(signing, root, now, settings.mark).items():
