@@ -90,7 +90,7 @@ def compromise(
     return Compromised(label, kid, keyset.revoke(settings, root, kid, now))
 
 
-def affected(session: Session, kid: str) -> Sequence[Row[tuple[str, UUID, str, str]]]:
+def affected(session: Session, kid: str) -> Sequence[Row[str, UUID, str, str]]:
     """Return the manifests in force that a key signed: UID of the card, id of the manifest, holder, hardware number of its machine."""
     query = select(Card.uid, Manifest.id, Organisation.name, Unit.hardware_number)
     query = query.join(Card, Card.id == Manifest.card_id).join(Organisation, Organisation.id == Manifest.organisation_id)
