@@ -148,11 +148,10 @@ def compromise(role: str, custodians: tuple[str, ...], version: int | None) -> N
         recorded.record_ceremony(ctx, settings, done.trust)
         fallen = rotation.affected(ctx.session, done.kid)
         for one in people:
-            facts = {"kid": done.kid, "manifests": len(fallen), "keyset": done.trust.keyset.version}
-            record(replace(ctx, actor=one), Action.KEYS_COMPROMISE, "key", done.label, **facts)
-    click.echo(
-        f"{done.label} is revoked in keyset version {done.trust.keyset.version}; {len(fallen)} manifests in force fall with it", err=True
-    )
+            by = replace(ctx, actor=one)
+            record(by, Action.KEYS_COMPROMISE, "key", done.label, kid=done.kid, manifests=len(fallen))
+    told = f"{done.label} is revoked in keyset version {done.trust.keyset.version}"
+    click.echo(f"{told}; {len(fallen)} manifests in force fall with it", err=True)
     lines = io.StringIO()
     csv.writer(lines).writerows([("sam_uid", "manifest", "organisation", "hardware_number"), *fallen])
     click.echo(lines.getvalue(), nl=False)
