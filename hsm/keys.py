@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 
 class KeyKind(StrEnum):
@@ -119,6 +120,7 @@ class Exact(str):
     __slots__ = ()
 
 
+@cache
 def label_of(role: str, version: int) -> Exact:
     """Return the label of a version of a role's key."""
     return Exact(role if version == 1 else f"{role}-v{version}")

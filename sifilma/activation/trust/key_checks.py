@@ -8,9 +8,11 @@ the secret keys alone: they are compared until a record is made.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +53,7 @@ class Record:
         return sorted(version for found, version in map(role_of, self.keys) if found == role)
 
 
-_loaded: dict[Path, tuple[int, Record]] = {}
+_loaded: dict[str, tuple[int, Record]] = {}
 
 
 def load(settings: Settings) -> Mapping[str, KeyRecord]:
@@ -64,15 +66,17 @@ def load_record(settings: Settings) -> Record:
 
     A process reads the file again when it has changed.
     """
-    path, name = settings.trust / FILE, FILE
+    path, checks = _paths(settings.home)
+    name = FILE
     try:
         changed = _changed(path)
         if not changed:
-            path, name = settings.trust / CHECKS, CHECKS
+            path, name = checks, CHECKS
             changed = _changed(path)
         known = _loaded.get(path)
         if known is None or known[0] != changed:
-            made = Record() if not changed else _verified(settings, path.read_bytes()) if name == FILE else _of_checks(path.read_bytes())
+            data = Path(path).read_bytes() if changed else b""
+            made = Record() if not changed else _verified(settings, data) if name == FILE else _of_checks(data)
             known = _loaded[path] = (changed, made)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as broken:
         raise HSMKeyChanged(f"{name} cannot be used, so no key can be compared") from broken
@@ -84,10 +88,16 @@ def versions(settings: Settings) -> Mapping[str, int]:
     return load_record(settings).versions
 
 
-def _changed(path: Path) -> int:
+@cache
+def _paths(home: Path) -> tuple[str, str]:
+    """Return the paths of the record and of the check values of before. They are asked for at every act, so they are made once."""
+    return str(home / "trust" / FILE), str(home / "trust" / CHECKS)
+
+
+def _changed(path: str) -> int:
     """Return when a file was changed last, in nanoseconds, or 0 if there is none."""
     try:
-        return path.stat().st_mtime_ns
+        return os.stat(path).st_mtime_ns  # noqa: PTH116  # a Path costs as much again
     except FileNotFoundError:
         return 0
 
