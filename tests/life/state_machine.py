@@ -80,10 +80,7 @@ def fsck_findings(world: World, without: tuple[Needs, ...]) -> list[str]:
 
 
 def let_the_next_begin(world: World) -> None:
-    """Keep the moment of this run if it is the latest, and let the next run begin at START, by a clock that is trusted.
-
-    What happens here is no part of the machine below: hypothesis takes the steps of its runs from the machine's text.
-    """
+    """Keep the moment of this run if it is the latest, and let the next run begin at START, by a clock that is trusted."""
     _latest.append(max(_latest[-1], world.clock.now()))
     world.clock.set(START)
     now = world.clock.reading()
@@ -394,7 +391,9 @@ class Life(RuleBasedStateMachine):
         look = self.examined and next(self._runs) % self.examined == 0
         found = fsck_findings(self.world, without=(Needs.HSM, Needs.FILES)) if look else []
         let_the_next_begin(self.world)
-        assert found == []
+        if found:
+            type(self).examined = 1  # hypothesis repeats the run that failed, and must see it fail again
+        assert found == [], found
 
     def _told(self, card: Card) -> dict[str, Any]:
         told = [tuple(row) for row in self.world.sql(TOLD, uid=card.uid, number=card.hardware)]

@@ -186,6 +186,10 @@ def actors() -> Iterator[Actor]:
         place: dict[str, Any] = {"organisation_kind": kind, "region_code": "35" if kind is OrganisationKind.PROVINCE_OFFICE else "35.20"}
         for roles in (own, *(frozenset({role}) for role in sorted(own))):
             yield Actor(organisation_id=ids[0], user_id=ids[1], person_id=ids[2], roles=roles, **place)
+        if kind is not OrganisationKind.DIRECTORATE:
+            for number in (1, 3):
+                limits, staff = frozenset(uuid7() for _ in range(number)), frozenset({Role.STAFF})
+                yield Actor(organisation_id=ids[0], user_id=ids[1], person_id=ids[2], roles=staff, outlets=limits, **place)
         yield Actor(organisation_id=ids[0], api_key_id=uuid7(), scopes=frozenset(KeyScope), **place)
 
 
