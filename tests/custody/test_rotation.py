@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -60,21 +62,31 @@ def verdict(world: World, line: bytes) -> str:
 
 def test_every_key_is_rotated_and_what_was_made_before_stays_valid(own_world: World) -> None:
     world = own_world
-    before = world.ready(count=2)
+    before, amid = world.ready(count=12), list[int]()
     first = done(world.client(WHO).post("/activations", world.activation(before, before.uids[0])), 201)
     body = download(world, first)
+
+    def go_on() -> None:
+        for uid in before.uids[1:-1]:
+            amid.append(world.client(WHO).post("/activations", world.activation(before, uid)).status_code)
+            time.sleep(0.1)
+
+    others = threading.Thread(target=go_on)
+    others.start()
     for role in ("manifest-sign", "status-sign", "audit-sign", "document-sign", "token-mac", "seal-kek"):
         assert f"{role}-v2" in rotate(world, role)
+    others.join()
+    assert amid == [201] * 10  # nobody notices
     assert set(key_checks.versions(world.settings).values()) == {2}
     published = keyset.load(world.settings)
     assert (published.keyset.version, len(published.keyset.keys)) == (5, 8)
 
     # A token of before, sealed and authenticated by the first versions, activates its card; the manifest is the new key's.
-    second = done(world.client(WHO).post("/activations", world.activation(before, before.uids[1])), 201)
+    second = done(world.client(WHO).post("/activations", world.activation(before, before.uids[-1])), 201)
     kids = [kid for (kid,) in world.sql("SELECT kid FROM manifest ORDER BY id")]
-    assert kids[0] != kids[1] == published.kid(world.hsm, "manifest-sign", "manifest")
+    assert kids[0] != kids[-1] == published.kid(world.hsm, "manifest-sign", "manifest")
     after = world.ready()
-    assert world.sql("SELECT length(mac), COUNT(*) FROM token GROUP BY 1 ORDER BY 1") == [(32, 2), (33, 1)]
+    assert world.sql("SELECT length(mac), COUNT(*) FROM token GROUP BY 1 ORDER BY 1") == [(32, 12), (33, 1)]
     wrong = world.client(WHO).post("/activations", world.activation(after, after.uids[0], token="A" * 10))
     assert wrong.json["type"] == "urn:sifilma:problem:token-refused"
     third = done(world.client(WHO).post("/activations", world.activation(after, after.uids[0])), 201)
