@@ -12,7 +12,8 @@ import click
 from flask.cli import AppGroup
 
 from config.settings import Settings
-from hsm.errors import HSMError
+from hsm import HSM, KeyPlan
+from hsm.errors import HSMError, HSMKeyAmbiguous, HSMKeyMissing
 from hsm.keys import MASTER, ROTATED, SIGNING_PLAN, label_of, master_plan, version_plan
 from sifilma.activation.trust import ceremonies as recorded
 from sifilma.activation.trust import key_checks, keyset
@@ -160,23 +161,31 @@ def compromise(role: str, custodians: tuple[str, ...], version: int | None) -> N
 @group.command("keys")
 def keys() -> None:
     """Label, id, use and attributes of every planned key, as read back from the token, and how it compares with its record."""
-    wrong = 0
     hsm = resources().hsm
     differing = hsm.read_back()
     made = key_checks.load_record(resources().settings)
     later = [version_plan(role, version) for role in ROTATED for version in made.known(role) if version > 1]
     masters = [master_plan(int(label.removeprefix(MASTER))) for label in made.keys if label.startswith(MASTER) and label != f"{MASTER}1"]
-    for info in hsm.keys((*SIGNING_PLAN, *later, *masters)):
-        faults = [*info.faults, *([differing[info.label]] if info.label in differing else [])]
-        wrong += bool(faults)
-        sound = "sound, its attributes can still be changed" if info.is_open else "sound"
-        click.echo(f"{info.label:16} id {info.id.hex()}  {info.kind.value:28} {'FAULTS: ' + ', '.join(faults) if faults else sound}")
-        click.echo("  " + " ".join(name for name, value in sorted(info.attributes.items()) if value))
+    wrong = sum(not _tell_key(hsm, key, differing.get(key.label, "")) for key in (*SIGNING_PLAN, *later, *masters))
     for role, version in sorted(made.versions.items()):
         click.echo(f"in use for {role}: {label_of(role, version)}")
     click.echo(f"record of keys: version {made.version}" if made.version else "no record of keys: `sifilma hsm ceremony record FILE`")
     if wrong:
         raise click.ClickException(f"{wrong} keys are not what their template demands, or not what was recorded of them")
+
+
+def _tell_key(hsm: HSM, key: KeyPlan, differs: str) -> bool:
+    """Say what a key is, and in what it differs from its record. Return whether it is sound."""
+    try:
+        [info] = hsm.keys((key,))
+    except (HSMKeyMissing, HSMKeyAmbiguous) as fault:
+        click.echo(f"{key.label:16} id {key.id.hex()}  {key.kind.value:28} FAULTS: {fault}")
+        return False
+    faults = [*info.faults, *([differs] if differs else [])]
+    sound = "sound, its attributes can still be changed" if info.is_open else "sound"
+    click.echo(f"{info.label:16} id {info.id.hex()}  {info.kind.value:28} {'FAULTS: ' + ', '.join(faults) if faults else sound}")
+    click.echo("  " + " ".join(name for name, value in sorted(info.attributes.items()) if value))
+    return not faults
 
 
 @group.command("check")
