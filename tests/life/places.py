@@ -14,7 +14,7 @@ from tests.life.model import Manifest, Request
 from tests.support.world import MAGETAN_PLACE
 
 FAR = MAGETAN_PLACE | {"latitude": -7.1, "longitude": 112.4, "reason": "dibawa petugas ke desa"}
-STRAYS = ((True, True, False), (True, False), (False, True))
+STRAYS = ((True, False), (True, True, False), (False, True))
 """Which activations of a card are at a place that does not fit, over and over: of the first, second and third card that a run knows."""
 DEADLINE = timedelta(days=14)
 OPEN = ("proposed", "suspended")
@@ -157,14 +157,14 @@ class Places(Machine):
         card.stand_at(Place(activation, "waiting" if where is FAR else "none"))
 
     def next_of_place(self, card: Card) -> bool:
-        """Take the usual next step about every second place of a card: suspend the card, and lift every second suspension.
+        """Take the usual next step about the newest place of a card. Return False if there is none.
 
-        Return False if there is none: the other suspended cards are relocated.
+        The first and third place are rejected, the second is accepted. Every second suspension is lifted, the others are relocated.
         """
-        if len(card.places) % 2 == 0:
+        if not card.places:
             return False
         if card.places[-1].review == "waiting":
-            self.review_the_place(card, "rejected")
+            self.review_the_place(card, "rejected" if len(card.places) % 2 else "accepted")
         elif card.open and card.open.state == "proposed":
             self.decide_on_the_suspension(card, "suspend")
         elif card.open and self.taken["lift True"] < self.taken["decision True"] // 2:
