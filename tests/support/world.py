@@ -135,8 +135,8 @@ class World:
 
     def __init__(self, url: str, home: Path, hsm: HSM, root: HSM, start: datetime = START, **overrides: Any) -> None:
         self.start, self.clock = start, ManualClock(start)
-        usual = {"env": "test", "log_level": "ERROR", "log_json": False, "secret_key": SecretStr("t" * 40)} | UNLIMITED
-        self.settings = Settings(home=home, database_url=url, **(usual | overrides))
+        usual: dict[str, Any] = {"env": "test", "log_level": "ERROR", "log_json": False, "secret_key": SecretStr("t" * 40)}
+        self.settings = Settings(home=home, database_url=url, **(usual | UNLIMITED | overrides))
         self.hsm = hsm
         home.mkdir(parents=True, exist_ok=True)
         self.trust = keyset.publish(self.settings, hsm, root, start)

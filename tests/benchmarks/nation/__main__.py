@@ -1,4 +1,4 @@
-"""Fill the database of the settings: `python -m tests.benchmarks.nation --cards N`. A nation of this size and seed that is there is kept."""
+"""Fill the database of the settings: `python -m tests.benchmarks.nation --cards N`. One that is there is kept."""
 
 from __future__ import annotations
 
@@ -59,7 +59,9 @@ def nation(settings: Settings, cards: int, seed: int) -> World:
 def _found(settings: Settings, note: Path, wanted: dict[str, int]) -> World:
     kept = json.loads(note.read_text())
     if {name: kept[name] for name in wanted} != wanted:
-        raise SystemExit(f"{settings.home} has a nation of {kept['cards']} cards with the seed {kept['seed']}: set another home and database.")
+        raise SystemExit(
+            f"{settings.home} has a nation of {kept['cards']} cards with the seed {kept['seed']}: set another home and database."
+        )
     world = installed(settings, datetime.now(UTC), new=False)
     with world.context() as ctx:
         there = ctx.session.scalar(select(func.count()).select_from(Card)) or 0

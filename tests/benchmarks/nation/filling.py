@@ -5,25 +5,28 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
+from uuid import UUID
 
 import psycopg
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import insert, select, text
 
+from hsm.token import Operations
 from sifilma.activation.models import DataKey, StatusList
 from sifilma.activation.tokens import sealing
 from sifilma.audit import checkpoints, sequencing
 from sifilma.audit.store import StoredTree, log_size
+from sifilma.demo import facts
 from sifilma.documents.numbering import next_number
 from sifilma.handover.service import SERIES
 from sifilma.identity.models import Organisation
 from sifilma.kernel.db import db
 from sifilma.kernel.ids import uuid7
-from sifilma.demo import facts
 from sifilma.regions import villages
 from sifilma.resources import resources
 from sifilma.schema import tables
@@ -35,6 +38,8 @@ from tests.support.world import World, letter
 
 CARDS_AT_ONCE = 2_000
 """Cards in one transaction."""
+EVERY = 20
+"""Seconds after which the progress is told."""
 NEEDS = "The database's user needs to load rows without triggers: GRANT SET ON PARAMETER session_replication_role TO it."
 _task: dict[str, Any] = {}
 """What the processes share. They are forked after it is set."""
@@ -98,12 +103,21 @@ def _outlets(world: World, buyers: Iterable[Party], seed: int) -> int:
         if buyer.region is not None:
             continue
         for number, place in enumerate(buyer.places):
-            row = {"id": rows.ids.new(at), "organisation_id": str(buyer.id), "name": f"Gerai {number + 1:03d}", "branch_code": f"{number + 1:03d}",
-                   "address": place.address, "region_code": place.code, "latitude_e7": place.latitude_e7, "longitude_e7": place.longitude_e7,
-                   "created_at": at.isoformat(timespec="microseconds")}  # fmt: skip
-            rows.recording(at, buyer.head, "outlet.register", ("outlet", row["id"]), str(buyer.id), [("outlet", row)], name=row["name"])
+            outlet = rows.ids.new(at)
+            row = {
+                "id": outlet,
+                "organisation_id": str(buyer.id),
+                "name": f"Gerai {number + 1:03d}",
+                "branch_code": f"{number + 1:03d}",
+                "address": place.address,
+                "region_code": place.code,
+                "latitude_e7": place.latitude_e7,
+                "longitude_e7": place.longitude_e7,
+                "created_at": at.isoformat(timespec="microseconds"),
+            }
+            rows.recording(at, buyer.head, "outlet.register", ("outlet", outlet), str(buyer.id), [("outlet", row)], name=row["name"])
             rows.put("outlet", contact_name="", contact_phone="", contact_email="", **row)
-            buyer.places[number] = plan.Place(**{**vars(place), "outlet": row["id"]})
+            buyer.places[number] = replace(place, outlet=outlet)
     with _connect(world) as connection:
         store(connection, rows.lines)
     return rows.seq
@@ -125,20 +139,30 @@ def _nation(world: World, lots: Sequence[Lot], seed: int, now: datetime) -> Nati
     )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class _Sealing:
+    """Data keys to be sealed in one call to the HSM: organisation, month, id, key."""
+
+    keys: list[tuple[str, str, UUID, bytes]]
+
+    def __call__(self, do: Operations) -> list[bytes]:
+        """Return them sealed."""
+        return [do.seal(sealing.KEK, raw, sealing.key_identity(UUID(owner), month)) for owner, month, _, raw in self.keys]
+
+
 def _data_keys(world: World, lots: Iterable[Lot], now: datetime) -> dict[tuple[str, str], tuple[str, AESGCM]]:
     """Make the data keys of every organisation and month in which it got tokens or manifests."""
     wanted = sorted({
         (str(lot.buyer.id), sealing.month_of(lot.moments["entitled"] + timedelta(days=later)))
         for lot in lots if lot.happened("entitled", now) for later in (0, plan.TOKEN_DAYS + 1)
     })  # fmt: skip
-    found, rows = {}, []
-    ids = {str(lot.buyer.id): lot.buyer.id for lot in lots}
+    found: dict[tuple[str, str], tuple[str, AESGCM]] = {}
+    rows: list[dict[str, Any]] = []
     for start in range(0, len(wanted), 500):
         part = [(owner, month, uuid7(), os.urandom(32)) for owner, month in wanted[start : start + 500]]
-        sealed = world.hsm.run(lambda do, part=part: [do.seal(sealing.KEK, raw, sealing.key_identity(ids[owner], month)) for owner, month, _, raw in part])  # type: ignore[misc]  # noqa: E501  # mypy cannot infer the default
-        for (owner, month, key, raw), closed in zip(part, sealed, strict=True):
+        for (owner, month, key, raw), sealed in zip(part, world.hsm.run(_Sealing(part)), strict=True):
             found[owner, month] = (str(key), AESGCM(raw))
-            rows.append({"id": key, "organisation_id": ids[owner], "month": month, "sealed": closed})
+            rows.append({"id": key, "organisation_id": UUID(owner), "month": month, "sealed": sealed})
     with world.context() as ctx:
         if rows:
             ctx.session.execute(insert(DataKey), rows)
@@ -172,7 +196,8 @@ def _write(world: World, nation: Nation, lots: Sequence[Lot], begins: Sequence[t
            told: Callable[[str], None], processes: int) -> None:  # fmt: skip
     """Write all lots. Each process takes the next of the parts, and writes it in one transaction."""
     _task.update(world=world, nation=nation, lots=lots, begins=begins, numbers=numbers)
-    parts, size = [[]], 0
+    parts: list[list[int]] = [[]]
+    size = 0
     for lot in lots:
         parts[-1].append(lot.number)
         size += lot.size
@@ -182,20 +207,17 @@ def _write(world: World, nation: Nation, lots: Sequence[Lot], begins: Sequence[t
         db.engine.dispose()
     world.hsm.close()
     done, last = 0, time.monotonic()
-    if processes == 1:
-        made: Iterable[int] = map(_part, parts)
-    else:
-        pool = multiprocessing.get_context("fork").Pool(processes)
-        made = pool.imap_unordered(_part, parts)
-    for count in made:
+    for count in map(_part, parts) if processes == 1 else _side_by_side(parts, processes):
         done += count
-        if time.monotonic() - last > 20:
+        if time.monotonic() - last > EVERY:
             last = time.monotonic()
             told(f"{done:,} cards")
-    if processes > 1:
-        pool.close()
-        pool.join()
     told(f"{done:,} cards")
+
+
+def _side_by_side(parts: Sequence[list[int]], processes: int) -> Iterator[int]:
+    with multiprocessing.get_context("fork").Pool(processes) as pool:
+        yield from pool.imap_unordered(_part, parts)
 
 
 def _part(numbers: list[int]) -> int:
@@ -222,7 +244,7 @@ def _conclude(world: World, tokens: int) -> None:
     if "connection" in _task:
         _task.pop("connection").close()
     with world.context() as ctx:
-        known = log_size_of_nodes(ctx.session)
+        known = _first_loaded(ctx.session)
         frontier, size = StoredTree(ctx.session).frontier(known), world.settings.status_list_size
     with _connect(world) as reading, _connect(world) as writing:
         with reading.cursor("leaves") as cursor, writing.cursor().copy("COPY log_node (height, idx, hash) FROM STDIN") as copy:
@@ -235,16 +257,19 @@ def _conclude(world: World, tokens: int) -> None:
     with world.context() as ctx:
         for number in range((tokens + size - 1) // size):
             taken = min(size, tokens - number * size)
-            changes = ctx.session.scalar(text("SELECT COUNT(*) FROM manifest WHERE status_list = :n AND state <> 'active'"), {"n": number + 1})
+            changes = ctx.session.scalar(
+                text("SELECT COUNT(*) FROM manifest WHERE status_list = :n AND state <> 'active'"), {"n": number + 1}
+            )
             values = {"number": number + 1, "size": size, "next_index": taken, "changes": 1 + (changes or 0)}
             ctx.session.execute(insert(StatusList).values(values))
     with psycopg.connect(world.settings.database.replace("+psycopg", ""), autocommit=True) as connection:
         connection.execute("ANALYZE")
 
 
-def log_size_of_nodes(session: Any) -> int:
-    """Return how many leaves the stored subtrees were made of: those that were there before the lots."""
-    return int(session.scalar(text("SELECT MIN(seq) FROM log_leaf l JOIN audit_entry e ON e.id = l.entry_id WHERE e.request_id = 'nation'")))
+def _first_loaded(session: Any) -> int:
+    """Return the place of the first leaf that was loaded: those before it have their subtrees."""
+    first = "SELECT MIN(l.seq) FROM log_leaf l JOIN audit_entry e ON e.id = l.entry_id WHERE e.request_id = 'nation'"
+    return int(session.scalar(text(first)))
 
 
 def require_keys(world: World) -> None:
@@ -255,7 +280,7 @@ def require_keys(world: World) -> None:
             for key in tables.METADATA.tables[name].foreign_keys:
                 column, other = key.parent.name, key.column
                 query = (
-                    f"SELECT 1 FROM {name} a LEFT JOIN {other.table.name} b ON b.{other.name} = a.{column}"  # noqa: S608  # names of the schema
+                    f"SELECT 1 FROM {name} a LEFT JOIN {other.table.name} b ON b.{other.name} = a.{column}"  # names of the schema
                     f" WHERE a.{column} IS NOT NULL AND b.{other.name} IS NULL LIMIT 1"
                 )
                 if connection.execute(query.encode()).fetchone():

@@ -69,12 +69,12 @@ def buyers(world: World, cards: int, now: datetime, seed: int) -> list[tuple[Par
     """
     draw = Random(f"{seed}/organisations")
     with world.context() as ctx:
-        regions = {code: name for code, name in ctx.session.execute(select(Region.code, Region.name).where(Region.level <= 2))}
+        regions = list(ctx.session.scalars(select(Region.code).where(Region.level <= 2).order_by(Region.code)))
         with_points = {code[:5] for code in villages.points().codes}
         codes = [code for code in regions if code[:5] in with_points or len(code) == 2]
         draw.shuffle(codes)
         wanted = _shares(cards, codes, draw)
-        for (kind, name, code), _ in wanted.items():
+        for kind, name, code in wanted:
             if name not in world.organisations:
                 _register(world, ctx, kind, name, code, now, draw)
     found = parties(world)
@@ -83,9 +83,9 @@ def buyers(world: World, cards: int, now: datetime, seed: int) -> list[tuple[Par
 
 def _shares(cards: int, codes: list[str], draw: Random) -> dict[tuple[Kind, str, str | None], int]:
     """Return how many cards each organisation has: kind, name and region code."""
-    offices = [code for code in codes][: max(2, min(len(codes), cards // 20))]
+    offices = codes[: max(2, min(len(codes), cards // 20))]
     others = max(1, min(figures.INSTITUTIONS - len(figures.READERS), cards // 120))
-    named = dict(figures.READERS)
+    named: dict[str, float] = dict(figures.READERS)
     sizes = [1 / (rank + 3) for rank in range(others)]  # few are large
     named |= {f"LEMBAGA CONTOH {n + 1:04d}": figures.OTHER_READERS * part / sum(sizes) for n, part in enumerate(sizes)}
     shares: dict[tuple[Kind, str, str | None], float] = {}
@@ -157,7 +157,8 @@ def parties(world: World) -> dict[str, Party]:
 
 def places(world: World, party: Party, wanted: int, draw: Random) -> list[Place]:
     """Return the places of an organisation's machines: an office has one in its region, a company its outlets, by the figures."""
-    points, found = villages.points(), []
+    points = villages.points()
+    found: list[Place] = []
     regions = _regions(world)
     by_province = _by_province()
     for _ in range(1 if party.region else max(1, min(wanted // 25, 400))):
@@ -168,7 +169,9 @@ def places(world: World, party: Party, wanted: int, draw: Random) -> list[Place]
         code = points.codes[at]
         if code not in regions:
             continue
-        found.append(Place(code, regions[code], round(latitude * 1e7), round(longitude * 1e7), 0, code[:5], f"Jalan Contoh {len(found) + 1}"))
+        found.append(
+            Place(code, regions[code], round(latitude * 1e7), round(longitude * 1e7), 0, code[:5], f"Jalan Contoh {len(found) + 1}")
+        )
     return found or places(world, party, wanted, draw)
 
 
@@ -180,7 +183,7 @@ def _regions(world: World) -> dict[str, str]:
         with world.context() as ctx:
             rows = ctx.session.execute(select(Region.code, Region.version).where(Region.level == 4, Region.valid_to.is_(None)))
             _cache["regions"] = dict(rows.all())
-    return _cache["regions"]  # type: ignore[no-any-return]  # as made above
+    return _cache["regions"]
 
 
 def _by_province() -> dict[str, list[int]]:
@@ -189,7 +192,7 @@ def _by_province() -> dict[str, list[int]]:
         for at, code in enumerate(villages.points().codes):
             found.setdefault(code[:2], []).append(at)
         _cache["villages"] = found
-    return _cache["villages"]  # type: ignore[no-any-return]  # as made above
+    return _cache["villages"]
 
 
 def _weights() -> tuple[list[str], list[float]]:

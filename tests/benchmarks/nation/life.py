@@ -126,7 +126,7 @@ class Life:
         places = self.lot.buyer.places
         for number, (_, row) in enumerate(made):
             self.rows.put("unit", state="working", outlet_id=places[number % len(places)].outlet, **row, **stamp)
-            self.rows.step("unit", row["id"], "", "working", stamp)
+            self.rows.step("unit", str(row["id"]), "", "working", stamp)
 
     def _document(self, kind: str, owner: Party, at: datetime) -> tuple[str, str]:
         """Add a paper of an organisation. Return its id and SHA-256."""
@@ -179,8 +179,8 @@ class Life:
         """Draft, submit and approve a request as far as it came. Return the columns of its state."""
         rows, kind, who = self.rows, f"{prefix}_request", owner.head
         drafted, submitted, approved = steps
-        told = {} if prefix == "personalisation" else {"note": ""}
-        stamp = rows.act(self.lot.moments[drafted], who, f"{prefix}.draft", (kind, key), str(owner.id), **told, **facts)
+        told = facts if prefix == "personalisation" else {"note": "", **facts}
+        stamp = rows.act(self.lot.moments[drafted], who, f"{prefix}.draft", (kind, key), str(owner.id), **told)
         rows.step(kind, key, "", "draft", stamp)
         end: dict[str, Any] = {"state": "draft", "revision": 1, "required_approvals": len(self.approvers)}
         if submitted in happened:
@@ -257,7 +257,7 @@ class Life:
             self._move("received", stamp, number)
             end = {"state": "received", "revision": 2}
         rows.put("handover", id=key, number=number, kind="delivery", issuer_id=giver.id, receiver_id=receiver.id, issued_at=_exact(at),
-                 issued_by=who.user, place="Jakarta", digest=digest, **{"reason": None}, **end, **stamp)  # fmt: skip
+                 issued_by=who.user, place="Jakarta", digest=digest, reason=None, **end, **stamp)  # fmt: skip
 
     def _move(self, state: str, stamp: dict[str, Any], note: str = "") -> None:
         for card in self.cards:
@@ -367,7 +367,7 @@ class _Activated:
         plain = recorded.canonical({"kind": "activation", "id": activation, "version": 1,
                                     "row": {name: made[name] for name in Activation.__recorded__}})  # fmt: skip
         facts = {"card": card.uid, "seq": 1, "manifest": manifest, "place": "PASS", ROW: recorded.salted(salt, plain)}
-        stamp = rows.act(at, who, "activation.create", ("activation", activation), owner, salt=salt, **facts)
+        stamp = rows.entry(at, who, "activation.create", ("activation", activation), owner, rows.ids.new(at), salt, facts)
         rows.step("token", self.token, "issued", "redeemed", stamp)
         rows.put("activation", act_id=stamp["act_id"], review_state="none", review_note="", user_id=who.user, **made)
         rows.step("manifest", manifest, "", "active", stamp)
@@ -393,7 +393,8 @@ class _Activated:
         return {
             "id": activation, "token_id": self.token, "card_id": self.card.id, "unit_id": self.card.unit, "organisation_id": life.buyer,
             "activation_request_id": self.entitled.request, "manifest_id": manifest, "at": _exact(at),
-            "latitude_e7": place.latitude_e7 + drift % 40_000 - 20_000, "longitude_e7": place.longitude_e7 + (drift >> 16) % 40_000 - 20_000,
+            "latitude_e7": place.latitude_e7 + drift % 40_000 - 20_000,
+            "longitude_e7": place.longitude_e7 + (drift >> 16) % 40_000 - 20_000,
             "accuracy_m": 20, "source": "device", "address": place.address, "region_code": place.code, "region_version": place.version,
             "place_outcome": "PASS", "place_distance_m": place.distance_m, "place_nearest": place.nearest, "place_source": source,
             "place_source_sha256": sha256, "reason": "",

@@ -22,9 +22,9 @@ from tests.benchmarks.nation.plan import Person
 DEFAULTS: dict[str, Any] = {"change_note": "", "revision": 1, "version": 1, "tries": 0, "notes": "", "note": "", "reason": ""}
 IP = "127.0.0.1"
 ORDER = (
-    "audit_entry", "log_leaf", "row_digest", "document", "outlet", "personalisation_request", "personalisation_approval", "unit", "batch_row",
-    "card", "personalisation_result", "handover", "handover_card", "activation_request", "activation_approval", "activation_request_card",
-    "token", "activation", "manifest", "history",
+    "audit_entry", "log_leaf", "row_digest", "document", "outlet", "personalisation_request", "personalisation_approval", "unit",
+    "batch_row", "card", "personalisation_result", "handover", "handover_card", "activation_request", "activation_approval",
+    "activation_request_card", "token", "activation", "manifest", "history",
 )  # fmt: skip
 """The tables that are filled set by set."""
 HISTORY = ("object_kind", "object_id", "from_state", "to_state", "at", "user_id", "note", "act_id")
@@ -50,7 +50,7 @@ def text(value: Any) -> str:
     """Return a value as COPY reads it."""
     kind = type(value)
     if kind is str:
-        return value.replace("\\", "\\\\") if "\\" in value else value  # type: ignore[no-any-return]  # it is a str
+        return value.replace("\\", "\\\\") if "\\" in value else value
     if value is None:
         return "\\N"
     return "\\\\x" + value.hex() if kind is bytes else str(value)
@@ -73,10 +73,14 @@ class Rows:
         at, by, act = stamp["changed_at"], stamp["changed_by"], stamp["act_id"]
         self.lines["history"].append(f"{kind}\t{key}\t{old}\t{new}\t{at}\t{by}\t{note}\t{act}")
 
-    def act(self, at: datetime, who: Person, action: str, thing: tuple[str, str], owner: str, *, salt: bytes = b"", key: str = "",
-            **data: Any) -> dict[str, Any]:  # fmt: skip
+    def act(self, at: datetime, who: Person, action: str, thing: tuple[str, str], owner: str, **data: Any) -> dict[str, Any]:
         """Add the entry of an act, with its leaf. Return what each step by it carries (`Stateful`)."""
-        key, salt, (kind, object_id) = key or self.ids.new(at), salt or os.urandom(SALT_BYTES), thing
+        return self.entry(at, who, action, thing, owner, self.ids.new(at), os.urandom(SALT_BYTES), data)
+
+    def entry(self, at: datetime, who: Person, action: str, thing: tuple[str, str], owner: str, key: str, salt: bytes,
+              data: dict[str, Any]) -> dict[str, Any]:  # fmt: skip
+        """Add an entry with this id and salt, and its leaf. Return what each step by it carries."""
+        kind, object_id = thing
         facts, moment = recorded.canonical(data).decode(), at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         personal = f'{{"data":{facts},"ip":"{IP}","person":"{who.person}","user":"{who.user}"}}'
         sealed = hashlib.sha256(salt + personal.encode()).hexdigest()
@@ -101,7 +105,7 @@ class Rows:
             self.lines["row_digest"].append(f"{kind}\t{row['id']}\t1\t\\\\x{digest}\t{key}")
         stated.sort()
         facts = {**data, ROWS: hashlib.sha256("\n".join(stated).encode()).hexdigest()}
-        return self.act(at, who, action, thing, owner, salt=salt, key=key, **facts)
+        return self.entry(at, who, action, thing, owner, key, salt, facts)
 
 
 def store(connection: psycopg.Connection[Any], lines: dict[str, list[str]]) -> None:
