@@ -157,10 +157,15 @@ class Unit(Recorded, Stateful, Base):
         CheckConstraint(state_check(UnitCondition), name="state"),
         CheckConstraint("function IN ('R', 'RW')", name="function"),
         CheckConstraint("pcid IS NULL OR (length(pcid) = 32 AND pcid = upper(pcid))", name="pcid"),
+        Index(None, "organisation_id", "id"),
+        *(
+            Index(f"ix_unit_{name}_part", name, postgresql_using="gin", postgresql_ops={name: "gin_trgm_ops"})
+            for name in ("hardware_number", "pcid")
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
-    organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"), index=True)
+    organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"))
     model_id: Mapped[UUID] = mapped_column(ForeignKey("device_model.id"))
     hardware_number: Mapped[str] = mapped_column(String(40), index=True)
     function: Mapped[str] = mapped_column(String(2))
@@ -258,6 +263,8 @@ class Card(RecordedOnce, Stateful, Base):
         Index("uq_card_living_unit", "unit_id", unique=True, sqlite_where=text(_TIES), postgresql_where=text(_TIES)),
         Index(None, "holder_id", "id"),
         Index(None, "buyer_id", "id"),
+        # Few cards are for encoders; those for readers are found by walking all of them.
+        Index("ix_card_encoders", "id", sqlite_where=text("function = 'RW'"), postgresql_where=text("function = 'RW'")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
@@ -272,6 +279,16 @@ class Card(RecordedOnce, Stateful, Base):
     seq: Mapped[int] = mapped_column(Integer, default=0)
 
     unit: Mapped[Unit | None] = relationship(lazy="select")
+
+
+class CardUid(Base):
+    """The UID of a card once more, to be found by a part of it: each activation would write the index again if it were on `card`."""
+
+    __tablename__ = "card_uid"
+    __table_args__ = (Index("ix_card_uid_part", "uid", postgresql_using="gin", postgresql_ops={"uid": "gin_trgm_ops"}),)
+
+    card_id: Mapped[UUID] = mapped_column(ForeignKey("card.id"), primary_key=True)
+    uid: Mapped[str] = mapped_column(String(16))
 
 
 class CardSuspension(Base):
@@ -346,6 +363,8 @@ class CardPhoto(Base):
     position: Mapped[int]
 
 
+triggers.follow("card_uid_kept", "card", "INSERT", "INSERT INTO card_uid (card_id, uid) VALUES (NEW.id, NEW.uid)")
+triggers.immutable("card_uid")
 triggers.immutable("card_photo")
 triggers.immutable("card_report", "card_id", "organisation_id", "api_key_id", "suspension_id", "condition", "note", "reported_at")
 triggers.immutable("card_suspension", "card_id", "cause", "opened_act")
