@@ -33,6 +33,8 @@ def upgrade() -> None:
     op.create_index(op.f("ix_unit_organisation_id_id"), "unit", ["organisation_id", "id"])
     op.drop_index("ix_unit_organisation_id", "unit")
     op.create_index(op.f("ix_audit_entry_action_id"), "audit_entry", ["action", "id"])
+    op.drop_index("ix_manifest_refuse_after_id", "manifest")
+    op.create_index(op.f("ix_manifest_expires_at_id"), "manifest", ["expires_at", "id"])
     encoders, standing = sa.text("function = 'RW'"), sa.text("state IN ('active', 'suspended')")
     op.create_index("ix_card_encoders", "card", ["id"], sqlite_where=encoders, postgresql_where=encoders)
     columns = ["expires_at", "id"]

@@ -331,7 +331,7 @@ class Manifest(Stateful, Base):
         ),
         Index(None, "organisation_id", "id"),
         Index(None, "state", "refuse_after"),
-        Index(None, "refuse_after", "id"),
+        Index(None, "expires_at", "id"),
         # Those that end soon, the first first: the others cost this index nothing.
         Index("ix_manifest_standing_ends", "expires_at", "id", sqlite_where=text(_STANDING), postgresql_where=text(_STANDING)),
     )

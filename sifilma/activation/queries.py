@@ -10,7 +10,7 @@ from sqlalchemy import Select, select
 from sifilma.activation.models import Activation, ActivationRequest, Manifest, ManifestState, Revocation
 from sifilma.approvals.models import ProposalState
 from sifilma.cards.identifiers import plain_hex
-from sifilma.cards.models import Card
+from sifilma.cards.models import Card, CardUid
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped
 from sifilma.kernel.context import Context
@@ -37,8 +37,7 @@ def list_activations(ctx: Context, review: str | None, *, part: str = "") -> Lis
 
 
 def _cards_like_query(part: str) -> Select[UUID]:
-    digits = plain_hex(part)
-    return select(Card.id).where(Card.uid.contains(digits, autoescape=True))
+    return select(CardUid.card_id).where(CardUid.uid.contains(plain_hex(part), autoescape=True))
 
 
 def list_manifests(

@@ -46,6 +46,8 @@ TASKS_A_PAGE = 50
 TOKENS_WITHIN = timedelta(days=7)
 MANIFESTS_WITHIN = timedelta(days=90)
 AGREEMENTS_WITHIN = timedelta(days=90)
+MOST_LAPSING = 1_000
+"""Manifests that are counted of those that expire soon."""
 KEYS_WITHIN = (30,)
 DAYS = 30
 Selects = Callable[[Context], Iterable[Select[Any]]]
@@ -225,7 +227,9 @@ def lapsing(ctx: Context) -> life.Lines:
         ending = manifests_query(ctx).where(
             Manifest.state == ManifestState.ACTIVE, Manifest.expires_at <= ctx.now + MANIFESTS_WITHIN, Card.id == Manifest.card_id
         )
-        yield life.line_query(ending, "manifest_lapses", Manifest.id, Card.uid, Manifest.organisation_id, Manifest.expires_at)
+        lapses = life.line_query(ending, "manifest_lapses", Manifest.id, Card.uid, Manifest.organisation_id, Manifest.expires_at)
+        # An agreement's end takes thousands with it: they are counted no further than they are worth, by the index of their ends.
+        yield select(lapses.order_by(Manifest.expires_at, Manifest.id).limit(MOST_LAPSING + 1).subquery())
     yield temporary_roles_query(ctx)
     yield unconfirmed_query(ctx)
 

@@ -29,7 +29,14 @@ def show() -> str:
     refused_rows = home.refused_rows(ctx) if ctx.actor.roles & {Role.AUDITOR, Role.USER_ADMIN} else 0
     told = {"alarm": alarm, "findings": findings, "refused_rows": refused_rows}
     steps = [] if is_hidden() else first_steps.steps(ctx)
-    return render_template("reports/home.html", home=home.home(ctx, resources().targets), tasks=TASKS, first_steps=steps, **told)
+    return render_template(
+        "reports/home.html",
+        home=home.home(ctx, resources().targets),
+        most_lapsing=home.MOST_LAPSING,
+        tasks=TASKS,
+        first_steps=steps,
+        **told,
+    )
 
 
 @blueprint.get("/tugas")

@@ -23,8 +23,20 @@ def _switch_keys_off(connection: Connection) -> None:
             connection.exec_driver_sql(statement)
 
 
+def back_to_0039(connection: Connection) -> None:
+    """Undo 0044 on a database without triggers."""
+    undo = Operations(MigrationContext.configure(connection))
+    undo.drop_table("card_uid")
+    for table, name in (("unit", "hardware_number_part"), ("unit", "pcid_part"), ("unit", "organisation_id_id"), ("card", "encoders"),
+                        ("audit_entry", "action_id"), ("manifest", "standing_ends"), ("manifest", "expires_at_id")):  # fmt: skip
+        undo.drop_index(f"ix_{table}_{name}", table)
+    undo.create_index("ix_unit_organisation_id", "unit", ["organisation_id"])
+    undo.create_index("ix_manifest_refuse_after_id", "manifest", ["refuse_after", "id"])
+
+
 def back_to_0037(connection: Connection) -> None:
-    """Undo 0038 and 0039 on a database without triggers: there are no outlets."""
+    """Undo 0038 and what came after it on a database without triggers: there are no outlets."""
+    back_to_0039(connection)
     _switch_keys_off(connection)
     connection.execute(text("DELETE FROM row_digest WHERE kind = 'outlet'"))
     undo = Operations(MigrationContext.configure(connection))

@@ -37,6 +37,8 @@ from tests.benchmarks.nation import figures
 from tests.benchmarks.nation.plan import HORIZON, Party, Person, Place
 from tests.support.world import World
 
+PATIENCE = 120.0
+"""Seconds that a call to the HSM may take: it makes the tokens and manifests of many cards, on a machine that does nothing else."""
 BEFORE = HORIZON + timedelta(days=2)
 """How long before the present keys and organisations are there."""
 
@@ -47,7 +49,8 @@ def installed(settings: Settings, now: datetime, *, new: bool) -> World:
     claim_home(settings)
     ensure_softhsm(settings)
     upgrade_database(settings, ManualClock(start))
-    signing, root = signing_token(settings), root_token(settings)
+    patient = settings.model_copy(update={"hsm_timeout": PATIENCE})
+    signing, root = signing_token(patient), root_token(patient)
     if new and is_softhsm(settings.hsm_module):
         for token, plan in ((signing, SIGNING_PLAN), (root, ROOT_PLAN)):
             ceremony.init_token(token, settings.secret("hsm_so_pin"))

@@ -273,6 +273,7 @@ class Life:
         version = self.nation.settings.master_version
         tied = self.lot.is_batch or self.lot.happened("made", self.nation.now)
         for card in self.cards:
+            self.rows.put("card_uid", card_id=card.id, uid=card.uid)
             self.rows.put("card", id=card.id, uid=card.uid, function=self.lot.function, holder_id=self.holder, buyer_id=self.buyer,
                           personalisation_request_id=self.request, unit_id=card.unit if tied else None, key_version=version, kcv=card.kcv,
                           seq=card.seq, state=card.state, revision=card.revision, change_note=card.note, **card.stamp or {})  # fmt: skip

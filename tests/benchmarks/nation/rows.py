@@ -23,7 +23,7 @@ DEFAULTS: dict[str, Any] = {"change_note": "", "revision": 1, "version": 1, "tri
 IP = "127.0.0.1"
 ORDER = (
     "audit_entry", "log_leaf", "row_digest", "document", "outlet", "personalisation_request", "personalisation_approval", "unit",
-    "batch_row", "card", "personalisation_result", "handover", "handover_card", "activation_request", "activation_approval",
+    "batch_row", "card", "card_uid", "personalisation_result", "handover", "handover_card", "activation_request", "activation_approval",
     "activation_request_card", "token", "activation", "manifest", "history",
 )  # fmt: skip
 """The tables that are filled set by set."""
