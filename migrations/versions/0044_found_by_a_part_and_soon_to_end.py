@@ -33,6 +33,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_unit_organisation_id_id"), "unit", ["organisation_id", "id"])
     op.drop_index("ix_unit_organisation_id", "unit")
     op.create_index(op.f("ix_audit_entry_action_id"), "audit_entry", ["action", "id"])
+    op.create_index(op.f("ix_token_activation_request_id"), "token", ["activation_request_id"])
     op.drop_index("ix_manifest_refuse_after_id", "manifest")
     op.create_index(op.f("ix_manifest_expires_at_id"), "manifest", ["expires_at", "id"])
     encoders, standing = sa.text("function = 'RW'"), sa.text("state IN ('active', 'suspended')")

@@ -223,6 +223,7 @@ class Token(Stateful, Base):
         CheckConstraint("tries BETWEEN 0 AND 5", name="tries"),
         Index("uq_token_open", "activation_request_id", "card_id", unique=True, sqlite_where=text(_ISSUED), postgresql_where=text(_ISSUED)),
         Index(None, "card_id", "state"),
+        Index(None, "activation_request_id"),
         Index(None, "state", "expires_at"),
         UniqueConstraint("status_list", "status_index"),
     )

@@ -28,7 +28,8 @@ def back_to_0039(connection: Connection) -> None:
     undo = Operations(MigrationContext.configure(connection))
     undo.drop_table("card_uid")
     for table, name in (("unit", "hardware_number_part"), ("unit", "pcid_part"), ("unit", "organisation_id_id"), ("card", "encoders"),
-                        ("audit_entry", "action_id"), ("manifest", "standing_ends"), ("manifest", "expires_at_id")):  # fmt: skip
+                        ("audit_entry", "action_id"), ("token", "activation_request_id"),
+                        ("manifest", "standing_ends"), ("manifest", "expires_at_id")):  # fmt: skip
         undo.drop_index(f"ix_{table}_{name}", table)
     undo.create_index("ix_unit_organisation_id", "unit", ["organisation_id"])
     undo.create_index("ix_manifest_refuse_after_id", "manifest", ["refuse_after", "id"])

@@ -117,9 +117,7 @@ def recording(world: World) -> Iterator[list[tuple[str, Any]]]:
 def examine(world: World, seen: Sequence[tuple[str, Any]], found: Found) -> None:
     """Explain the reading statements of a page, executed once more."""
     with world.app.app_context(), db.engine.connect() as connection:
-        for statement, parameters in seen:
-            if not statement.lstrip().upper().startswith(("SELECT", "WITH", "(SELECT")) or "FOR UPDATE" in statement:
-                continue
+        for statement, parameters in reads(seen):
             plan = connection.exec_driver_sql("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + statement, parameters).scalar_one()[0]
             found.statements += 1
             found.blocks += plan["Plan"].get("Shared Hit Blocks", 0) + plan["Plan"].get("Shared Read Blocks", 0)
@@ -127,6 +125,23 @@ def examine(world: World, seen: Sequence[tuple[str, Any]], found: Found) -> None
                 found.slow_ms, found.slowest = plan["Execution Time"], " ".join(statement.split())[:400]
             found.whole += [name for name in scanned(plan["Plan"]) if name not in found.whole]
         connection.rollback()
+
+
+def read_whole(world: World, seen: Sequence[tuple[str, Any]]) -> set[str]:
+    """Return the large tables that the plans of some statements read from end to end. They are planned, not executed."""
+    found: set[str] = set()
+    with world.app.app_context(), db.engine.connect() as connection:
+        for statement, parameters in reads(seen):
+            plan = connection.exec_driver_sql("EXPLAIN (FORMAT JSON) " + statement, parameters).scalar_one()[0]
+            found |= set(scanned(plan["Plan"]))
+        connection.rollback()
+    return found
+
+
+def reads(seen: Sequence[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """Return the statements that only read, each text once."""
+    kept = {statement: (statement, parameters) for statement, parameters in seen}
+    return [one for one in kept.values() if one[0].lstrip("( ").upper().startswith(("SELECT", "WITH")) and "FOR UPDATE" not in one[0]]
 
 
 def scanned(plan: dict[str, Any]) -> Iterator[str]:
