@@ -32,6 +32,8 @@ def upgrade() -> None:
         op.create_index(name, table, [column], postgresql_using="gin", postgresql_ops={column: "gin_trgm_ops"})
     op.create_index(op.f("ix_unit_organisation_id_id"), "unit", ["organisation_id", "id"])
     op.drop_index("ix_unit_organisation_id", "unit")
+    op.create_index(op.f("ix_unit_model_id_id"), "unit", ["model_id", "id"])
+    op.create_index(op.f("ix_card_holder_id_state"), "card", ["holder_id", "state"])
     op.create_index(op.f("ix_audit_entry_action_id"), "audit_entry", ["action", "id"])
     op.create_index(op.f("ix_token_activation_request_id"), "token", ["activation_request_id"])
     op.drop_index("ix_manifest_refuse_after_id", "manifest")

@@ -27,7 +27,8 @@ def back_to_0039(connection: Connection) -> None:
     """Undo 0044 on a database without triggers."""
     undo = Operations(MigrationContext.configure(connection))
     undo.drop_table("card_uid")
-    for table, name in (("unit", "hardware_number_part"), ("unit", "pcid_part"), ("unit", "organisation_id_id"), ("card", "encoders"),
+    for table, name in (("unit", "hardware_number_part"), ("unit", "pcid_part"), ("unit", "organisation_id_id"),
+                        ("unit", "model_id_id"), ("card", "holder_id_state"), ("card", "encoders"),
                         ("audit_entry", "action_id"), ("token", "activation_request_id"),
                         ("manifest", "standing_ends"), ("manifest", "expires_at_id")):  # fmt: skip
         undo.drop_index(f"ix_{table}_{name}", table)

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, and_, exists, func, select
 
 from sifilma.activation.models import ActivationRequestCard, Manifest, ManifestState, RequestKind, Token, TokenState
-from sifilma.activation.requests.service import busy_cards_query
+from sifilma.activation.requests.service import is_busy
 from sifilma.activation.suspensions.queries import is_ready
 from sifilma.activation.tokens.service import MAX_TRIES
 from sifilma.cards.models import Card, Unit, UnitCondition
@@ -59,9 +59,7 @@ class Machines:
 
 def cards_for(ctx: Context, kind: str, request_id: UUID | None = None) -> list[Lot]:
     """Return the cards that a request of this kind can name, by function. Cards of another open request are left out."""
-    query = select(Card).where(
-        Card.holder_id == ctx.actor.organisation_id, is_ready(RequestKind(kind)), Card.id.not_in(busy_cards_query(request_id))
-    )
+    query = select(Card).where(Card.holder_id == ctx.actor.organisation_id, is_ready(RequestKind(kind)), ~is_busy(request_id))
     if kind == RequestKind.REPLACEMENT:
         query = query.where(Card.unit_id.is_not(None))
     found = ctx.session.scalars(query.order_by(Card.function, Card.uid).limit(MOST_CARDS))
