@@ -90,7 +90,8 @@ def pages(world: World, named: dict[str, str]) -> list[str]:
     objects = ("/kartu/{card}", "/unit/{unit}", "/aktivasi/{request}", "/bast/{handover}", "/manifest/{manifest}")
     more = ("/peta?wilayah=35", "/peta?wilayah=35.20", "/peta?wilayah=31", "/kartu?state=active", "/kartu?state=received",
             "/kartu?function=RW",
-            "/kartu?q={part}", "/unit?q={part}", "/manifest?state=active", "/jejak?action=card.report", "/bast?state=issued",
+            "/kartu?text={part}", "/unit?q={part}", "/manifest?state=active", "/manifest?soon=1", "/jejak?action=card.report",
+            "/bast?state=issued",
             "/peta/titik.json?zoom=5&south=-11&west=95&north=6&east=141",
             "/peta/titik.json?zoom=11&south=-7&west=106&north=-6&east=107")  # fmt: skip
     return [one.format(**named) for one in (*found, *objects, *more)] + [f"/cari?q={word.format(**named)}" for word in SEARCHES]

@@ -59,7 +59,8 @@ def _examined(world: World, *only: str) -> Report:
 PEOPLE = ("operator", "bank", "province")
 PAGES = (
     "/", "/tugas", "/kartu", "/kartu?state=active", "/kartu?text={part}", "/unit", "/unit?q={part}", "/aktivasi", "/personalisasi",
-    "/bast", "/bast/kembalikan", "/manifest", "/manifest?state=active", "/manifest?soon=1", "/manifest?uid={part}", "/pemusnahan", "/pemusnahan/usul",
+    "/bast", "/bast/kembalikan", "/manifest", "/manifest?state=active", "/manifest?soon=1", "/manifest?uid={part}", "/pemusnahan",
+    "/pemusnahan/usul",
     "/cari?q={uid}", "/cari?q={part}", "/cari?q=ZZQX-NONE", "/jejak", "/jejak?action=card.report", "/aktivasi/{request}", "/kartu/{card}",
     "/unit/{unit}", "/api/v1/cards", "/api/v1/units", "/api/v1/manifests", "/api/v1/audit",
 )  # fmt: skip
