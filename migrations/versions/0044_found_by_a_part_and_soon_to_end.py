@@ -28,6 +28,26 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("card_id", name=op.f("pk_card_uid")),
     )
     op.execute("INSERT INTO card_uid (card_id, uid) SELECT id, uid FROM card")
+    op.create_table(
+        "card_tally",
+        *(sa.Column(name, sa.Uuid(), nullable=False) for name in ("holder_id", "buyer_id")),
+        sa.Column("state", sa.String(20), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("holder_id", "buyer_id", "state", name=op.f("pk_card_tally")),
+    )
+    op.create_index(op.f("ix_card_tally_buyer_id"), "card_tally", ["buyer_id"])
+    op.create_table(
+        "card_tally_change",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        *(sa.Column(name, sa.Uuid(), nullable=False) for name in ("holder_id", "buyer_id")),
+        sa.Column("state", sa.String(20), nullable=False),
+        sa.Column("amount", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_card_tally_change")),
+    )
+    op.execute(
+        "INSERT INTO card_tally (holder_id, buyer_id, state, count)"
+        " SELECT holder_id, buyer_id, state, COUNT(*) FROM card GROUP BY holder_id, buyer_id, state"
+    )
     for table, name, column in PARTS:
         op.create_index(name, table, [column], postgresql_using="gin", postgresql_ops={column: "gin_trgm_ops"})
     op.create_index(op.f("ix_unit_organisation_id_id"), "unit", ["organisation_id", "id"])

@@ -9,8 +9,9 @@ from sqlalchemy import Select, select
 
 from sifilma.activation.models import Activation, ActivationRequest, Manifest, ManifestState, Revocation
 from sifilma.approvals.models import ProposalState
+from sifilma.cards.derived.models import CardUid
 from sifilma.cards.identifiers import plain_hex
-from sifilma.cards.models import Card, CardUid
+from sifilma.cards.models import Card
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped
 from sifilma.kernel.context import Context

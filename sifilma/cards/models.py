@@ -283,16 +283,6 @@ class Card(RecordedOnce, Stateful, Base):
     unit: Mapped[Unit | None] = relationship(lazy="select")
 
 
-class CardUid(Base):
-    """The UID of a card once more, to be found by a part of it: each activation would write the index again if it were on `card`."""
-
-    __tablename__ = "card_uid"
-    __table_args__ = (Index("ix_card_uid_part", "uid", postgresql_using="gin", postgresql_ops={"uid": "gin_trgm_ops"}),)
-
-    card_id: Mapped[UUID] = mapped_column(ForeignKey("card.id"), primary_key=True)
-    uid: Mapped[str] = mapped_column(String(16))
-
-
 class CardSuspension(Base):
     """One cause for which a card is suspended. The card returns to `former_state` when no suspension is open."""
 
@@ -365,8 +355,6 @@ class CardPhoto(Base):
     position: Mapped[int]
 
 
-triggers.follow("card_uid_kept", "card", "INSERT", "INSERT INTO card_uid (card_id, uid) VALUES (NEW.id, NEW.uid)")
-triggers.immutable("card_uid")
 triggers.immutable("card_photo")
 triggers.immutable("card_report", "card_id", "organisation_id", "api_key_id", "suspension_id", "condition", "note", "reported_at")
 triggers.immutable("card_suspension", "card_id", "cause", "opened_act")

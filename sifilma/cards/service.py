@@ -13,13 +13,13 @@ from sqlalchemy import ColumnElement, Exists, Select, exists, false, or_, select
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.cards import proposals
+from sifilma.cards.derived.models import CardUid
 from sifilma.cards.identifiers import normalise_pcid, normalise_uid, plain_hex
 from sifilma.cards.models import (
     CARD,
     UNIT,
     Card,
     CardState,
-    CardUid,
     DeviceModel,
     Function,
     Unit,

@@ -93,6 +93,20 @@ def found_by_part(now: Snapshot) -> Found:
     )
 
 
+@in_snapshot("card-tally", "The tally of cards by holder, buyer and state, with the changes that are not added up, is their number.")
+def tallied(now: Snapshot) -> Found:
+    """Count the cards anew."""
+    counted = "SELECT holder_id, buyer_id, state, -COUNT(*) AS n FROM card GROUP BY holder_id, buyer_id, state"
+    tally = "SELECT holder_id, buyer_id, state, count AS n FROM card_tally"
+    tail = "SELECT holder_id, buyer_id, state, amount AS n FROM card_tally_change"
+    yield from now.find(
+        "card_tally",
+        f"SELECT w.holder_id AS id, w.state, SUM(w.n) AS more FROM ({counted} UNION ALL {tally} UNION ALL {tail}) w"
+        " GROUP BY w.holder_id, w.buyer_id, w.state HAVING SUM(w.n) <> 0",
+        "of this holder counts {more} more cards that are {state} than there are",
+    )
+
+
 # A history id orders steps better than their moments, which can be equal within one act.
 _DESTROYED = "SELECT d.object_id AS card_id, d.id AS moment FROM history d WHERE d.object_kind = 'card' AND d.to_state = 'destroyed'"
 _LATER = (

@@ -26,7 +26,8 @@ def _switch_keys_off(connection: Connection) -> None:
 def back_to_0039(connection: Connection) -> None:
     """Undo 0044 on a database without triggers."""
     undo = Operations(MigrationContext.configure(connection))
-    undo.drop_table("card_uid")
+    for table in ("card_uid", "card_tally", "card_tally_change"):
+        undo.drop_table(table)
     for table, name in (("unit", "hardware_number_part"), ("unit", "pcid_part"), ("unit", "organisation_id_id"),
                         ("unit", "model_id_id"), ("card", "holder_id_state"), ("card", "encoders"),
                         ("audit_entry", "action_id"), ("token", "activation_request_id"),

@@ -14,13 +14,15 @@ from uuid import UUID
 
 import psycopg
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import insert, select, text
+from sqlalchemy import func, insert, select, text
 
 from hsm.token import Operations
 from sifilma.activation.models import DataKey, StatusList
 from sifilma.activation.tokens import sealing
 from sifilma.audit import checkpoints, sequencing
 from sifilma.audit.store import StoredTree, log_size
+from sifilma.cards.derived.models import CardTally
+from sifilma.cards.models import Card
 from sifilma.demo import facts
 from sifilma.documents.numbering import next_number
 from sifilma.handover.service import SERIES
@@ -262,6 +264,8 @@ def _conclude(world: World, tokens: int) -> None:
             )
             values = {"number": number + 1, "size": size, "next_index": taken, "changes": 1 + (changes or 0)}
             ctx.session.execute(insert(StatusList).values(values))
+        counted = select(Card.holder_id, Card.buyer_id, Card.state, func.count()).group_by(Card.holder_id, Card.buyer_id, Card.state)
+        ctx.session.execute(insert(CardTally).from_select(["holder_id", "buyer_id", "state", "count"], counted))
     with psycopg.connect(world.settings.database.replace("+psycopg", ""), autocommit=True) as connection:
         connection.execute("ANALYZE")
 
