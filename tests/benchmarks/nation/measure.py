@@ -33,6 +33,8 @@ LARGE = (
     "manifest", "outlet", "personalisation_result", "row_digest", "token", "unit",
 )  # fmt: skip
 """Tables that grow with the cards."""
+FEW = 1_000
+"""Rows among which one is soon found."""
 SEARCHES = ("{uid}", "{part}", "{hardware}", "{pcid}", "{letter}", "{bast}", "ZZQX-NONE", "%%%", "///", "154", "BANK", "kepala0")
 READS = ("/cards", "/units", "/manifests", "/activation-requests", "/personalisation-requests", "/handovers", "/outlets", "/audit",
          "/organisations", "/jobs", "/destructions", "/cards?q={part}", "/cards?q={uid}")  # fmt: skip
@@ -145,13 +147,17 @@ def reads(seen: Sequence[tuple[str, Any]]) -> list[tuple[str, Any]]:
     return [one for one in kept.values() if one[0].lstrip("( ").upper().startswith(("SELECT", "WITH")) and "FOR UPDATE" not in one[0]]
 
 
-def scanned(plan: dict[str, Any], above: str = "") -> Iterator[str]:
-    """Yield the large tables that a plan reads from end to end. The first rows of a table, whatever they are, are not all of it."""
-    is_first_rows = above == "Limit" and "Filter" not in plan
-    if plan["Node Type"] == "Seq Scan" and plan["Relation Name"] in LARGE and not is_first_rows:
+def scanned(plan: dict[str, Any], above: dict[str, Any] | None = None) -> Iterator[str]:
+    """Yield the large tables that a plan reads from end to end.
+
+    A scan ends early below a LIMIT that a tenth of its rows fill, and where the question is only whether there is any (`EXISTS`).
+    """
+    ends_early = above is not None and above["Node Type"] == "Limit" and above["Plan Rows"] * 10 <= plan["Plan Rows"]
+    is_any = plan.get("Parent Relationship") == "InitPlan" and plan["Plan Rows"] > FEW
+    if plan["Node Type"] == "Seq Scan" and plan["Relation Name"] in LARGE and not (ends_early or is_any):
         yield plan["Relation Name"]
     for part in plan.get("Plans", ()):
-        yield from scanned(part, plan["Node Type"])
+        yield from scanned(part, plan)
 
 
 def measure(world: World, client: Client, who: str, path: str, times: int) -> Found:
