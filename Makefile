@@ -1,5 +1,5 @@
 # The commands of this project. Everything but `make help` first brings what is missing (scripts/setup.sh).
-.PHONY: help setup run test bench chaos desk lint texts
+.PHONY: help setup run test long bench chaos desk lint texts
 PYTHON := .venv/bin/python
 # One test process more than the two cores it is made for: a quarter of its time, a process waits for servers, time-outs and databases.
 WORKERS ?= 3
@@ -7,6 +7,7 @@ WORKERS ?= 3
 help:
 	@echo "make run     serve the demonstration on http://127.0.0.1:8000 (PORT= changes it)"
 	@echo "make test    every test, on SQLite and PostgreSQL (WORKERS= processes)"
+	@echo "make long    the random tests of make test with all their runs (WORKERS= processes)"
 	@echo "make bench   the benchmarks, as ratios"
 	@echo "make chaos   processes killed amid clients, every step of an act failed once (KILLS= SEED= MINUTES= ONLY=kills|steps)"
 	@echo "make desk    the clicks, fields and pages of six jobs, and the jobs as journeys at both widths"
@@ -22,6 +23,9 @@ run: setup
 
 test: setup
 	@$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -q
+
+long: setup
+	@$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -q --long tests/life tests/api/test_conformance.py tests/faults/test_kill.py
 
 bench: setup
 	@$(PYTHON) -m tests.benchmarks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -27,8 +28,17 @@ TESTS = Path(__file__).resolve().parent
 STORE = pytest.StashKey[SoftHSM]()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what `make long` asks for."""
+    parser.addoption("--long", action="store_true", help="random tests in their long form")
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Point SoftHSM to a folder of this process, before any test module can load the library."""
+    """Point SoftHSM to a folder of this process, before any test module can load the library.
+
+    The tests' own folders lie where databases do: a run makes 26,000 files, whose removal from a disk takes a minute.
+    """
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(databases.quick_folder()))
     config.stash[STORE] = softhsm.install()
 
 
@@ -47,6 +57,12 @@ def pytest_collection_finish() -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove the SoftHSM folder of this process."""
     softhsm.uninstall(config.stash[STORE])
+
+
+@pytest.fixture(scope="session")
+def long_form(pytestconfig: pytest.Config) -> bool:
+    """Return whether a random test takes as many runs as `make long` gives it, instead of those of every day."""
+    return bool(pytestconfig.getoption("long"))
 
 
 @pytest.fixture(scope="session", name="softhsm")

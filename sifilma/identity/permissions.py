@@ -100,6 +100,7 @@ class Operation(StrEnum):
     AUDIT_EXPORT = "audit.export"
     FAILURE_SEE = "failure.see"
     CLOCK_ACCEPT = "clock.accept"
+    KEYS_HOLD = "keys.hold"
 
 
 class Scope(StrEnum):
@@ -225,6 +226,7 @@ _TABLE: dict[Operation, str] = {
     Operation.AUDIT_EXPORT: "-  -  A! -  -   O  O  J  O   -",
     Operation.FAILURE_SEE: "-  A  A  A  -   -  -  -  -   -",
     Operation.CLOCK_ACCEPT: "A! A! -  A! -   -  -  -  -   -",
+    Operation.KEYS_HOLD: "-  -  -  -  A!  -  -  -  -   -",
 }
 
 

@@ -50,9 +50,9 @@ def test_each_figure_is_that_of_its_list_and_of_a_recount(crowded: World, role: 
 
 
 @pytest.mark.parametrize("name", ["manufacturer's head", "province's head", "institution's key"])
-def test_a_role_has_the_same_permissions_on_postgresql(crowded_postgresql: World, name: str) -> None:
+def test_a_role_has_the_same_scope_on_postgresql(crowded_postgresql: World, name: str) -> None:
     role = next(role for role in ROLES if role.name == name)
-    walk = Walk(visitor(crowded_postgresql, role))
+    walk = Walk(visitor(crowded_postgresql, role), scope_alone=True)
     assert "\n".join(walk.faults()) == ""
     assert walk.unrecorded() == []
     assert "\n".join(walk.list_faults()) == ""

@@ -76,7 +76,8 @@ class Pooler:
                 threading.Thread(target=self._forward, args=(client, server), daemon=True).start()
 
     def _forward(self, client: socket.socket, server: socket.socket) -> None:
-        """Pass messages on until one side ends, or their moment has come."""
+        """Pass messages on until one side ends, or their moment has come. A long message comes in pieces, of which the first counts."""
+        answered = True
         with contextlib.suppress(OSError), client, server:
             server.sendall(client.recv(65536))  # startup
             while True:
@@ -85,10 +86,12 @@ class Pooler:
                     if not (data := server.recv(65536)):
                         return
                     client.sendall(data)
+                    answered = True
                 if client in readable:
-                    if not (data := client.recv(65536)) or self._now(data, client, server):
+                    if not (data := client.recv(65536)) or (answered and self._now(data, client, server)):
                         return
                     server.sendall(data)
+                    answered = False
 
     def _now(self, data: bytes, client: socket.socket, server: socket.socket) -> bool:
         with self._lock:
@@ -100,8 +103,7 @@ class Pooler:
             plan, self._plan = self._plan, None
         present, self._pairs = self._pairs, []  # not those that the client makes when it is told
         if plan.when == "after":
-            server.sendall(data)
-            server.recv(65536)
+            _answer(data, client, server)
         if plan.how in _STATES:
             client.sendall(_error(_STATES[plan.how]))
         if plan.how == "demoted":
@@ -109,6 +111,14 @@ class Pooler:
             _refuse_all(client)
         _cut(present)
         return True
+
+
+def _answer(data: bytes, client: socket.socket, server: socket.socket) -> None:
+    """Give the server the whole message and wait for its answer, which nobody gets. `data` may be the first piece alone."""
+    server.sendall(data)
+    while server not in (readable := select.select([client, server], [], [])[0]):
+        server.sendall(readable[0].recv(65536))
+    server.recv(65536)
 
 
 def _refuse_all(client: socket.socket) -> None:

@@ -22,7 +22,7 @@ from tests.support.servers import Server
 from tests.support.simultaneous_calls import run_simultaneously
 from tests.support.world import API, MAGETAN_PLACE, World
 
-KILLS = 52
+KILLS, KILLS_OF_LONG_FORM = 16, 52
 CLIENTS = 8
 SPARE = 3
 MAGETAN = "Dinas Kependudukan dan Pencatatan Sipil Kabupaten Magetan"
@@ -52,7 +52,8 @@ def kill_soon(server: Server) -> int:
 
 
 def play(world: World, bodies: list[dict[str, Any]], key: str) -> tuple[set[str], int]:
-    """Run KILLS rounds: eight clients activate, the server is killed, and calls without an answer are sent again to the next server.
+    """Run a round for each CLIENTS bodies: eight clients activate, the server is killed, and calls without an answer are sent again to
+    the next server.
 
     Returns the acknowledged UIDs and the number of retries.
     """
@@ -60,8 +61,8 @@ def play(world: World, bodies: list[dict[str, Any]], key: str) -> tuple[set[str]
     retries = 0
     spare = [Server(world) for _ in range(SPARE)]
     try:
-        for number in range(KILLS):
-            server, part = spare.pop(0).wait(), bodies[number * CLIENTS : (number + 1) * CLIENTS]
+        for first in range(0, len(bodies), CLIENTS):
+            server, part = spare.pop(0).wait(), bodies[first : first + CLIENTS]
             server.call(
                 "GET", API + "/me", Authorization=key
             )  # the first request of a process is slow; the kill must hit activations at work
@@ -84,31 +85,31 @@ def play(world: World, bodies: list[dict[str, Any]], key: str) -> tuple[set[str]
     return acknowledged, retries
 
 
-def test_no_acknowledged_activation_is_lost_and_no_token_is_used_up_without_a_manifest(present_world: World) -> None:
-    world = present_world
-    ready = world.ready("magetan.kepala", "R", KILLS * CLIENTS)
+def test_no_acknowledged_activation_is_lost_and_no_token_is_used_up_without_a_manifest(present_world: World, long_form: bool) -> None:
+    world, kills = present_world, KILLS_OF_LONG_FORM if long_form else KILLS
+    ready = world.ready("magetan.kepala", "R", kills * CLIENTS)
     key = world.machine(MAGETAN).headers["Authorization"]
     bodies = [world.activation(ready, uid, **MAGETAN_PLACE) for uid in ready.uids]
     started = time.monotonic()
     acknowledged, retries = play(world, bodies, key)
-    assert retries > KILLS  # the kills interrupted requests at work
-    assert len(acknowledged) > KILLS
+    assert retries > kills  # the kills interrupted requests at work
+    assert len(acknowledged) > kills
     # each activation was acknowledged at once or by its retry, and is stored exactly once
     rows = world.sql(
         "SELECT c.uid, m.id, m.state, t.state, a.id FROM card c JOIN manifest m ON m.card_id = c.id"
         " JOIN activation a ON a.manifest_id = m.id AND m.activation_id = a.id JOIN token t ON t.id = a.token_id"
         " JOIN audit_entry e ON e.id = a.act_id AND e.action = 'activation.create'"
     )
-    assert len(rows) == len({row[0] for row in rows}) == KILLS * CLIENTS
+    assert len(rows) == len({row[0] for row in rows}) == kills * CLIENTS
     assert {(row[2], row[3]) for row in rows} == {("active", "redeemed")}
     assert acknowledged <= {row[0] for row in rows}
     for table in ("token", "activation", "manifest"):
-        assert world.sql(f"SELECT COUNT(*) FROM {table}")[0][0] == KILLS * CLIENTS
-    assert world.sql("SELECT state, redeemed FROM activation_request")[0] == ("completed", KILLS * CLIENTS)
+        assert world.sql(f"SELECT COUNT(*) FROM {table}")[0][0] == kills * CLIENTS
+    assert world.sql("SELECT state, redeemed FROM activation_request")[0] == ("completed", kills * CLIENTS)
     _every_body_verifies(world, [str(row[1]) for row in rows])
     world.clock.set(datetime.now(UTC))  # the servers went by the real time
     assert [str(finding) for finding in examine(installation(world)).findings] == []
-    print(f"{KILLS} kills, {len(acknowledged)} acknowledged, {retries} sent again, {time.monotonic() - started:.0f} s")
+    print(f"{kills} kills, {len(acknowledged)} acknowledged, {retries} sent again, {time.monotonic() - started:.0f} s")
 
 
 def _every_body_verifies(world: World, ids: list[str]) -> None:

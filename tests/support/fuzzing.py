@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import schemathesis
@@ -35,13 +36,15 @@ class Fuzz:
     """One run over a document.
 
     `roles` makes a client by role name, `keys` returns existing keys for the parameter of a path, `examples` is the number of generated
-    calls for each operation. `faults` holds one text for each kind of fault, `calls` the number of calls that were sent.
+    calls for each operation. `share` spares time: every role sends the first call, the simplest that is valid, then one of so many roles
+    sends a call, and others the next. `faults` holds one text for each kind of fault, `calls` the number of calls that were sent.
     """
 
     world: World
     roles: dict[str, Callable[[], Client]]
     keys: Callable[[str], list[str]]
     examples: int
+    share: int = 1
     faults: dict[str, str] = field(default_factory=dict)
     calls: int = 0
     _forbidden: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -67,6 +70,8 @@ class Fuzz:
         if not poisoned:
             cases = st.one_of(cases, operation.as_strategy(GenerationMode.NEGATIVE))
 
+        number = count()
+
         @settings(
             max_examples=self.examples,
             derandomize=True,
@@ -80,19 +85,21 @@ class Fuzz:
             self._aim(case, pick)
             if poisoned:
                 _poison(case, pick, poison)
-            for role in self._who(operation):
+            for role in self._who(operation, next(number)):
                 self._call(case, role)
 
         each()
 
-    def _who(self, operation: Any) -> Iterable[str]:
-        """Return the roles that call an operation; one caller is enough for a public operation."""
+    def _who(self, operation: Any, number: int) -> Iterable[str]:
+        """Return the roles that send the call of this number; one caller is enough for a public operation."""
         is_open = not operation.definition.raw.get("security") or operation.path.endswith(("/session", "/session/otp"))
-        return ("anonymous",) if is_open and operation.method != "delete" else self.roles
+        if is_open and operation.method != "delete":
+            return ("anonymous",)
+        return list(self.roles)[number % self.share :: self.share] if number else self.roles
 
     def _aim(self, case: Any, pick: int) -> None:
-        """Put an existing key into the path of two calls of three."""
-        keys = self.keys(case.operation.path) if case.path_parameters and pick % 3 else []
+        """Put an existing key into the path of two calls of three, and of the first."""
+        keys = self.keys(case.operation.path) if case.path_parameters and (pick + 1) % 3 else []
         if keys:
             name = re.findall(r"{(\w+)}", case.operation.path)[0]
             case.path_parameters = dict(case.path_parameters) | {name: keys[pick % len(keys)]}

@@ -11,13 +11,12 @@ from sqlalchemy import select
 
 from config.settings import Settings
 from config.soundness import is_softhsm
-from hsm import ceremony
-from hsm.keys import ROOT_PLAN, SIGNING_PLAN
 from sifilma.accounts.service import register_organisation
 from sifilma.activation.trust import ceremonies
 from sifilma.app.command_groups import upgrade_database
 from sifilma.cards.models import DeviceModel, Function
 from sifilma.cards.service import register_model
+from sifilma.custody.ceremonies import make
 from sifilma.demo import facts
 from sifilma.demo.facts import Account
 from sifilma.identity.models import Organisation, User
@@ -52,9 +51,7 @@ def installed(settings: Settings, now: datetime, *, new: bool) -> World:
     patient = settings.model_copy(update={"hsm_timeout": PATIENCE})
     signing, root = signing_token(patient), root_token(patient)
     if new and is_softhsm(settings.hsm_module):
-        for token, plan in ((signing, SIGNING_PLAN), (root, ROOT_PLAN)):
-            ceremony.init_token(token, settings.secret("hsm_so_pin"))
-            ceremony.create_keys(token, plan)
+        make(settings, signing, root, start)
     own = {name: getattr(settings, name) for name in Settings.model_fields if name not in ("home", "database_url")}
     world = World(settings.database, settings.home, signing, root, start, **own)
     if new:
