@@ -20,8 +20,11 @@ _every = union_all(
 
 
 def is_tallied(ctx: Context) -> bool:
-    """Return whether the tally answers for the actor. A manufacturer also sees cards in its machines, which it does not know."""
-    return all(grant.scope is not Scope.LINKED for grant in grants(ctx.actor, Operation.CARD_VIEW))
+    """Return whether the tally answers for the actor.
+
+    It does not know in which machine a card is: a manufacturer also sees cards in its machines, and who is limited to outlets only those.
+    """
+    return ctx.actor.outlets is None and all(grant.scope is not Scope.LINKED for grant in grants(ctx.actor, Operation.CARD_VIEW))
 
 
 def by_state(ctx: Context) -> Sequence[Any]:

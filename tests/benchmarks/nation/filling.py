@@ -117,8 +117,10 @@ def _outlets(world: World, buyers: Iterable[Party], seed: int) -> int:
                 "longitude_e7": place.longitude_e7,
                 "created_at": at.isoformat(timespec="microseconds"),
             }
-            rows.recording(at, buyer.head, "outlet.register", ("outlet", outlet), str(buyer.id), [("outlet", row)], name=row["name"])
-            rows.put("outlet", contact_name="", contact_phone="", contact_email="", **row)
+            thing, name = ("outlet", outlet), row["name"]
+            stamp = rows.recording(at, buyer.head, "outlet.register", thing, str(buyer.id), [("outlet", row)], name=name)
+            rows.put("outlet", contact_name="", contact_phone="", contact_email="", state="open", **row, **stamp)
+            rows.step("outlet", outlet, "", "open", stamp)
             buyer.places[number] = replace(place, outlet=outlet)
     with _connect(world) as connection:
         store(connection, rows.lines)
