@@ -173,7 +173,7 @@ def _cards_with(ctx: Context, query: Select[Card], text: str, *fitting: ColumnEl
     # A dash is a separator in a UID and a PCID, but may belong to a hardware number.
     plain, number = plain_hex(text), re.sub(r"\s", "", text).upper()
     parts = (Unit.hardware_number.contains(number, autoescape=True), Unit.pcid.contains(plain, autoescape=True))
-    if has_part(plain) or has_part(number):
+    if has_part(number):
         in_units = [select(Card.id).where(Card.unit_id.in_(select(Unit.id).where(part))) for part in parts]
         few = find_few(ctx.session, [_named_cards_query(plain), *in_units, *(select(Card.id).where(one) for one in fitting)])
         if few is not None:
