@@ -151,7 +151,7 @@ class _Sealing:
 
     def __call__(self, do: Operations) -> list[bytes]:
         """Return them sealed."""
-        return [do.seal(sealing.KEK, raw, sealing.key_identity(UUID(owner), month)) for owner, month, _, raw in self.keys]
+        return [sealing.seal_key(do, UUID(owner), month, raw) for owner, month, _, raw in self.keys]
 
 
 def _data_keys(world: World, lots: Iterable[Lot], now: datetime) -> dict[tuple[str, str], tuple[str, AESGCM]]:
