@@ -223,6 +223,7 @@ class Token(Stateful, Base):
         CheckConstraint("tries BETWEEN 0 AND 5", name="tries"),
         Index("uq_token_open", "activation_request_id", "card_id", unique=True, sqlite_where=text(_ISSUED), postgresql_where=text(_ISSUED)),
         Index(None, "card_id", "state"),
+        Index(None, "activation_request_id"),
         Index(None, "state", "expires_at"),
         UniqueConstraint("status_list", "status_index"),
     )
@@ -331,7 +332,9 @@ class Manifest(Stateful, Base):
         ),
         Index(None, "organisation_id", "id"),
         Index(None, "state", "refuse_after"),
-        Index(None, "refuse_after", "id"),
+        Index(None, "expires_at", "id"),
+        # Those that end soon, the first first: the others cost this index nothing.
+        Index("ix_manifest_standing_ends", "expires_at", "id", sqlite_where=text(_STANDING), postgresql_where=text(_STANDING)),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

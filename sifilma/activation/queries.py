@@ -10,6 +10,7 @@ from sqlalchemy.orm import aliased
 
 from sifilma.activation.models import Activation, ActivationRequest, ActivationRequestCard, Manifest, ManifestState, Revocation, Token
 from sifilma.approvals.models import ProposalState
+from sifilma.cards.derived.models import CardUid
 from sifilma.cards.identifiers import plain_hex
 from sifilma.cards.models import Card
 from sifilma.cards.outlets.queries import card_at_outlets
@@ -55,8 +56,7 @@ def list_activations(ctx: Context, review: str | None, *, part: str = "") -> Lis
 
 
 def _cards_like_query(part: str) -> Select[UUID]:
-    digits = plain_hex(part)
-    return select(Card.id).where(Card.uid.contains(digits, autoescape=True))
+    return select(CardUid.card_id).where(CardUid.uid.contains(plain_hex(part), autoescape=True))
 
 
 def list_manifests(

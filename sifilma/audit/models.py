@@ -200,6 +200,7 @@ class AuditEntry(Base):
     __table_args__ = (
         Index(None, "object_kind", "object_id", "id"),
         Index(None, "organisation_id", "id"),
+        Index(None, "action", "id"),
         Index("ix_audit_entry_refused_seals", "id", sqlite_where=text(REFUSED_SEALS), postgresql_where=text(REFUSED_SEALS)),
     )
 

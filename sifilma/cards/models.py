@@ -157,10 +157,16 @@ class Unit(Recorded, Stateful, Base):
         CheckConstraint(state_check(UnitCondition), name="state"),
         CheckConstraint("function IN ('R', 'RW')", name="function"),
         CheckConstraint("pcid IS NULL OR (length(pcid) = 32 AND pcid = upper(pcid))", name="pcid"),
+        Index(None, "organisation_id", "id"),
+        Index(None, "model_id", "id"),
+        *(
+            Index(f"ix_unit_{name}_part", name, postgresql_using="gin", postgresql_ops={name: "gin_trgm_ops"})
+            for name in ("hardware_number", "pcid")
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
-    organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"), index=True)
+    organisation_id: Mapped[UUID] = mapped_column(ForeignKey("organisation.id"))
     model_id: Mapped[UUID] = mapped_column(ForeignKey("device_model.id"))
     hardware_number: Mapped[str] = mapped_column(String(40), index=True)
     function: Mapped[str] = mapped_column(String(2))
@@ -258,6 +264,9 @@ class Card(RecordedOnce, Stateful, Base):
         Index("uq_card_living_unit", "unit_id", unique=True, sqlite_where=text(_TIES), postgresql_where=text(_TIES)),
         Index(None, "holder_id", "id"),
         Index(None, "buyer_id", "id"),
+        Index(None, "holder_id", "state"),
+        # Few cards are for encoders; those for readers are found by walking all of them.
+        Index("ix_card_encoders", "id", sqlite_where=text("function = 'RW'"), postgresql_where=text("function = 'RW'")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)

@@ -13,7 +13,6 @@ from sifilma.cards.schemas import CardOut
 from sifilma.cards.serializers import cards_out
 from sifilma.destruction.models import DestructionCard
 from sifilma.destruction.service import proposed_cards_query
-from sifilma.handover.models import HandoverCard
 from sifilma.handover.queries import cards_on_their_way_query
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation
@@ -73,7 +72,7 @@ def may_be_proposed(ctx: Context, card: Card) -> bool:
         select(
             or_(
                 exists(proposed_cards_query().where(DestructionCard.card_id == card.id)),
-                exists(cards_on_their_way_query().where(HandoverCard.card_id == card.id)),
+                exists(cards_on_their_way_query(card.id)),
             )
         )
     )

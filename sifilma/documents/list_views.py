@@ -65,13 +65,15 @@ class Shown:
         return ("" if now is None else "ascending" if now.upwards else "descending"), other.name
 
 
-def answer(template: str, listing: Listing[Any], show: Show, export: Export, *, oldest_first: bool = False, **values: Any) -> Response:
+def answer(
+    template: str, listing: Listing[Any], show: Show, export: Export, *, oldest_first: bool = False, usual: str = "", **values: Any
+) -> Response:
     """Return one page of a list as HTML, or the whole list as a file with `?unduh=csv|xlsx`.
 
-    `?urut=NAME` or `-NAME` chooses the order, for both. A file that ends before the list does says so in its last row. The template gets
-    `items` and `next`. Raise Invalid for an unknown order or format.
+    `?urut=NAME` or `-NAME` chooses the order, for both. `usual` is the name of the one that counts where the URL names none. A file that
+    ends before the list does says so in its last row. The template gets `items` and `next`. Raise Invalid for an unknown order or format.
     """
-    choices, chosen = _chosen(export, OLDEST_FIRST if oldest_first else NEWEST_FIRST)
+    choices, chosen = _chosen(export, OLDEST_FIRST if oldest_first else NEWEST_FIRST, usual)
     order, wanted = choices[chosen][1], request.args.get("unduh")
     if wanted:
         return _file(wanted, listing, show, export, order)
@@ -89,8 +91,8 @@ def first(listing: Listing[Any], export: Export, most: int) -> list[Any]:
     return paging.first(context().session, listing, choices[chosen][1], most)
 
 
-def _chosen(export: Export, usual: Order) -> tuple[dict[str, tuple[str, Order]], str]:
-    choices, chosen = _orders(export.orders, usual), request.args.get("urut", "")
+def _chosen(export: Export, usual: Order, first: str = "") -> tuple[dict[str, tuple[str, Order]], str]:
+    choices, chosen = _orders(export.orders, usual), request.args.get("urut", first)
     if chosen not in choices:
         raise Invalid.field("urut", "This list has no such order.")
     return choices, chosen

@@ -78,6 +78,35 @@ def as_its_result(now: Snapshot) -> Found:
     )
 
 
+@in_snapshot("card-found", "Each card is found by a part of its UID: what is looked through says the UID of each, and of no other.")
+def found_by_part(now: Snapshot) -> Found:
+    """Compare the UIDs that are looked through (`card_uid`) with those of the cards."""
+    yield from now.find(
+        "card",
+        "SELECT c.id, c.uid FROM card c LEFT JOIN card_uid u ON u.card_id = c.id WHERE u.uid IS NULL OR u.uid <> c.uid",
+        "({uid}) is not found by a part of its UID",
+    )
+    yield from now.find(
+        "card",
+        "SELECT u.card_id AS id, u.uid FROM card_uid u LEFT JOIN card c ON c.id = u.card_id WHERE c.id IS NULL",
+        "({uid}) is looked through and is not there",
+    )
+
+
+@in_snapshot("card-tally", "The tally of cards by holder, buyer and state, with the changes that are not added up, is their number.")
+def tallied(now: Snapshot) -> Found:
+    """Count the cards anew."""
+    counted = "SELECT holder_id, buyer_id, state, -COUNT(*) AS n FROM card GROUP BY holder_id, buyer_id, state"
+    tally = "SELECT holder_id, buyer_id, state, count AS n FROM card_tally"
+    tail = "SELECT holder_id, buyer_id, state, amount AS n FROM card_tally_change"
+    yield from now.find(
+        "card_tally",
+        f"SELECT w.holder_id AS id, w.state, SUM(w.n) AS more FROM ({counted} UNION ALL {tally} UNION ALL {tail}) w"
+        " GROUP BY w.holder_id, w.buyer_id, w.state HAVING SUM(w.n) <> 0",
+        "of this holder counts {more} more cards that are {state} than there are",
+    )
+
+
 # A history id orders steps better than their moments, which can be equal within one act.
 _DESTROYED = "SELECT d.object_id AS card_id, d.id AS moment FROM history d WHERE d.object_kind = 'card' AND d.to_state = 'destroyed'"
 _LATER = (

@@ -12,15 +12,17 @@ from datetime import UTC, date, datetime
 from typing import Any, Generic, TypeAlias, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, literal, select, tuple_
+from sqlalchemy import ColumnElement, Select, func, literal, select, tuple_, union_all
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from sifilma.kernel.errors import Invalid
 
 T = TypeVar("T")
 MAX_LIMIT = 200
-MOST_COUNTED = 10_000
+MOST_COUNTED = 1_000
 """Rows up to which the rows of a list are counted: more take as long to count as to read."""
+FEW = 1_000
+"""Rows that are first looked for by each index, before a list is read in its order."""
 WALKED = 500
 """Rows of a list that `walk` has in memory at a time."""
 Listing: TypeAlias = tuple[Select[T], InstrumentedAttribute[UUID]]
@@ -74,6 +76,23 @@ def count(session: Session, listing: Listing[Any], most: int = MOST_COUNTED) -> 
     query, key = listing
     keys = query.with_only_columns(key).order_by(None).limit(most + 1).subquery()
     return session.scalars(select(func.count()).select_from(keys)).one()
+
+
+def find_few(session: Session, arms: Sequence[Select[Any]], most: int = FEW) -> list[UUID] | None:
+    """Return the ids that any of the arms gives; None if one of them gives more than `most`, or where the database has no index for them.
+
+    Each arm is one condition, which one index answers. In one statement with OR none would be used, and ordered by id PostgreSQL may walk
+    the whole table for them.
+    """
+    if session.get_bind().dialect.name == "sqlite":  # it scans some thousand rows for the condition itself
+        return None
+    parts = [select(literal(number), arm.limit(most + 1).subquery()) for number, arm in enumerate(arms)]
+    found: dict[int, list[UUID]] = {}
+    for number, key in session.execute(union_all(*parts)):
+        found.setdefault(number, []).append(key)
+    if any(len(keys) > most for keys in found.values()):
+        return None
+    return list(dict.fromkeys(key for keys in found.values() for key in keys))
 
 
 def first(session: Session, listing: Listing[Any], order: Order, most: int) -> list[Any]:

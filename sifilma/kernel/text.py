@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
@@ -50,6 +51,11 @@ def comparison_key(text: str) -> str:
 
 
 _BREAKS = str.maketrans(dict.fromkeys("\r\x0b\x0c\x85\u2028\u2029", "\n"))
+
+
+def has_part(text: str) -> bool:
+    """Return whether a text has three letters or digits in a row, which an index by trigrams needs."""
+    return re.search(r"[^\W_]{3}", text) is not None
 
 
 class Text(str):

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from flask_babel import gettext, ngettext
 from flask_babel import lazy_gettext as _
-from sqlalchemy import ColumnElement, Select, String, func, literal, or_, select, union_all
+from sqlalchemy import ColumnElement, Select, String, func, literal, select, union_all
 from sqlalchemy.orm import InstrumentedAttribute
 
 from sifilma.activation import queries
@@ -88,8 +88,8 @@ def lines(ctx: Context, cards: list[Card]) -> list[CardLine]:
     return [CardLine(out, names[out.holder_id], names[out.buyer_id]) for out in cards_out(ctx, cards)]
 
 
-def lettered(ctx: Context, text: str) -> ColumnElement[bool]:
-    """Return the condition that a card is named in a request whose letter number contains `text` and which the actor may see."""
+def lettered(ctx: Context, text: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Return two conditions: a request of each kind, whose letter number contains `text` and which the actor may see, names a card."""
     made = personalisation.requests_query(ctx).with_only_columns(PersonalisationRequest.id)
     asked = queries.requests_query(ctx).with_only_columns(ActivationRequest.id)
     made, asked = (
@@ -97,7 +97,7 @@ def lettered(ctx: Context, text: str) -> ColumnElement[bool]:
         for query, of in ((made, PersonalisationRequest), (asked, ActivationRequest))
     )
     named = select(ActivationRequestCard.card_id).where(ActivationRequestCard.activation_request_id.in_(asked))
-    return or_(Card.personalisation_request_id.in_(made), Card.id.in_(named))
+    return Card.personalisation_request_id.in_(made), Card.id.in_(named)
 
 
 def states() -> list[tuple[str, str]]:

@@ -23,6 +23,7 @@ from sifilma.activation.models import Activation, Manifest, ManifestState, Token
 from sifilma.activation.queries import activations_query, manifests_query, tokens_query
 from sifilma.assignment import queries as assignment
 from sifilma.audit.models import REFUSED_SEALS, Action, AuditEntry
+from sifilma.cards.derived import queries as derived
 from sifilma.cards.models import Card, CardState
 from sifilma.cards.service import cards_query
 from sifilma.destruction.form_choices import CAUSES
@@ -45,6 +46,8 @@ TASKS_A_PAGE = 50
 TOKENS_WITHIN = timedelta(days=7)
 MANIFESTS_WITHIN = timedelta(days=90)
 AGREEMENTS_WITHIN = timedelta(days=90)
+MOST_LAPSING = 200
+"""Manifests that are counted of those that expire soon."""
 KEYS_WITHIN = (30,)
 DAYS = 30
 Selects = Callable[[Context], Iterable[Select[Any]]]
@@ -224,7 +227,9 @@ def lapsing(ctx: Context) -> life.Lines:
         ending = manifests_query(ctx).where(
             Manifest.state == ManifestState.ACTIVE, Manifest.expires_at <= ctx.now + MANIFESTS_WITHIN, Card.id == Manifest.card_id
         )
-        yield life.line_query(ending, "manifest_lapses", Manifest.id, Card.uid, Manifest.organisation_id, Manifest.expires_at)
+        lapses = life.line_query(ending, "manifest_lapses", Manifest.id, Card.uid, Manifest.organisation_id, Manifest.expires_at)
+        # An agreement's end takes thousands with it: they are counted no further than they are worth, by the index of their ends.
+        yield select(lapses.order_by(Manifest.expires_at, Manifest.id).limit(MOST_LAPSING + 1).subquery())
     yield temporary_roles_query(ctx)
     yield unconfirmed_query(ctx)
 
@@ -273,14 +278,18 @@ def _cards(ctx: Context, today: date) -> tuple[list[tuple[str, int]], int, int]:
     """Return how many cards the actor sees, by state; how many of them wait for their destruction (`Home`), and were activated today."""
     if not grants(ctx.actor, Operation.CARD_VIEW):
         return [], 0, 0
-    is_own = case((card_page.held(ctx), 1), else_=0)
-    activated = cards_query(ctx).with_only_columns(func.count()).where(card_page.activated_on(ctx, today)).correlate(None)
-    query = cards_query(ctx).with_only_columns(Card.state, func.count(), func.sum(is_own), activated.scalar_subquery()).group_by(Card.state)
-    rows = ctx.session.execute(query).all()
-    found = {state: (every, int(own)) for state, every, own, _activated in rows}
+    activated = cards_query(ctx).with_only_columns(func.count()).where(card_page.activated_on(ctx, today))
+    if derived.is_tallied(ctx):
+        rows = derived.by_state(ctx)
+    else:
+        is_own = case((card_page.held(ctx), 1), else_=0)
+        rows = ctx.session.execute(
+            cards_query(ctx).with_only_columns(Card.state, func.count(), func.sum(is_own)).group_by(Card.state)
+        ).all()
+    found = {state: (int(every), int(own)) for state, every, own in rows}
     to_destroy = sum(found[cause][card_page.destroys(ctx)] for cause in CAUSES if cause in found)
     by_state = [(state.value, found[state.value][0]) for state in CardState if state.value in found]
-    return by_state, to_destroy, rows[0][3] if rows else 0
+    return by_state, to_destroy, (ctx.session.scalar(activated) or 0) if rows else 0
 
 
 def _days(ctx: Context) -> list[tuple[date, int]]:

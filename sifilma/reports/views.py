@@ -37,7 +37,14 @@ def show() -> str:
     ending = _ending_keys(ctx) if ctx.actor.is_central else {}
     told = {"ending": ending, "alarm": alarm, "findings": findings, "refused_rows": refused_rows}
     steps = [] if is_hidden() else first_steps.steps(ctx)
-    return render_template("reports/home.html", home=home.home(ctx, resources().targets), tasks=TASKS, first_steps=steps, **told)
+    return render_template(
+        "reports/home.html",
+        home=home.home(ctx, resources().targets),
+        most_lapsing=home.MOST_LAPSING,
+        tasks=TASKS,
+        first_steps=steps,
+        **told,
+    )
 
 
 def _ending_keys(ctx: Context) -> Mapping[Use, datetime]:

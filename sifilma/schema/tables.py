@@ -10,6 +10,7 @@ from sifilma.activation.suspensions import models as suspensions
 from sifilma.assignment import models as assignment
 from sifilma.audit import models as audit
 from sifilma.cards import models as cards
+from sifilma.cards.derived import models as derived
 from sifilma.cards.outlets import models as outlets
 from sifilma.cards.upkeep import models as cards_upkeep
 from sifilma.conversation import models as conversation
@@ -39,5 +40,5 @@ PACKAGES = (
     access_review, accounts, activation, activation_rules, assignment, audit, cards, cards_upkeep, conversation, destruction,
     discrepancies, documents, factors, field_notes, handover, idempotency, identity, identity_rules, jobs, kept_forms, lifecycle,
     lost_access, notifications, numbering, outlets, watch, oversight, personalisation, regions, succession,
-    suspensions, blanks,
+    suspensions, blanks, derived,
 )  # fmt: skip

@@ -152,7 +152,7 @@ SOURCES: dict[Kind, Source] = {
     Kind.CARD: Source(
         Operation.CARD_VIEW,
         cards.named_cards_query,
-        lambda ctx, text: cards.list_cards(ctx, CardFilter(text=text), lettered(ctx, text)),
+        lambda ctx, text: cards.list_cards(ctx, CardFilter(text=text), *lettered(ctx, text)),
         Shape(Card.id, Card.uid, Card.state, Owner.name, Card.function, ((Owner, Owner.id == Card.holder_id),)),
     ),
     Kind.UNIT: Source(

@@ -22,7 +22,7 @@ from tests.support.world import World, done
 _KEPT = """
     access_review access_review_line account_consent activation activation_approval activation_request
     activation_request_card agreement api_key assignment audit_entry audit_pending batch_row blank_card blank_delivery
-    card card_photo card_report
+    card card_photo card_report card_tally card_tally_change card_uid
     card_suspension clock_stop conversation_attachment conversation_message
     data_key destruction destruction_approval destruction_card destruction_photo discrepancy discrepancy_card discrepancy_signatory
     destruction_witness device_model digest document document_counter dormant_mark field_note handover handover_card

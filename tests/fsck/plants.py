@@ -151,6 +151,11 @@ CARDS = [
           "UPDATE destruction_witness SET id_kind=(SELECT official_id_kind FROM destruction),"
           " id_number=(SELECT official_id_number FROM destruction) WHERE position=1"),
     plant("record-complete", "destruction", "is executed without a photo", "DELETE FROM destruction_photo"),
+    plant("card-found", "card", "is not found by a part of its UID", "DELETE FROM card_uid WHERE card_id = {some card state='active'}"),
+    plant("card-found", "card", "is looked through and is not there",
+          "UPDATE card_uid SET card_id = {some organisation} WHERE card_id = {some card state='active'}", loosen=("card_uid",)),
+    plant("card-tally", "card_tally", "more cards that are",
+          "UPDATE card_tally_change SET amount = amount + 1 WHERE id = (SELECT MIN(id) FROM card_tally_change)"),
     plant("card-photo", "card", "has a photo that came with no report on it", "UPDATE card_photo SET card_id = {some card state='locked'}"),
     plant("record-after-approval", "destruction", "was executed before it was approved",
           "UPDATE destruction SET executed_at='2020-01-01 00:00:00.000000'"),

@@ -23,8 +23,23 @@ def _switch_keys_off(connection: Connection) -> None:
             connection.exec_driver_sql(statement)
 
 
+def back_to_0040(connection: Connection) -> None:
+    """Undo 0044 on a database without triggers."""
+    undo = Operations(MigrationContext.configure(connection))
+    for table in ("card_uid", "card_tally", "card_tally_change"):
+        undo.drop_table(table)
+    for table, name in (("unit", "hardware_number_part"), ("unit", "pcid_part"), ("unit", "organisation_id_id"),
+                        ("unit", "model_id_id"), ("card", "holder_id_state"), ("card", "encoders"),
+                        ("audit_entry", "action_id"), ("token", "activation_request_id"),
+                        ("manifest", "standing_ends"), ("manifest", "expires_at_id")):  # fmt: skip
+        undo.drop_index(f"ix_{table}_{name}", table)
+    undo.create_index("ix_unit_organisation_id", "unit", ["organisation_id"])
+    undo.create_index("ix_manifest_refuse_after_id", "manifest", ["refuse_after", "id"])
+
+
 def back_to_0037(connection: Connection) -> None:
-    """Undo 0038 to 0040 on a database without triggers: there are no outlets."""
+    """Undo 0038 and what came after it on a database without triggers: there are no outlets."""
+    back_to_0040(connection)
     _switch_keys_off(connection)
     for table, column in (("row_digest", "kind"), ("history", "object_kind")):
         connection.execute(text(f"DELETE FROM {table} WHERE {column} = 'outlet'"))

@@ -77,7 +77,7 @@ def test_parts_are_looked_for_from_three_characters_on_and_never_as_patterns(wor
     assert len(spelled("x " * 500)) <= 100
 
 
-def test_the_search_costs_two_statements_and_shows_a_bounded_part(world: World) -> None:
+def test_the_search_costs_a_fixed_number_of_statements_and_shows_a_bounded_part(world: World) -> None:
     world.received("magetan.kepala", "R", 2)
     operator = Visitor(world, "operator1")
 
@@ -86,8 +86,11 @@ def test_the_search_costs_two_statements_and_shows_a_bounded_part(world: World) 
             operator.get("/cari", q=text)
         return len(found.statements)
 
-    nothing, few = cost(""), cost("HW-00")
-    assert cost("Magetan") == few == nothing + 2
+    nothing, few = cost(""), cost("Magetan")
+    with world.app.app_context():  # PostgreSQL's indexes of parts are asked first: of cards, and of units
+        asked = 2 if db.engine.dialect.name == "postgresql" else 0
+    assert few == nothing + 2 + asked
+    assert cost("HW-00") == nothing + 2  # no three letters or digits in a row
     same = {"model": "LEN-ENC-1", "function": "RW"}
     many = [same | {"hardware_number": f"SAMA-{number}"} for number in range(MOST_COUNTED + 5)]
     done(world.client("magetan.kepala").post("/units", many), 201)

@@ -135,14 +135,8 @@ class World:
 
     def __init__(self, url: str, home: Path, hsm: HSM, root: HSM, start: datetime = START, **overrides: Any) -> None:
         self.start, self.clock = start, ManualClock(start)
-        self.settings = Settings(
-            env="test",
-            home=home,
-            database_url=url,
-            log_level="ERROR",
-            log_json=False,
-            **({"secret_key": SecretStr("t" * 40)} | UNLIMITED | overrides),
-        )
+        usual: dict[str, Any] = {"env": "test", "log_level": "ERROR", "log_json": False, "secret_key": SecretStr("t" * 40)}
+        self.settings = Settings(home=home, database_url=url, **(usual | UNLIMITED | overrides))
         self.hsm = hsm
         home.mkdir(parents=True, exist_ok=True)
         self.app = create_app(self.settings, clock=self.clock, hsm=hsm)  # before its keyset: it says which record of keys counts

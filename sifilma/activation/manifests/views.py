@@ -50,7 +50,7 @@ EXPORT = Export(
         _("Issued"): lambda one: day(one.of.issued_at),
         _("Valid until"): lambda one: day(one.of.expires_at),
     },
-    orders={"berlaku": (_("Valid until"), Manifest.refuse_after)},
+    orders={"berlaku": (_("Valid until"), Manifest.expires_at)},
     counted=lambda number, words: ngettext("%(count)s manifest", "%(count)s manifests", number, count=words),
     filters={"uid": "", "state": "", "soon": ""},
 )
@@ -80,6 +80,7 @@ def index() -> Response:
         lambda rows: shown(ctx, rows, url),
         EXPORT,
         form=form,
+        usual="berlaku" if form.get("soon") else "",
         states=named(ManifestState),
         most=MOST,
     )

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Select, and_, exists, func, select
 
 from sifilma.activation.models import ActivationRequestCard, Manifest, ManifestState, RequestKind, Token, TokenState
 from sifilma.activation.queries import tokens_query
-from sifilma.activation.requests.service import busy_cards_query
+from sifilma.activation.requests.service import is_busy
 from sifilma.activation.suspensions.queries import is_ready
 from sifilma.activation.tokens.service import MAX_TRIES
 from sifilma.cards.models import Card, Unit, UnitCondition
@@ -64,7 +64,7 @@ def cards_for(ctx: Context, kind: str, request_id: UUID | None = None) -> list[L
         Card.holder_id == ctx.actor.organisation_id,
         within_limit(ctx.actor, Card.unit_id),
         is_ready(RequestKind(kind)),
-        Card.id.not_in(busy_cards_query(request_id)),
+        ~is_busy(request_id),
     )
     if kind == RequestKind.REPLACEMENT:
         query = query.where(Card.unit_id.is_not(None))

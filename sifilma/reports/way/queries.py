@@ -26,7 +26,7 @@ from sifilma.activation.models import (
 )
 from sifilma.activation.requests.form_choices import ends_soon
 from sifilma.activation.requests.service import WAY as ACTIVATION
-from sifilma.activation.requests.service import busy_cards_query
+from sifilma.activation.requests.service import is_busy
 from sifilma.activation.suspensions.models import OPEN as OPEN_PLACES
 from sifilma.activation.suspensions.models import PlaceSuspension, SuspensionState
 from sifilma.activation.suspensions.queries import is_ready, suspensions_query, unreviewed
@@ -206,7 +206,7 @@ def _unasked_query(ctx: Context) -> Select[Any]:
         Card.buyer_id == own,
         within_limit(ctx.actor, Card.unit_id),
         Card.state.in_(READY[RequestKind.NEW]),
-        Card.id.not_in(busy_cards_query(None)),
+        ~is_busy(),
     )
     grouped = here.group_by(Handover.id, Handover.number, Organisation.name)
     return line_query(
@@ -221,7 +221,7 @@ def _ending_query(ctx: Context) -> Select[Any]:
         ends_soon(ctx),
         Card.id == Manifest.card_id,
         within_limit(ctx.actor, Card.unit_id),
-        Card.id.not_in(busy_cards_query(None)),
+        ~is_busy(),
     )
     first, whose = func.min(Manifest.expires_at), Manifest.organisation_id
     grouped = ending.group_by(whose, Organisation.name)
@@ -286,7 +286,7 @@ def places(ctx: Context) -> Lines:
         yield place_lines_query(ctx, "decide_place_suspension", waits, PlaceSuspension.proposed_by_person != ctx.actor.person_id)
     if grants(ctx.actor, Operation.ACTIVATION_SUBMIT):
         mine = PlaceSuspension.organisation_id == ctx.actor.organisation_id
-        idle = Card.id.not_in(busy_cards_query(None)) & ~unreviewed()
+        idle = ~is_busy() & ~unreviewed()
         yield place_lines_query(ctx, "answer_place", PlaceSuspension.state.in_(OPEN_PLACES), mine, idle)
 
 

@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import Select, and_, case, func, or_, select
 
 from sifilma.activation.models import ACTIVATION_REQUEST, ActivationRequest, ActivationRequestCard, RequestState, Token, TokenState
-from sifilma.activation.requests.service import busy_cards_query
+from sifilma.activation.requests.service import busy_cards_query, is_busy
 from sifilma.approvals.four_eyes import EDITABLE
 from sifilma.approvals.models import ProposalState
 from sifilma.cards.models import Card, CardState
@@ -233,7 +233,7 @@ def _short_handovers_query(of: Any) -> Select[UUID]:
 
 def _unasked_handovers_query(of: Any) -> Select[UUID]:
     here = and_(Card.state == CardState.RECEIVED, Card.holder_id == Handover.receiver_id, Card.buyer_id == Card.holder_id)
-    return _handovers_query(of).where(Handover.state.in_(RECEIPTS), is_newest_receipt(), here, Card.id.not_in(busy_cards_query(None)))
+    return _handovers_query(of).where(Handover.state.in_(RECEIPTS), is_newest_receipt(), here, ~is_busy())
 
 
 # --- a BAST ----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,59 @@
+"""UIDs to be found by a part, and how many cards there are of each holder, buyer and state. Triggers write both."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from sifilma.kernel import triggers
+from sifilma.kernel.db import Base
+
+
+class CardUid(Base):
+    """The UID of a card once more, to be found by a part of it: each activation would write the index again if it were on `card`."""
+
+    __tablename__ = "card_uid"
+    __table_args__ = (Index("ix_card_uid_part", "uid", postgresql_using="gin", postgresql_ops={"uid": "gin_trgm_ops"}),)
+
+    card_id: Mapped[UUID] = mapped_column(ForeignKey("card.id"), primary_key=True)
+    uid: Mapped[str] = mapped_column(String(16))
+
+
+class CardTally(Base):
+    """How many cards of a holder and a buyer are in a state, as of the changes that the worker has added up."""
+
+    __tablename__ = "card_tally"
+    __table_args__ = (Index(None, "buyer_id"),)
+
+    holder_id: Mapped[UUID] = mapped_column(primary_key=True)
+    buyer_id: Mapped[UUID] = mapped_column(primary_key=True)
+    state: Mapped[str] = mapped_column(String(20), primary_key=True)
+    count: Mapped[int] = mapped_column(Integer)
+
+
+class CardTallyChange(Base):
+    """A change that is not added up yet. Acts insert these, and never wait for each other as they would for a row of the tally."""
+
+    __tablename__ = "card_tally_change"
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    holder_id: Mapped[UUID]
+    buyer_id: Mapped[UUID]
+    state: Mapped[str] = mapped_column(String(20))
+    amount: Mapped[int] = mapped_column(Integer)
+
+
+_CHANGE = "INSERT INTO card_tally_change (holder_id, buyer_id, state, amount) VALUES"
+_NOW = "(NEW.holder_id, NEW.buyer_id, NEW.state, 1)"
+triggers.follow("card_uid_kept", "card", "INSERT", "INSERT INTO card_uid (card_id, uid) VALUES (NEW.id, NEW.uid)")
+triggers.immutable("card_uid")
+triggers.follow("card_tally_birth", "card", "INSERT", f"{_CHANGE} {_NOW}")
+triggers.follow(
+    "card_tally_step",
+    "card",
+    "UPDATE",
+    f"{_CHANGE} (OLD.holder_id, OLD.buyer_id, OLD.state, -1), {_NOW}",
+    when="OLD.state <> NEW.state OR OLD.holder_id <> NEW.holder_id",
+)

@@ -1,0 +1,225 @@
+"""Measure every page, list, search and API read at the size that is there: `python -m tests.benchmarks.nation.measure`.
+
+Of each it prints the CPU of this process and of the database, the blocks that its statements touch, and which large table one of them
+reads from end to end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import statistics
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event, text
+
+from sifilma.commands.practice import settings_with_secrets
+from sifilma.kernel.db import db
+from tests.benchmarks import server
+from tests.benchmarks.nation import figures
+from tests.benchmarks.nation.installation import installed
+from tests.support.world import Client, World
+
+LARGE = (
+    "activation", "activation_request_card", "audit_entry", "batch_row", "card", "handover_card", "history", "log_leaf", "log_node",
+    "manifest", "outlet", "personalisation_result", "row_digest", "token", "unit",
+)  # fmt: skip
+"""Tables that grow with the cards."""
+FEW = 1_000
+"""Rows among which one is soon found."""
+SEARCHES = ("{uid}", "{part}", "{hardware}", "{pcid}", "{letter}", "{bast}", "ZZQX-NONE", "%%%", "///", "154", "BANK", "kepala0")
+READS = ("/cards", "/units", "/manifests", "/activation-requests", "/personalisation-requests", "/handovers", "/outlets", "/audit",
+         "/organisations", "/jobs", "/destructions", "/cards?q={part}", "/cards?q={uid}")  # fmt: skip
+
+
+@dataclass
+class Found:
+    """One page: milliseconds of CPU here and in the database, blocks, and what its statements do that grows with the tables."""
+
+    page: str
+    status: int
+    cpu_ms: float = 0.0
+    database_ms: float = 0.0
+    wall_ms: float = 0.0
+    statements: int = 0
+    blocks: int = 0
+    slow_ms: float = 0.0
+    whole: list[str] = field(default_factory=list)
+    slowest: str = ""
+
+
+def people(world: World) -> dict[str, str]:
+    """Return one person of each kind, by what they are."""
+    with world.context() as ctx:
+        query = (
+            "SELECT u.username FROM user_account u JOIN organisation o ON o.id = u.organisation_id"
+            " WHERE o.name = :name ORDER BY u.id LIMIT 1"
+        )
+        bank = ctx.session.execute(text(query), {"name": figures.READERS[0][0]}).scalar_one()
+    return {"approver": "penyetuju1", "operator": "operator1", "auditor": "auditor1", "bank": bank, "maker": "softorb.kepala",
+            "province": "jatim.kepala", "regency": "magetan.kepala"}  # fmt: skip
+
+
+def words(world: World) -> dict[str, str]:
+    """Return what is searched for: of a card of the bank."""
+    one = (
+        "SELECT c.uid, u.hardware_number, u.pcid, r.letter_number, c.id AS card, u.id AS unit, r.id AS request FROM card c"
+        " JOIN unit u ON u.id = c.unit_id JOIN activation_request_card k ON k.card_id = c.id"
+        " JOIN activation_request r ON r.id = k.activation_request_id"
+        " JOIN organisation o ON o.id = c.holder_id WHERE o.name = :name AND c.state = 'active' ORDER BY c.id LIMIT 1"
+    )
+    with world.context() as ctx:
+        row = ctx.session.execute(text(one), {"name": figures.READERS[0][0]}).one()
+        bast = ctx.session.execute(text("SELECT id, number FROM handover ORDER BY id LIMIT 1")).one()
+        manifest = ctx.session.execute(text("SELECT id FROM manifest WHERE card_id = :card"), {"card": row.card}).scalar_one()
+    return {"uid": row.uid, "part": row.uid[7:13], "hardware": row.hardware_number, "pcid": row.pcid, "letter": row.letter_number,
+            "bast": bast.number, "card": row.uid, "unit": str(row.unit), "request": str(row.request), "handover": str(bast.id),
+            "manifest": str(manifest)}  # fmt: skip
+
+
+def pages(world: World, named: dict[str, str]) -> list[str]:
+    """Return every page without a parameter, the pages of some objects, lists with a filter, and searches."""
+    rules = [rule for rule in world.app.url_map.iter_rules() if "GET" in (rule.methods or ()) and not rule.arguments]
+    found = sorted({rule.rule for rule in rules if not rule.rule.startswith(("/api", "/static", "/masuk", "/keluar", "/.well-known"))})
+    objects = ("/kartu/{card}", "/unit/{unit}", "/aktivasi/{request}", "/bast/{handover}", "/manifest/{manifest}")
+    more = ("/peta?wilayah=35", "/peta?wilayah=35.20", "/peta?wilayah=31", "/kartu?state=active", "/kartu?state=received",
+            "/kartu?function=RW",
+            "/kartu?text={part}", "/unit?q={part}", "/manifest?state=active", "/manifest?soon=1", "/jejak?action=card.report",
+            "/bast?state=issued",
+            "/peta/titik.json?zoom=5&south=-11&west=95&north=6&east=141",
+            "/peta/titik.json?zoom=11&south=-7&west=106&north=-6&east=107")  # fmt: skip
+    return [one.format(**named) for one in (*found, *objects, *more)] + [f"/cari?q={word.format(**named)}" for word in SEARCHES]
+
+
+@contextmanager
+def recording(world: World) -> Iterator[list[tuple[str, Any]]]:
+    """Collect the statements that are executed within the block."""
+    seen: list[tuple[str, Any]] = []
+
+    def note(
+        _connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool
+    ) -> None:  # its signature is SQLAlchemy's
+        seen.append((statement, parameters))
+
+    with world.app.app_context():
+        event.listen(db.engine, "before_cursor_execute", note)
+        try:
+            yield seen
+        finally:
+            event.remove(db.engine, "before_cursor_execute", note)
+
+
+def examine(world: World, seen: Sequence[tuple[str, Any]], found: Found) -> None:
+    """Explain the reading statements of a page, executed once more."""
+    with world.app.app_context(), db.engine.connect() as connection:
+        for statement, parameters in reads(seen):
+            plan = connection.exec_driver_sql("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + statement, parameters).scalar_one()[0]
+            found.statements += 1
+            found.blocks += plan["Plan"].get("Shared Hit Blocks", 0) + plan["Plan"].get("Shared Read Blocks", 0)
+            if plan["Execution Time"] > found.slow_ms:
+                found.slow_ms, found.slowest = plan["Execution Time"], " ".join(statement.split())[:400]
+            found.whole += [name for name in scanned(plan["Plan"]) if name not in found.whole]
+        connection.rollback()
+
+
+def read_whole(world: World, seen: Sequence[tuple[str, Any]]) -> set[str]:
+    """Return the large tables that the plans of some statements read from end to end. They are planned, not executed."""
+    found: set[str] = set()
+    with world.app.app_context(), db.engine.connect() as connection:
+        for statement, parameters in reads(seen):
+            plan = connection.exec_driver_sql("EXPLAIN (FORMAT JSON) " + statement, parameters).scalar_one()[0]
+            found |= set(scanned(plan["Plan"]))
+        connection.rollback()
+    return found
+
+
+def reads(seen: Sequence[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """Return the statements that only read, each text once."""
+    kept = {statement: (statement, parameters) for statement, parameters in seen}
+    return [one for one in kept.values() if one[0].lstrip("( ").upper().startswith(("SELECT", "WITH")) and "FOR UPDATE" not in one[0]]
+
+
+def scanned(plan: dict[str, Any], above: dict[str, Any] | None = None) -> Iterator[str]:
+    """Yield the large tables that a plan reads from end to end.
+
+    A scan ends early below a LIMIT that a tenth of its rows fill, and where the question is only whether there is any (`EXISTS`).
+    """
+    ends_early = above is not None and above["Node Type"] == "Limit" and above["Plan Rows"] * 10 <= plan["Plan Rows"]
+    is_any = plan.get("Parent Relationship") == "InitPlan" and plan["Plan Rows"] > FEW
+    if plan["Node Type"] == "Seq Scan" and plan["Relation Name"] in LARGE and not (ends_early or is_any):
+        yield plan["Relation Name"]
+    for part in plan.get("Plans", ()):
+        yield from scanned(part, plan)
+
+
+def measure(world: World, client: Client, who: str, path: str, times: int) -> Found:
+    """Open a page some times."""
+    api = path.startswith("/api")
+    headers = client.headers | {"Accept": "application/json" if api else "text/html"}
+
+    def opened() -> int:
+        answer = client.open("GET", path, headers=headers, buffered=True)
+        return int(answer.status_code)
+
+    found = Found(f"{path} of {who}", opened())
+    if found.status != 200:
+        return found
+    with recording(world) as seen:
+        opened()
+    backends = _backends(world)
+    spent, walls, before = [], [], sum(map(server.cpu_seconds, backends))
+    for _ in range(times):
+        cpu, wall = time.process_time(), time.perf_counter()
+        opened()
+        spent.append((time.process_time() - cpu) * 1000)
+        walls.append((time.perf_counter() - wall) * 1000)
+    found.cpu_ms, found.wall_ms = statistics.median(spent), statistics.median(walls)
+    found.database_ms = (sum(map(server.cpu_seconds, backends)) - before) * 1000 / times
+    examine(world, seen, found)
+    return found
+
+
+def _backends(world: World) -> list[int]:
+    with world.context() as ctx:
+        query = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'"
+        return list(ctx.session.scalars(text(query)))
+
+
+def main() -> int:
+    """Measure; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.nation.measure", description=__doc__)
+    parser.add_argument("--times", type=int, default=10)
+    parser.add_argument("--only", default="", help="only pages that match this pattern, of these people")
+    parser.add_argument("--keep", type=Path, help="write all figures into this file (JSON)")
+    chosen = parser.parse_args()
+    world = installed(settings_with_secrets(), datetime.now(UTC), new=False)
+    world.configure(rate_per_minute_address=0, rate_per_minute_actor=0)
+    named = words(world)
+    paths = [*pages(world, named), *(f"/api/v1{one.format(**named)}" for one in READS)]
+    all_found = []
+    for kind, username in people(world).items():
+        client = world.client(username)
+        for path in paths:
+            if chosen.only and not re.search(chosen.only, f"{path} of {kind}"):
+                continue
+            found = measure(world, client, kind, path, chosen.times)
+            if found.status in (403, 404):
+                continue
+            all_found.append(found)
+            times = f"{found.cpu_ms:7.1f} {found.database_ms:7.1f} {found.wall_ms:7.1f} {found.slow_ms:8.1f}"
+            print(f"{times} {found.blocks:8} {found.status} {found.page}  {' '.join(found.whole)}", flush=True)
+    if chosen.keep:
+        chosen.keep.write_text(json.dumps([asdict(one) for one in all_found], indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
