@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.life.model import Card
+from tests.life.places import STATES, Card
 from tests.life.state_machine import Life, fsck_findings
 from tests.support.world import World
 
@@ -48,9 +48,14 @@ NEEDED = [
         "destructions",
         "break",
         "repair",
+        "review",
+        "decision",
+        "lift",
+        "close",
+        "results",
     )
     for taken in (True, False)
-]
+] + [f"place {state}" for state in STATES]
 
 
 class Forgetful(Card):

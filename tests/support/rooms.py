@@ -133,11 +133,11 @@ LIBRARIES = {
     # a command that makes the application itself
     "commands": "applications doctor doctor_checks main practice serve supervisor",
     # what people do with keys
-    "custody": "ceremonies ceremony_file cli custodians",
+    "custody": "ceremonies ceremony_file cli custodians rotation",
     # a part of the play: who, with what, in which scenes
     "demo": (
-        "accounts checks facts people play sample_files scenes second_act/broken_card second_act/broken_reader second_act/misplaced_reader "
-        "second_act/order_closes second_act/short_bast second_act/transferred_head stage"
+        "accounts checks facts people play sample_files scenes second_act/bell second_act/broken_card second_act/broken_reader "
+        "second_act/misplaced_reader second_act/order_closes second_act/short_bast second_act/transferred_head stage"
     ),
     # a kind of document, or what is done with it
     "documents": (

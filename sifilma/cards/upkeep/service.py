@@ -9,11 +9,11 @@ from sqlalchemy import select, text
 
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
-from sifilma.cards.models import BOUND, UNIT, Unit, UnitCondition
+from sifilma.cards.models import BOUND, UNIT, Card, CardState, Unit, UnitCondition
 from sifilma.cards.outlets.models import Outlet
 from sifilma.cards.outlets.queries import hold_open
 from sifilma.cards.schemas import CorrectIn
-from sifilma.cards.service import NO_PCID, PCID_TAKEN, cards_in, get_unit, model_faults, models_by_name
+from sifilma.cards.service import NO_PCID, PCID_TAKEN, cards_in, get_unit, model_faults, models_by_name, units_query
 from sifilma.identity.permissions import Operation
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import hold
@@ -22,6 +22,9 @@ from sifilma.kernel.text import say
 
 ACTS = {UnitCondition.BROKEN: Action.UNIT_BREAK, UnitCondition.WORKING: Action.UNIT_REPAIR, UnitCondition.RETIRED: Action.UNIT_RETIRE}
 NUMBERS = ("hardware_number", "pcid")
+MOVABLE = (CardState.RECEIVED, CardState.ACTIVE)
+"""The states of cards that can move to another unit."""
+MOST_ALIKE = 5
 
 
 def steps_for(ctx: Context, unit: Unit, *, occupied: bool) -> list[UnitCondition]:
@@ -55,6 +58,16 @@ def change_condition(ctx: Context, unit_id: UUID, condition: str, reason: str) -
     UNIT.move(ctx.session, unit, condition, act, reason)
     ctx.session.flush()
     return unit
+
+
+def broken_alike(ctx: Context, unit: Unit) -> list[tuple[str, str]]:
+    """Return hardware number and card of the broken units, at most MOST_ALIKE, whose place a working unit of the actor's can take."""
+    if not is_own(ctx, unit) or unit.condition != UnitCondition.WORKING:
+        return []
+    broken = Unit.organisation_id == unit.organisation_id, Unit.function == unit.function, Unit.condition == UnitCondition.BROKEN
+    seen = units_query(ctx).with_only_columns(Unit.hardware_number, Card.uid).join(Card, Card.unit_id == Unit.id)
+    query = seen.where(*broken, Card.state.in_(MOVABLE))
+    return [(number, uid) for number, uid in ctx.session.execute(query.order_by(Unit.changed_at.desc()).limit(MOST_ALIKE))]
 
 
 def require_reason(reason: str) -> None:

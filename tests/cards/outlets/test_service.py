@@ -159,8 +159,9 @@ def test_a_closed_outlet_takes_no_unit_and_is_closed_without_working_units_only(
     refused = client.post(f"{path}/close", reason)
     assert (refused.status_code, refused.json["type"].rpartition(":")[2], refused.json["units"]) == (409, "outlet-in-use", 1)
     assert "Working units that stand there: 1." in refused.json["detail"]
+    act = "(SELECT id FROM audit_entry WHERE action = 'unit.register')"
     with pytest.raises(IntegrityError, match="while a working unit stands there"):
-        world.sql("UPDATE outlet SET state = 'closed', revision = 2 WHERE branch_code = 'KC01'")
+        world.sql(f"UPDATE outlet SET state = 'closed', revision = 2, act_id = {act} WHERE branch_code = 'KC01'")
     done(client.post(f"/units/{unit['id']}/break", {"reason": "jatuh"}))
     assert goes_to(office.send(f"/gerai/{at['id']}/tutup", **reason)) == f"/gerai/{at['id']}"
     closed = done(client.get(path))
