@@ -84,9 +84,20 @@ def root_token(softhsm: SoftHSM) -> HSM:
 
 
 @pytest.fixture(scope="session")
-def pg_cluster() -> Iterator[Cluster]:
-    """Yield the PostgreSQL server of this process."""
-    with databases.running_cluster() as cluster:
+def common_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path | None]:
+    """Yield the folder that all test processes of this run share, None if this is the only one."""
+    process = os.environ.get("PYTEST_XDIST_WORKER")
+    if process is None:
+        yield None
+        return
+    with databases.common_folder(tmp_path_factory.getbasetemp().parent, process) as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def pg_cluster(common_folder: Path | None) -> Iterator[Cluster]:
+    """Yield the PostgreSQL server of this process, which has the template of the databases."""
+    with databases.migrated_cluster(common_folder) as cluster:
         yield cluster
 
 
@@ -97,10 +108,11 @@ def fresh_postgresql(pg_cluster: Cluster) -> Fresh:
 
 
 @pytest.fixture(scope="session")
-def fresh_sqlite() -> Iterator[Fresh]:
+def fresh_sqlite(common_folder: Path | None) -> Iterator[Fresh]:
     """Yield a factory of migrated SQLite databases."""
-    with tempfile.TemporaryDirectory(prefix="sif-sqlite-", dir=databases.quick_folder()) as folder:
-        yield FreshSqlite(Path(folder))
+    with tempfile.TemporaryDirectory(prefix="sif-sqlite-", dir=databases.quick_folder()) as name:
+        folder = Path(name)
+        yield FreshSqlite(folder, databases.migrated_file(folder, common_folder))
 
 
 @pytest.fixture(params=databases.KINDS)

@@ -25,7 +25,7 @@ def installation() -> Iterator[World]:
     try:
         signing = store.token("sifilma", SIGNING_PLAN, assert_no_transaction)
         root = store.token("sifilma-root", ROOT_PLAN)
-        with databases.running_cluster() as cluster, tempfile.TemporaryDirectory(prefix="sif-bench-") as home:
+        with databases.migrated_cluster() as cluster, tempfile.TemporaryDirectory(prefix="sif-bench-") as home:
             fresh = FreshPostgres(cluster)
             world = World(fresh.make(), Path(home), signing, root, datetime.now(UTC))
             yield world

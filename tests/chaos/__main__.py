@@ -47,7 +47,7 @@ class Supplies:
         self._root: HSM = store.token("sifilma-root", ROOT_PLAN)
         self._fresh: dict[str, Fresh] = {
             "SQLite": FreshSqlite(self._folder),
-            "PostgreSQL": FreshPostgres(stack.enter_context(databases.running_cluster())),
+            "PostgreSQL": FreshPostgres(stack.enter_context(databases.migrated_cluster())),
         }
 
     @contextmanager

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.small_server import LARGEST
+from tests.commands.small_server import LARGEST, SmallServer
 from tests.support.servers import ROOT, environment, free_port, named
 from tests.support.world import World, done
 
@@ -38,11 +38,10 @@ def _connections_are_closed() -> Iterator[None]:
 
 
 @contextmanager
-def small_server(count: int = 1, seconds: float = 1.0, still: float = 3.0) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+def small_server(count: int = 1, seconds: float = 1.0, still: float = 3.0) -> Iterator[tuple[SmallServer, int]]:
     """A server of the one-line application; killed afterwards, if it is still there."""
     port = free_port()
-    command = [sys.executable, "-m", "tests.commands.small_server", str(port), str(count), str(seconds), str(still)]
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, start_new_session=True)
+    process = SmallServer(port, count, seconds, still)
     try:
         until = time.monotonic() + 20
         while time.monotonic() < until:
@@ -350,7 +349,6 @@ def test_a_worker_that_dies_at_once_is_started_again_after_growing_pauses_while_
         process.terminate()
         assert process.wait(8) == 0
         lived = time.monotonic() - began
-        assert process.stderr is not None
         assert 2 <= process.stderr.read().count(b"process_died") <= 2 + lived // 3  # begun at 0, 1, 3, 7 s
 
 

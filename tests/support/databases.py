@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import pwd
 import shutil
@@ -10,7 +11,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -24,6 +25,9 @@ Kind = Literal["sqlite", "postgresql"]
 KINDS: tuple[Kind, ...] = ("sqlite", "postgresql")
 MADE = datetime(2026, 1, 1, tzinfo=UTC)
 """The time at which the template's region codes were imported."""
+
+MIGRATED = "migrated"
+"""The name of the template that a cluster of `migrated_cluster` has."""
 
 ROOM = 2 << 30
 """Bytes that must be free in memory before databases are put there: the need of one test process."""
@@ -78,6 +82,7 @@ class Cluster:
         self._bin = programs.postgresql()
         self._settings = settings
         self._as_server = _server_user(base)
+        self._maintenance: psycopg.Connection[Any] | None = None
 
     def url(self, database: str) -> str:
         """Return the URL of a database on this server."""
@@ -107,6 +112,7 @@ class Cluster:
 
     def stop(self, mode: Literal["fast", "immediate"] = "immediate") -> None:
         """Stop the server; `immediate` is a crash."""
+        self._disconnect()
         self._run("pg_ctl", "-w", "-s", "-m", mode, "stop")
 
     @contextmanager
@@ -126,9 +132,28 @@ class Cluster:
         postmaster = int((self.base / "data" / "postmaster.pid").read_text().split()[0])
         return [postmaster, *_children(postmaster)]
 
+    def save(self, folder: Path) -> None:
+        """Copy the data folder of the stopped server to a folder that does not exist yet."""
+        part = folder.with_name(f"{folder.name}.part")
+        _copy(self.base / "data", part)
+        part.rename(folder)  # what is there is whole
+
+    def load(self, folder: Path) -> None:
+        """Take a data folder that was saved, instead of making one."""
+        _copy(folder, self.base / "data")
+
     def _execute(self, statement: str) -> None:
-        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            connection.execute(statement.encode())
+        """Execute on a connection that is kept: a new one costs the server 4 ms, and the tests make and drop 2,000 databases."""
+        if self._maintenance is not None and (self._maintenance.closed or not _answers(self._maintenance)):
+            self._disconnect()
+        if self._maintenance is None:
+            self._maintenance = psycopg.connect(self.url("postgres"), autocommit=True)
+        self._maintenance.execute(statement.encode())
+
+    def _disconnect(self) -> None:
+        if self._maintenance is not None:
+            self._maintenance.close()
+            self._maintenance = None
 
     def _run(self, name: str, *arguments: str) -> None:
         """Run a server program on this cluster; RuntimeError with the end of its output if it fails."""
@@ -148,6 +173,20 @@ def _server_user(base: Path) -> dict[str, Any]:
     user = pwd.getpwnam("postgres")
     os.chown(base, user.pw_uid, user.pw_gid)
     return options | {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a data folder. Its files keep their owner, without whom the server does not start."""
+    subprocess.run(["cp", "-a", str(source), str(target)], check=True)
+
+
+def _answers(connection: psycopg.Connection[Any]) -> bool:
+    """Tell whether the server is still there: a test may have stopped it, or ended all its connections."""
+    try:
+        connection.execute("select 1")
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 def _signal(pids: list[int], number: signal.Signals) -> None:
@@ -170,12 +209,17 @@ def _children(parent: int) -> list[int]:
 
 
 @contextmanager
-def running_cluster(**settings: str) -> Iterator[Cluster]:
-    """Yield a started cluster and remove it afterwards. `settings` override CALM (a durability test passes `fsync="on"`)."""
+def running_cluster(saved: Path | None = None, **settings: str) -> Iterator[Cluster]:
+    """Yield a started cluster and remove it afterwards: a new one, or a copy of a `saved` one. `settings` override CALM (a durability
+    test passes `fsync="on"`).
+    """
     base = Path(tempfile.mkdtemp(prefix="sif-pg-", dir=quick_folder()))
     try:
         cluster = Cluster(base, CALM | settings)
-        cluster.initialise()
+        if saved:
+            cluster.load(saved)
+        else:
+            cluster.initialise()
         cluster.start()
         try:
             yield cluster
@@ -185,8 +229,80 @@ def running_cluster(**settings: str) -> Iterator[Cluster]:
         shutil.rmtree(base)
 
 
+@contextmanager
+def common_folder(parent: Path, process: str) -> Iterator[Path]:
+    """Yield a folder that all test processes of a run share. The last of them removes it."""
+    folder, lock = parent / "common", parent / "common.lock"
+    user = folder / f"{process}.user"
+    with _only_one(lock):
+        folder.mkdir(exist_ok=True)
+        user.touch()
+    try:
+        yield folder
+    finally:
+        with _only_one(lock):
+            user.unlink()
+            if not any(folder.glob("*.user")):
+                shutil.rmtree(folder)
+
+
+@contextmanager
+def migrated_cluster(common: Path | None = None) -> Iterator[Cluster]:
+    """Yield a running cluster with the template MIGRATED. `common` is the folder of all test processes of a run: the first of them makes
+    the template, the others copy its data folder.
+    """
+    with ExitStack() as stack:
+        if common is None:
+            cluster = stack.enter_context(running_cluster())
+            _add_template(cluster)
+        else:
+            with _only_one(common / "postgresql.lock"):
+                cluster = stack.enter_context(_common_cluster(common / "postgresql"))
+        yield cluster
+
+
+@contextmanager
+def _common_cluster(saved: Path) -> Iterator[Cluster]:
+    """Yield a running copy of the saved cluster with the template, which is made and saved if it is not there yet."""
+    is_new = not saved.exists()
+    with running_cluster(None if is_new else saved) as cluster:
+        if is_new:
+            _add_template(cluster)
+            cluster.stop("fast")
+            cluster.save(saved)
+            cluster.start()
+        yield cluster
+
+
+def migrated_file(folder: Path, common: Path | None = None) -> Path:
+    """Return the SQLite database with the newest schema and the region codes. `common`: see `migrated_cluster`."""
+    file = (common or folder) / "migrated.db"
+    with _only_one(file.with_suffix(".lock")):
+        if not file.exists():
+            made = file.with_name("making.db")
+            prepare_template(f"sqlite:///{made}")
+            made.rename(file)
+    return file
+
+
+def _add_template(cluster: Cluster) -> None:
+    """Make the template MIGRATED. Its region codes were updated while they were imported: what that left is not copied a thousand times."""
+    url = cluster.url(cluster.create(name=MIGRATED))
+    prepare_template(url)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("vacuum full region")
+
+
+@contextmanager
+def _only_one(lock: Path) -> Iterator[None]:
+    """Let one test process after the other run the block."""
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 class Fresh(Protocol):
-    """A factory of databases of one kind: copies of a template that is migrated once (and filled, see `holding`)."""
+    """A factory of databases of one kind: copies of a template that one test process migrates (and may fill, see `holding`)."""
 
     def make(self) -> str:
         """A new database; its URL."""
@@ -204,10 +320,9 @@ class Fresh(Protocol):
 class FreshPostgres:
     """`create database … template …` on this process's cluster."""
 
-    def __init__(self, cluster: Cluster, prepare: Callable[[str], None] = prepare_template, source: str = "template0") -> None:
+    def __init__(self, cluster: Cluster, template: str = MIGRATED) -> None:
         self._cluster = cluster
-        self._template = cluster.create(source)
-        prepare(cluster.url(self._template))
+        self._template = template
 
     def make(self) -> str:
         """A new database; its URL."""
@@ -219,19 +334,18 @@ class FreshPostgres:
 
     def holding(self, prepare: Callable[[str], None]) -> Fresh:
         """One whose databases hold what `prepare` puts into their template as well."""
-        return FreshPostgres(self._cluster, prepare, self._template)
+        template = self._cluster.create(self._template)
+        prepare(self._cluster.url(template))
+        return FreshPostgres(self._cluster, template)
 
 
 class FreshSqlite:
     """Copies the file of the template."""
 
-    def __init__(self, folder: Path, prepare: Callable[[str], None] = prepare_template, source: Path | None = None) -> None:
+    def __init__(self, folder: Path, template: Path | None = None) -> None:
         self._folder = folder
-        self._template = folder / f"template-{uuid4().hex[:12]}.db"
-        if source:
-            shutil.copyfile(source, self._template)
-        prepare(f"sqlite:///{self._template}")
-        left = [path.name for path in folder.glob(f"{self._template.name}-*")]
+        self._template = template or migrated_file(folder)
+        left = [path.name for path in self._template.parent.glob(f"{self._template.name}-*")]
         assert not left, f"the template was not closed: {left}"  # the copies would lack what is still in the write-ahead log
 
     def make(self) -> str:
@@ -248,4 +362,7 @@ class FreshSqlite:
 
     def holding(self, prepare: Callable[[str], None]) -> Fresh:
         """One whose databases hold what `prepare` puts into their template as well."""
-        return FreshSqlite(self._folder, prepare, self._template)
+        template = self._folder / f"template-{uuid4().hex[:12]}.db"
+        shutil.copyfile(self._template, template)
+        prepare(f"sqlite:///{template}")
+        return FreshSqlite(self._folder, template)
