@@ -27,6 +27,7 @@ from sifilma.identity.fields import SignatoryIn
 from sifilma.identity.models import IdKind, Organisation, Person, User, role_ends
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped
+from sifilma.kernel import deadline
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.context import Act, Context
 from sifilma.kernel.errors import Conflict, Faults, Forbidden, Invalid, NotFound
@@ -87,6 +88,7 @@ def issue(ctx: Context, settings: Settings, store: FileStore, data: HandoverIn) 
     cards, and for a return by the directorate.
     """
     returns.require_may(ctx, data.kind)
+    deadline.allow_for(len(data.cards))
     if data.kind is HandoverKind.RETURN:
         returns.hold_cards(ctx, data.cards)
     faults, issuer, receiver, cards = _check(ctx, dict(data))
@@ -277,6 +279,7 @@ def take(
     """Receive a handover without the cards (by id) that are missing. Of those that came `broken` only the holder changes here."""
     state = HandoverState.PARTLY_RECEIVED if missing else HandoverState.RECEIVED
     act = _decide(ctx, handover, state, Action.HANDOVER_RECEIVE, note)
+    deadline.allow_for(len(handover.cards))
     came = [card for card in cards_of(ctx, handover) if card.id not in missing]
     bring_in(ctx, handover, came, act, handover.number, broken)
 
@@ -324,10 +327,10 @@ def as_receiver(ctx: Context, handover_id: UUID) -> Handover:
 def _undo(ctx: Context, handover: Handover, state: HandoverState, action: Action, note: str) -> Handover:
     act = _decide(ctx, handover, state, action, note)
     former = {row.card_id: row.former_state for row in handover.cards}
-    for card in cards_of(ctx, handover):
-        if card.state == CardState.HANDED_OVER:
-            CARD.move(ctx.session, card, former[card.id], act, f"{handover.number}: {note}")
-    ctx.session.flush()
+    deadline.allow_for(len(former))
+    cards = [card for card in cards_of(ctx, handover) if card.state == CardState.HANDED_OVER]
+    for target in sorted({former[card.id] for card in cards}):
+        _move_cards(ctx, [card for card in cards if former[card.id] == target], CardState(target), act, f"{handover.number}: {note}")
     return handover
 
 
@@ -346,6 +349,5 @@ def _decide(ctx: Context, handover: Handover, state: HandoverState, action: Acti
 
 
 def _move_cards(ctx: Context, cards: list[Card], target: CardState, act: Act, note: str) -> None:
-    for card in cards:
-        CARD.move(ctx.session, card, target, act, note)
+    CARD.move_all(ctx.session, cards, target, act, note)
     ctx.session.flush()

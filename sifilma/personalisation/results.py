@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +24,7 @@ from sifilma.documents.tables.rows import NO_SHEET, parsed
 from sifilma.documents.tables.sheets import Row, RowError, Sheet
 from sifilma.documents.tables.templates import Filled
 from sifilma.identity.permissions import Operation
+from sifilma.kernel import deadline
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import hold
 from sifilma.kernel.errors import Conflict, Invalid
@@ -36,6 +38,10 @@ from sifilma.personalisation.schemas import ResultIn
 from sifilma.personalisation.service import KIND, get_request, new_card
 
 OPEN = (State.APPROVED, State.PERSONALISING)
+# Failed cards first: the unit of one is then free for the card that takes its place.
+ENDS = (("failed", CardState.DAMAGED, say("Personalisation failed.")), ("personalised", CardState.PERSONALISED, ""))
+KEYS_AT_ONCE = 500
+"""Key check values of one call to the HSM, which has a time-out."""
 RESULTS = Format(
     say("Results"),
     (
@@ -136,6 +142,7 @@ def add_results(ctx: Context, settings: Settings, hsm: HSM, request_id: UUID, gi
     no results in its state, Invalid with every error of every row, and the errors of the HSM (`hsm.errors`).
     """
     request, results = get_request(ctx, request_id, Operation.PERSONALISE), list(given.rows.values())
+    deadline.allow_for(len(results))
     _require_open(request)
     key_version = settings.master_version
     versions = dict(ctx.session.execute(select(Card.uid, Card.key_version).where(Card.uid.in_([r.sam_uid for r in results]))).all())
@@ -167,8 +174,12 @@ def _check_values(hsm: HSM, results: list[ResultIn], versions: dict[str, int], c
     A registered card has a key version; a new one gets `current`.
     """
     uids = [result.sam_uid for result in results if result.outcome == "personalised"]
-    keys = hsm.run(lambda do: [do.derive_open_key(versions.get(uid, current), bytes.fromhex(uid)) for uid in uids])
-    return {uid: key_check_value(key) for uid, key in zip(uids, keys, strict=True)}
+    values: dict[str, str] = {}
+    for start in range(0, len(uids), KEYS_AT_ONCE):
+        wanted = [(uid, versions.get(uid, current)) for uid in uids[start : start + KEYS_AT_ONCE]]
+        keys = hsm.run(lambda do, wanted=wanted: [do.derive_open_key(version, bytes.fromhex(uid)) for uid, version in wanted])  # type: ignore[misc]  # mypy cannot infer the default
+        values |= {uid: key_check_value(key) for (uid, _), key in zip(wanted, keys, strict=True)}
+    return values
 
 
 def _units_by_number(ctx: Context, request: PersonalisationRequest) -> dict[str, Unit]:
@@ -278,6 +289,7 @@ def _save(
     if new:
         register_cards(ctx, new)
     cards |= {card.uid: card for card in new}
+    places = count(personalised(ctx, request) + 1)
     made = [
         PersonalisationResult(
             id=uuid7(),
@@ -286,6 +298,7 @@ def _save(
             outcome=result.outcome,
             hardware_number=result.hardware_number or "",
             kcv=kcvs.get(result.sam_uid, ""),
+            place=next(places) if result.outcome == "personalised" else None,
         )
         for result in results
     ]
@@ -293,16 +306,16 @@ def _save(
     for one in made:
         one.act_id = act.id
     ctx.session.add_all(made)
-    # Results are flushed before the steps of the cards: the trigger `card_quantity` counts them at each step.
+    # Results are flushed before the steps of the cards: the trigger `card_quantity` wants that of each.
     ctx.session.flush()
-    for result in results:
-        card = cards[result.sam_uid]
-        if result.hardware_number:  # in one UPDATE with the step, after which the unit of a failed card is free for another
-            card.unit_id = units[result.hardware_number].id
-        card.kcv = kcvs.get(result.sam_uid, "")
-        failed = result.outcome == "failed"
-        target = CardState.DAMAGED if failed else CardState.PERSONALISED
-        CARD.move(ctx.session, card, target, act, say("Personalisation failed.") if failed else "")
+    with ctx.session.no_autoflush:  # unit, KCV and step are one UPDATE, after which the unit of a failed card is free for another
+        for result in results:
+            card = cards[result.sam_uid]
+            if result.hardware_number:
+                card.unit_id = units[result.hardware_number].id
+            card.kcv = kcvs.get(result.sam_uid, "")
+        for outcome, target, note in ENDS:
+            CARD.move_all(ctx.session, [cards[one.sam_uid] for one in results if one.outcome == outcome], target, act, note)
     outcomes = {result.sam_uid: result.outcome for result in results}
     blanks.settle_results(ctx, settings.blank_low_stock, request.id, outcomes, act)
     _advance(ctx, request, act)

@@ -37,6 +37,7 @@ from sifilma.documents.models import Document, DocumentKind
 from sifilma.documents.service import Upload, keep_pdf
 from sifilma.documents.uploads import inspect_pdf
 from sifilma.identity.permissions import Operation
+from sifilma.kernel import deadline
 from sifilma.kernel.context import Act, Context
 from sifilma.kernel.errors import Conflict, Faults, Invalid
 from sifilma.kernel.file_store import FileStore
@@ -54,6 +55,7 @@ def draft(ctx: Context, store: FileStore, data: ActivationRequestIn, letter: Upl
 
     Raise Invalid that names what is missing or wrong, and Conflict (`letter-known`) if another request has this letter.
     """
+    deadline.allow_for(data.machines)
     request = _blank(ctx)
     _fill(ctx, store, request, data, letter)
     act = WAY.act(ctx, request, "draft", kind=request.kind, machines=request.machines)
@@ -76,6 +78,7 @@ def edit(ctx: Context, store: FileStore, request_id: UUID, data: ActivationReque
     request = REQUESTS.get_own(ctx, request_id)
     if request.state not in EDITABLE:
         raise Conflict("What is submitted does not change.", state=request.state)
+    deadline.allow_for(data.machines)
     _fill(ctx, store, request, data, letter)
     WAY.act(ctx, request, "edit", machines=request.machines)
     ctx.session.flush()
@@ -202,6 +205,7 @@ def content(ctx: Context, request: ActivationRequest) -> dict[str, Any]:
 
     Of a replacement also the units, by id: their numbers may be corrected.
     """
+    deadline.allow_for(request.machines)
     ids = [named.card_id for named in request.cards]
     uids = dict(ctx.session.execute(select(Card.id, Card.uid).where(Card.id.in_(ids))).all())
     moved = [[uids[one.card_id], str(one.former_unit_id), str(one.unit_id), one.reason] for one in request.cards if one.unit_id is not None]
@@ -245,20 +249,27 @@ REQUESTS = Requests(
 def approve(ctx: Context, settings: Settings, hsm: HSM, request_id: UUID, digest: str, note: str = "") -> ActivationRequest:
     """Approve exactly this digest. With the last approval that is needed, each card gets its token and its status index.
 
-    The tokens are made in the HSM first, with no transaction open; approval and tokens are one commit. Raise NotFound outside the scope,
-    Conflict or Forbidden as `Submissions.approve` does, Conflict (`cards-changed`) if a card is not ready any more, and ClockNotTrusted.
+    The tokens are made in the HSM first, with no transaction open; approval and tokens are one commit. Those of more than
+    `tokens.AT_ONCE` cards are made by the worker: the approval stays one short act. Raise NotFound outside the scope, Conflict or Forbidden
+    as `Submissions.approve` does, Conflict (`cards-changed`) if a card is not ready any more, and ClockNotTrusted.
     """
     ctx.require_trusted_clock()
     seen = get_request(ctx, request_id, Operation.ACTIVATION_APPROVE)
     WAY.require_approvable(ctx, seen, digest)
     _require_right(ctx, seen)
     is_last = WAY.missing(seen) <= 1
-    fresh = _make_tokens(ctx, hsm, seen) if is_last else []
+    is_large = seen.machines > tokens.AT_ONCE
+    if is_last:
+        _require_unchanged(ctx, seen)
+    fresh = _make_tokens(ctx, hsm, seen) if is_last and not is_large else []
 
     def store(request: ActivationRequest, act: Act) -> None:
         if not is_last:  # another approver approved after our read, so no tokens were made
             raise Conflict("Somebody else approved this a moment ago. Look again.")
-        tokens.store(ctx, settings, request, fresh, act)
+        if is_large:
+            tokens.issue_later(ctx, request)
+        else:
+            tokens.store(ctx, settings, request, fresh, act)
 
     ctx.uow.begin_write()
     return REQUESTS.approve(ctx, request_id, digest, note, store)
@@ -287,11 +298,15 @@ def _changed(request: ActivationRequest, uids: Sequence[str]) -> Text:
     return say("These cards are no longer %(state)s: %(uids)s. Return the request.", state=ready, uids=", ".join(uids[:5]))
 
 
-def _make_tokens(ctx: Context, hsm: HSM, request: ActivationRequest) -> list[tokens.Fresh]:
-    """Make a token for each card. Raise Conflict that names the cards that are not ready any more; none is skipped."""
+def _require_unchanged(ctx: Context, request: ActivationRequest) -> None:
+    """Raise Conflict that names the cards that are not ready any more; none is skipped."""
     changed = cards_changed(ctx, [request])
     if changed:
         raise Conflict(changed[request.id], type="cards-changed")
+
+
+def _make_tokens(ctx: Context, hsm: HSM, request: ActivationRequest) -> list[tokens.Fresh]:
+    """Make a token for each card."""
     query = select(Card.id, Card.uid).join(ActivationRequestCard, ActivationRequestCard.card_id == Card.id)
     query = query.where(ActivationRequestCard.activation_request_id == request.id).order_by(ActivationRequestCard.position)
     rows = ctx.session.execute(query).all()
