@@ -192,7 +192,10 @@ class ReplacementOut(BaseModel):
 
 
 class ActivationRequestOut(ActivationRequestBrief):
-    """A request with all it holds: its cards, its tokens' states, its history."""
+    """A request with all it holds: its cards, its tokens' states, its history.
+
+    `tokens_to_come` counts the cards of an approved request whose tokens are still being made.
+    """
 
     notes: str
     personalisation_request: UUID | None
@@ -200,6 +203,7 @@ class ActivationRequestOut(ActivationRequestBrief):
     cards: list[str]
     replacements: list[ReplacementOut]
     tokens: list[TokenStateOut]
+    tokens_to_come: int
     history: list[StepOut]
     warnings: list[Sentence]
 

@@ -23,9 +23,26 @@ def _switch_keys_off(connection: Connection) -> None:
             connection.exec_driver_sql(statement)
 
 
-def back_to_0037(connection: Connection) -> None:
-    """Undo 0038 and 0039 on a database without triggers: there are no outlets."""
+def back_to_0039(connection: Connection) -> None:
+    """Undo 0047 on a database without triggers: the database counts tokens and personalised cards, and all tokens are made at once."""
     _switch_keys_off(connection)
+    undo = Operations(MigrationContext.configure(connection))
+    undo.drop_table("token_issue")
+    undo.drop_index("uq_token_valid", "token")
+    issued = text("state = 'issued'")
+    undo.create_index(
+        "uq_token_open", "token", ["activation_request_id", "card_id"], unique=True, sqlite_where=issued, postgresql_where=issued
+    )
+    with undo.batch_alter_table("personalisation_result") as batch:
+        for check in ("place", "place_from"):
+            batch.drop_constraint(f"ck_personalisation_result_{check}", type_="check")
+        batch.drop_constraint("uq_personalisation_result_personalisation_request_id_place", type_="unique")
+        batch.drop_column("place")
+
+
+def back_to_0037(connection: Connection) -> None:
+    """Undo 0038 and what came after it on a database without triggers: there are no outlets."""
+    back_to_0039(connection)
     connection.execute(text("DELETE FROM row_digest WHERE kind = 'outlet'"))
     undo = Operations(MigrationContext.configure(connection))
     undo.drop_index("ix_head_succession_decree_date_id", "head_succession")  # the other one of 0039 goes with its table

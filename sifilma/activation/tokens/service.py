@@ -242,22 +242,26 @@ def _card_without_activation(ctx: Context, request: ActivationRequest, uid: str)
 
     Raise NotFound if the request does not name it, and Conflict if its token was used or it is not in the needed state and hands.
     """
-    part = ActivationRequestCard
-    named = select(part.card_id, part.position).join(Card, Card.id == part.card_id)
-    named_card = ctx.session.execute(named.where(part.activation_request_id == request.id, Card.uid == uid)).first()
-    if named_card is None:
+    named = names(ctx.session, request.id, uid)
+    if named is None:
         raise NotFound("This request names no such card.")
     issue = find_issue(ctx.session, request.id)
-    if issue is not None and issue.made_to < named_card.position:
+    if issue is not None and issue.made_to < named.position:
         raise Conflict("The tokens of this request are still being made.", type="tokens-being-made")
-    of_card = Token.activation_request_id == request.id, Token.card_id == named_card.card_id
+    of_card = Token.activation_request_id == request.id, Token.card_id == named.card_id
     if ctx.session.scalar(select(Token.id).where(*of_card, Token.state == TokenState.REDEEMED)) is not None:
         raise Conflict("This card's token has been used.", type="token-used")
-    card = ctx.session.get_one(Card, named_card.card_id, populate_existing=True)
+    card = ctx.session.get_one(Card, named.card_id, populate_existing=True)
     ready = select(Card.id).where(Card.id == card.id, Card.holder_id == request.organisation_id, is_ready(RequestKind(request.kind)))
     if ctx.session.scalar(ready) is None:
         raise Conflict(say("The card is %(state)s: it gets no new token.", state=card.state), type="card-not-ready", state=card.state)
     return card.id
+
+
+def names(session: Session, request_id: UUID, uid: str) -> ActivationRequestCard | None:
+    """Return the card with this UID as a request names it, or None."""
+    query = select(ActivationRequestCard).join(Card, Card.id == ActivationRequestCard.card_id)
+    return session.scalars(query.where(ActivationRequestCard.activation_request_id == request_id, Card.uid == uid)).first()
 
 
 def cancel_open(session: Session, act: Act, note: str, *where: object) -> int:
