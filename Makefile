@@ -10,7 +10,7 @@ help:
 	@echo "make long    the random tests of make test with all their runs (WORKERS= processes)"
 	@echo "make bench   the benchmarks, as ratios"
 	@echo "make chaos   processes killed amid clients, every step of an act failed once (KILLS= SEED= MINUTES= ONLY=kills|steps)"
-	@echo "make desk    the clicks, fields and pages of six jobs, and the jobs as journeys at both widths"
+	@echo "make desk    the clicks, fields and pages of six jobs; these and what goes wrong every week as journeys at both widths"
 	@echo "make lint    ruff, mypy, import contracts (make test runs them too)"
 	@echo "make texts   collect the texts of the screens into their catalogues (sifilma/*/translations/id.po)"
 	@echo "make setup   only bring what is missing"

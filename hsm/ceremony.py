@@ -8,6 +8,7 @@ from functools import partial
 
 from hsm.errors import HSMMisuse, HSMUnavailable
 from hsm.keys import KeyInfo, KeyPlan
+from hsm.records import KeyRecord
 from hsm.token import HSM, Operations
 
 
@@ -48,6 +49,11 @@ def create_keys(hsm: HSM, plan: Sequence[KeyPlan]) -> list[KeyInfo]:
 
 def _faults(info: KeyInfo, plan: KeyPlan) -> list[str]:
     return info.faults + (["ID"] if info.id != plan.id else [])
+
+
+def describe(hsm: HSM) -> list[KeyRecord]:
+    """Return the records of all keys of this project on the token, by label, as they are read back now."""
+    return hsm.run(lambda do: do.describe_all())
 
 
 def _create(plan: KeyPlan, do: Operations) -> None:

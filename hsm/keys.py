@@ -47,6 +47,16 @@ class KeyInfo:
         loose = [name for name, value in self.attributes.items() if wanted.get(name, value) != value]
         return sorted([*loose, *(name for name, value in self.form.items() if value not in form[name])])
 
+    @property
+    def is_open(self) -> bool:
+        """Return whether whoever has the PIN may still change its attributes: keys made before MODIFIABLE was set are so."""
+        return self.attributes.get("MODIFIABLE", False)
+
+    @property
+    def wanted_form(self) -> tuple[str, ...]:
+        """Return the names of the attributes that say what this kind of key is."""
+        return tuple(FORM[self.kind])
+
 
 # ALWAYS_SENSITIVE, NEVER_EXTRACTABLE and LOCAL prove that the key was generated on this token and never left it.
 _NEVER = {
@@ -67,6 +77,12 @@ WANTED: dict[KeyKind, dict[str, bool]] = {
     KeyKind.AES_CMAC: _NEVER | {"ENCRYPT": False, "DECRYPT": False, "SIGN": True, "VERIFY": True},
     KeyKind.HMAC: _NEVER | {"ENCRYPT": False, "DECRYPT": False, "SIGN": True, "VERIFY": True},
 }
+
+READ_BACK = (
+    "TOKEN", "PRIVATE", "SENSITIVE", "EXTRACTABLE", "ALWAYS_SENSITIVE", "NEVER_EXTRACTABLE", "LOCAL", "MODIFIABLE", "SIGN", "VERIFY",
+    "ENCRYPT", "DECRYPT", "WRAP", "UNWRAP", "DERIVE", "SIGN_RECOVER", "WRAP_WITH_TRUSTED",
+)  # fmt: skip
+"""The attributes that are read back from a key. MODIFIABLE is no fault of a key: those made before it was set stay open."""
 
 FORM: dict[KeyKind, dict[str, tuple[str, ...]]] = {
     KeyKind.EC_SIGN: {"KEY_TYPE": ("EC",), "EC_PARAMS": ("06082a8648ce3d030107",)},  # the object identifier of P-256
@@ -93,11 +109,17 @@ MASTER = "sam-master-v"
 """The beginning of the labels of card master keys."""
 
 
-def secret_kind(label: str) -> KeyKind | None:
-    """Return the kind of a secret key by its label, or None for a label that no secret key of this project has."""
+def kind_of(label: str) -> KeyKind | None:
+    """Return the kind of a key by its label, or None for a label that no key of this project has."""
     if label.startswith(MASTER):
         return KeyKind.AES_CMAC
-    return next((key.kind for key in SIGNING_PLAN if key.label == label and key.kind is not KeyKind.EC_SIGN), None)
+    return next((key.kind for key in (*SIGNING_PLAN, *ROOT_PLAN) if key.label == label), None)
+
+
+def secret_kind(label: str) -> KeyKind | None:
+    """Return the kind of a secret key by its label, or None for a label that no secret key of this project has."""
+    kind = kind_of(label)
+    return None if kind is KeyKind.EC_SIGN else kind
 
 
 def master_plan(version: int) -> KeyPlan:

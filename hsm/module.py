@@ -37,6 +37,7 @@ MISUSE = (
     p11.AttributeValueInvalid, p11.AttributeTypeInvalid, p11.SignatureInvalid, p11.SignatureLenRange, p11.FunctionNotSupported,
     p11.KeySizeRange,
 )  # fmt: skip
+ACTION_PROHIBITED = " 0x1b"  # CKR_ACTION_PROHIBITED, which python-pkcs11 has no class for: it names the code
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,7 @@ class Module:
             self._refuse_latched(config)
         if isinstance(error, p11.MultipleTokensReturned):
             raise HSMKeyAmbiguous(f"several tokens are called {config.token_label}: name its serial number") from None
-        if isinstance(error, MISUSE):
+        if isinstance(error, MISUSE) or str(error).endswith(ACTION_PROHIBITED):
             raise HSMMisuse(f"token {config.token_label}: {name}") from None
 
     # --- sessions -----------------------------------------------------------------------------------------------

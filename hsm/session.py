@@ -13,16 +13,19 @@ from pkcs11 import exceptions as p11
 from pkcs11.mechanisms import GCMParams
 from pkcs11.util.ec import encode_named_curve_parameters
 
-from hsm.errors import HSMKeyAmbiguous, HSMKeyMissing, HSMMisuse
-from hsm.keys import FORM, KeyInfo, KeyKind, KeyPlan, secret_kind
+from hsm.errors import HSMKeyAmbiguous, HSMKeyChanged, HSMKeyMissing, HSMMisuse
+from hsm.keys import FORM, READ_BACK, KeyInfo, KeyKind, KeyPlan, kind_of, secret_kind
 
 IV = 12  # bytes: the length that SP 800-38D, section 5.2.1.1, recommends for GCM
 CHECK_TEXT = b"SI-FILMA check value"  # neither as long as what a token's MAC is made of nor as what a card's key is derived from
 _CLASS = {KeyKind.EC_SIGN: ObjectClass.PRIVATE_KEY}  # all other kinds are secret keys
-_READ_BACK = (
-    "TOKEN", "PRIVATE", "SENSITIVE", "EXTRACTABLE", "ALWAYS_SENSITIVE", "NEVER_EXTRACTABLE", "LOCAL", "SIGN", "VERIFY", "ENCRYPT",
-    "DECRYPT", "WRAP", "UNWRAP", "DERIVE", "SIGN_RECOVER",
-)  # fmt: skip
+_FITS = {
+    Mechanism.ECDSA: KeyKind.EC_SIGN,
+    Mechanism.SHA256_HMAC: KeyKind.HMAC,
+    Mechanism.AES_CMAC: KeyKind.AES_CMAC,
+    Mechanism.AES_GCM: KeyKind.AES_SEAL,
+}
+"""The form of key that each mechanism takes."""
 
 
 class TokenSession:
@@ -31,8 +34,9 @@ class TokenSession:
     def __init__(self, session: Any) -> None:
         self._session = session
         self._handles: dict[tuple[str, ObjectClass], Any] = {}
+        self._fitting: set[tuple[str, Mechanism]] = set()
         self.compared: set[str] = set()
-        """The labels of secret keys that were compared with their check values."""
+        """The labels of keys that were compared with their check values."""
 
     def sign(self, label: str, digest: bytes) -> bytes:
         """Sign a 32-byte digest with CKM_ECDSA and return 64 bytes r ‖ s. Raise HSMMisuse for any other length.
@@ -41,29 +45,29 @@ class TokenSession:
         """
         if len(digest) != 32:
             raise HSMMisuse(f"a SHA-256 digest has 32 bytes, not {len(digest)}")
-        signature: bytes = self._able(label, ObjectClass.PRIVATE_KEY, "sign")(digest, mechanism=Mechanism.ECDSA)
+        signature: bytes = self._able(label, Mechanism.ECDSA, "sign")(digest, mechanism=Mechanism.ECDSA)
         return signature
 
     def hmac(self, label: str, message: bytes) -> bytes:
         """Return the HMAC of `message` by CKM_SHA256_HMAC, 32 bytes."""
-        mac: bytes = self._able(label, ObjectClass.SECRET_KEY, "sign")(message, mechanism=Mechanism.SHA256_HMAC)
+        mac: bytes = self._able(label, Mechanism.SHA256_HMAC, "sign")(message, mechanism=Mechanism.SHA256_HMAC)
         return mac
 
     def cmac(self, label: str, message: bytes) -> bytes:
         """Return the CMAC of `message` by CKM_AES_CMAC, 16 bytes."""
-        mac: bytes = self._able(label, ObjectClass.SECRET_KEY, "sign")(message, mechanism=Mechanism.AES_CMAC)
+        mac: bytes = self._able(label, Mechanism.AES_CMAC, "sign")(message, mechanism=Mechanism.AES_CMAC)
         return mac
 
     def seal(self, label: str, plaintext: bytes, associated_data: bytes) -> bytes:
         """Encrypt with CKM_AES_GCM under a random IV and return IV (12 bytes) ‖ ciphertext ‖ tag (16 bytes)."""
         iv = os.urandom(IV)
-        encrypt = self._able(label, ObjectClass.SECRET_KEY, "encrypt")
+        encrypt = self._able(label, Mechanism.AES_GCM, "encrypt")
         sealed: bytes = encrypt(plaintext, mechanism=Mechanism.AES_GCM, mechanism_param=GCMParams(iv, associated_data, 128))
         return iv + sealed
 
     def open_sealed(self, label: str, sealed: bytes, associated_data: bytes) -> bytes:
         """Return the plaintext. Raise HSMMisuse when the sealed data or the associated data were changed."""
-        decrypt = self._able(label, ObjectClass.SECRET_KEY, "decrypt")
+        decrypt = self._able(label, Mechanism.AES_GCM, "decrypt")
         param = GCMParams(sealed[:IV], associated_data, 128)
         try:
             plaintext: bytes = decrypt(sealed[IV:], mechanism=Mechanism.AES_GCM, mechanism_param=param)
@@ -75,30 +79,37 @@ class TokenSession:
 
     def sign_of_life(self, label: str) -> None:
         """Encrypt one byte with the key. A PKCS11Error shows that the key cannot be used any more, so the sealed data is not to blame."""
-        encrypt = self._able(label, ObjectClass.SECRET_KEY, "encrypt")
+        encrypt = self._able(label, Mechanism.AES_GCM, "encrypt")
         encrypt(b"\x00", mechanism=Mechanism.AES_GCM, mechanism_param=GCMParams(os.urandom(IV), b"", 128))
 
     def public_key(self, label: str) -> ec.EllipticCurvePublicKey:
-        """Return the public half of an EC key, read from CKA_EC_POINT. Raise HSMMisuse if it is not a P-256 point."""
+        """Return the public half of an EC key, read from CKA_EC_POINT. Raise HSMKeyChanged if it is not a P-256 point."""
         point: bytes = self._key(label, ObjectClass.PUBLIC_KEY)[Attribute.EC_POINT]
         # Tokens give the point as a DER OCTET STRING (04 41, then 65 bytes, as PKCS#11 demands) or as the bare 65 bytes.
         raw = point[2:] if len(point) == 67 else point
         try:
             return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), raw)
         except ValueError:
-            raise HSMMisuse(f"{label} is no P-256 key") from None
+            raise HSMKeyChanged(f"{label} is no P-256 key") from None
 
     def info(self, plan: KeyPlan) -> KeyInfo:
-        """Return one key with the attributes in _READ_BACK, as the token reports them. Attributes it does not report are left out."""
+        """Return one key with its form and the attributes in READ_BACK. Attributes that the token does not report are left out."""
         key = self._key(plan.label, _CLASS.get(plan.kind, ObjectClass.SECRET_KEY))
-        attributes = {}
-        for name in _READ_BACK:
-            try:
-                attributes[name] = bool(key[Attribute[name]])
-            # Tokens refuse attributes that do not apply to the type of the key.
-            except (p11.AttributeTypeInvalid, p11.AttributeSensitive):
-                continue
-        return KeyInfo(plan.label, bytes(key.id), plan.kind, attributes, _form(key, plan.kind))
+        read = _attributes(key, ("ID", *READ_BACK, *FORM[plan.kind]))
+        attributes = {name: bool(read[name]) for name in READ_BACK if name in read}
+        form = {name: _SHOWN[name](read[name]) for name in FORM[plan.kind] if name in read}
+        return KeyInfo(plan.label, bytes(read["ID"]), plan.kind, attributes, form)
+
+    def forget(self, label: str) -> None:
+        """Have a key searched anew at its next use: a handle that is kept does not show that another key has got its label."""
+        for object_class in (ObjectClass.PRIVATE_KEY, ObjectClass.PUBLIC_KEY, ObjectClass.SECRET_KEY):
+            self._handles.pop((label, object_class), None)
+        self._fitting = {pair for pair in self._fitting if pair[0] != label}
+
+    def find(self, label: str) -> KeyPlan | None:
+        """Return the plan that a key of this label has, or None for a label that no key of this project has."""
+        kind = kind_of(label)
+        return None if kind is None else KeyPlan(label, kind, b"")
 
     def check_value(self, label: str) -> str:
         """Return a secret key's check value: 8 bytes (16 hex digits) that the token makes of a fixed text with the key.
@@ -109,7 +120,7 @@ class TokenSession:
         kind = secret_kind(label)
         if kind is KeyKind.AES_SEAL:  # GCM is all it may do: one text under one IV, which a random IV equals once in 2^96
             param = GCMParams(bytes(IV), CHECK_TEXT, 128)
-            made = self._able(label, ObjectClass.SECRET_KEY, "encrypt")(CHECK_TEXT, mechanism=Mechanism.AES_GCM, mechanism_param=param)
+            made = self._able(label, Mechanism.AES_GCM, "encrypt")(CHECK_TEXT, mechanism=Mechanism.AES_GCM, mechanism_param=param)
         elif kind is KeyKind.AES_CMAC:
             made = self.cmac(label, CHECK_TEXT)
         elif kind is KeyKind.HMAC:
@@ -160,12 +171,26 @@ class TokenSession:
         others = list(self._session.get_objects({Attribute.PRIVATE: True}))
         return HSMKeyMissing(f"no key is called {label}") if others else p11.NoSuchKey()
 
-    def _able(self, label: str, object_class: ObjectClass, operation: str) -> Any:
-        """Return the key's method `operation`. Raise HSMMisuse if its attributes forbid it: python-pkcs11 then leaves the method out."""
-        method = getattr(self._key(label, object_class), operation, None)
+    def _able(self, label: str, mechanism: Mechanism, operation: str) -> Any:
+        """Return the key's method `operation`. Raise HSMMisuse if its attributes forbid it: python-pkcs11 then leaves the method out.
+
+        Raise HSMKeyChanged for a key of another form than the mechanism takes. SoftHSM signs with it all the same.
+        """
+        kind = _FITS[mechanism]
+        key = self._key(label, _CLASS.get(kind, ObjectClass.SECRET_KEY))
+        if (label, mechanism) not in self._fitting:  # once in a session: the handle stays the same object
+            self._require_form(label, key, kind)
+            self._fitting.add((label, mechanism))
+        method = getattr(key, operation, None)
         if method is None:
             raise HSMMisuse(f"{label} may not {operation}")
         return method
+
+    @staticmethod
+    def _require_form(label: str, key: Any, kind: KeyKind) -> None:
+        for name, value in _attributes(key, tuple(FORM[kind])).items():
+            if _SHOWN[name](value) not in FORM[kind][name]:
+                raise HSMKeyChanged(f"{label} is no key of the kind {kind}: its {name} is {_SHOWN[name](value)}")
 
     def _generate_ec(self, plan: KeyPlan) -> None:
         # `local`: the curve is needed for the template only and is not stored as an object on the token.
@@ -177,7 +202,7 @@ class TokenSession:
             label=plan.label,
             store=True,
             capabilities=MechanismFlag.SIGN | MechanismFlag.VERIFY,
-            public_template={Attribute.VERIFY: True, Attribute.ENCRYPT: False, Attribute.WRAP: False, Attribute.DERIVE: False},
+            public_template={Attribute.VERIFY: True, Attribute.ENCRYPT: False, Attribute.WRAP: False, Attribute.DERIVE: False} | _CLOSED,
             private_template=_PRIVATE
             | {Attribute.SIGN: True, Attribute.SIGN_RECOVER: False, Attribute.DECRYPT: False, Attribute.UNWRAP: False},
         )
@@ -203,23 +228,30 @@ class TokenSession:
         )
 
 
-def _form(key: Any, kind: KeyKind) -> dict[str, str]:
-    """Return the attributes of FORM as the token reports them, as text."""
-    read: dict[str, Callable[[Any], str]] = {
-        "KEY_TYPE": lambda value: value.name,
-        "EC_PARAMS": lambda value: bytes(value).hex(),
-        "VALUE_LEN": str,
-    }
-    form = {}
-    for name in FORM[kind]:
-        try:
-            form[name] = read[name](key[Attribute[name]])
-        except (p11.AttributeTypeInvalid, p11.AttributeSensitive):
-            continue
-    return form
+_SHOWN: dict[str, Callable[[Any], str]] = {
+    "KEY_TYPE": lambda value: value.name,
+    "EC_PARAMS": lambda value: bytes(value).hex(),
+    "VALUE_LEN": str,
+}
 
 
-_PRIVATE: dict[Attribute, Any] = {
+def _attributes(key: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    """Return attributes of a key by name, in one call. Those that the token does not report are left out."""
+    try:
+        found = key.get_attributes([Attribute[name] for name in names])
+    except (p11.AttributeTypeInvalid, p11.AttributeSensitive, p11.FunctionFailed):  # a token that refuses all where it lacks one
+        found = {}
+        for name in names:
+            try:
+                found[Attribute[name]] = key[Attribute[name]]
+            except (p11.AttributeTypeInvalid, p11.AttributeSensitive):
+                continue
+    return {name: found[Attribute[name]] for name in names if Attribute[name] in found}
+
+
+# Nobody may switch a use on later: with MODIFIABLE whoever has the PIN could let seal-kek wrap, or token-mac derive.
+_CLOSED: dict[Attribute, Any] = {Attribute.MODIFIABLE: False}
+_PRIVATE: dict[Attribute, Any] = _CLOSED | {
     Attribute.TOKEN: True,
     Attribute.PRIVATE: True,
     Attribute.SENSITIVE: True,

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 from hsm import derivation
 from hsm.adapter import HSMPrivateKey
-from hsm.errors import HSMError, HSMKeyChanged
-from hsm.keys import MASTER, SIGNING_PLAN, KeyInfo, KeyPlan
+from hsm.errors import HSMError, HSMKeyChanged, HSMKeyMissing, HSMMisuse
+from hsm.keys import MASTER, SIGNING_PLAN, KeyInfo, KeyKind, KeyPlan
 from hsm.module import Module, TokenConfig, TokenInfo
+from hsm.records import KeyRecord, of_info
 from hsm.session import TokenSession
 
 T = TypeVar("T")
 HEALTH_LABEL = "health-test"
 HEALTH_FOR = 5.0  # seconds
+WATCH_EVERY = 60.0  # seconds
 _PREHASHED = ec.ECDSA(utils.Prehashed(hashes.SHA256()))
 
 
@@ -47,6 +52,7 @@ class Operations:
 
         The check runs in software and costs about 45 µs. It keeps a faulty or exchanged HSM from signing something nobody can verify.
         """
+        self._require(label)
         pinned = self._hsm.pinned.get(label)
         if pinned is None:
             pinned = self._hsm.pin_key(label, self.session.public_key(label))
@@ -83,20 +89,64 @@ class Operations:
         return self.session.check_value(label)
 
     def is_known(self, label: str) -> bool:
-        """Return whether the secret key of this label is recorded, so that it was compared before its use."""
-        return label in self._hsm.expected()
+        """Return whether the key of this label is recorded, so that it was compared before its use."""
+        return label in self._hsm.recorded()
+
+    def describe(self, label: str) -> KeyRecord:
+        """Return the record of one key as it is read back now. Raise HSMMisuse for a label that no key of this project has."""
+        plan = self.session.find(label)
+        if plan is None:
+            raise HSMMisuse(f"{label} is no key of this project")
+        return of_info(self.session.info(plan), self._check(plan))
+
+    def describe_all(self) -> list[KeyRecord]:
+        """Return the records of all keys of this project on the token, by label, as they are read back now."""
+        return [self.describe(label) for label, _, _ in self.session.labels() if self.session.find(label) is not None]
 
     def compare(self, label: str) -> None:
-        """Compare a secret key with its recorded check value, if there is one. Raise HSMKeyChanged if it is another key."""
-        expected = self._hsm.expected().get(label)
-        if expected is None:
+        """Compare a key with its recorded check value. Raise HSMKeyChanged if it is another key, or one that a whole record lacks."""
+        records = self._hsm.recorded()
+        record = records.get(label)
+        if record is None:
+            if any(other.is_whole for other in records.values()):
+                self.describe(label)  # raises where there is none
+                raise HSMKeyChanged(f"{label} is not in the record of keys: record it first")
             return
-        if self.check_value(label) != expected:
+        if self._check(KeyPlan(label, KeyKind[record.kind], b"")) != record.check:
             raise HSMKeyChanged(f"{label} on the token is another key than that of the ceremony")
         self.session.compared.add(label)
 
+    def difference(self, record: KeyRecord) -> str:
+        """Return in what a key on the token differs from its record, or an empty text. It is searched anew."""
+        plan = KeyPlan(record.label, KeyKind[record.kind], b"")
+        self.session.forget(plan.label)
+        try:
+            if told := ", ".join(record.differences(self.session.info(plan))):
+                return told
+            if self._check(plan) != record.check:
+                return "another key than that of the ceremony"
+            if plan.kind is KeyKind.EC_SIGN:  # the public object alone proves nothing
+                digest = _fresh_digest()
+                verify_raw(self.session.public_key(plan.label), self.session.sign(plan.label, digest), digest, plan.label)
+        except HSMKeyMissing:
+            return "missing"
+        except HSMError as refused:
+            return str(refused)
+        return ""
+
+    def _check(self, plan: KeyPlan) -> str:
+        if plan.kind is not KeyKind.EC_SIGN:
+            return self.session.check_value(plan.label)
+        spki = self.session.public_key(plan.label).public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        return hashlib.sha256(spki).hexdigest()
+
     def _require(self, label: str) -> None:
-        """Compare at the first use in this session: there the key is searched by its label, and later uses take the same object."""
+        """Compare at the first use in this session: there the key is searched by its label, and later uses take the same object.
+
+        What a later look found wrong (`HSM.read_back`) is refused until another look finds it right.
+        """
+        if label in self._hsm.wrong:
+            raise HSMKeyChanged(f"{label} on the token differs from the record of keys: {self._hsm.wrong[label]}")
         if label not in self.session.compared:
             self.compare(label)
 
@@ -104,7 +154,8 @@ class Operations:
 class HSM:
     """One token. The library starts at the first call. Threads and forked processes may use the same object.
 
-    `expected` returns the check values of secret keys by label, as recorded at the ceremony. A key that differs is not used.
+    `recorded` returns the records of keys by label, as made at the ceremony. A key that differs is not used. `wrong` says what differs, by
+    label, as of the last look; `told` is called when that changes, in whatever thread looked.
     `before_call` runs in the caller's thread before each call. The application uses it to check that no database transaction is open.
     Every method may raise any HSMError.
     """
@@ -113,8 +164,11 @@ class HSM:
         self.config = config
         self._before_call = before_call
         self.pinned: dict[str, ec.EllipticCurvePublicKey] = {}
-        self.expected: Callable[[], Mapping[str, str]] = dict
+        self.recorded: Callable[[], Mapping[str, KeyRecord]] = dict
+        self.wrong: Mapping[str, str] = {}
+        self.told: Callable[[Mapping[str, str]], None] = lambda _wrong: None
         self._health: tuple[float, Health] | None = None
+        self._watching = threading.Event()
 
     @property
     def module(self) -> Module:
@@ -171,7 +225,7 @@ class HSM:
         return self.run(lambda do: do.session.labels())
 
     def check(self) -> Health:
-        """Sign a fresh digest with `health-test`, verify it, and compare every recorded secret key.
+        """Sign a fresh digest with `health-test`, verify it, and read back every recorded key.
 
         A good result is cached for HEALTH_FOR seconds.
 
@@ -182,18 +236,55 @@ class HSM:
             return seen[1]
         problem = ""
         try:
-            self.run(self._look)
+            # First what differs, since that names the key which a refused signature would not.
+            wrong = self.read_back()
+            problem = "; ".join(f"{label}: {what}" for label, what in wrong.items())
+            if not problem:
+                self.run(lambda do: do.sign(HEALTH_LABEL, _fresh_digest()))
         except HSMError as error:
             problem = str(error)
         health = Health(not problem, self.module.generation, self.module.restarts, problem)
         self._health = (time.monotonic(), health)
         return health
 
-    def _look(self, do: Operations) -> None:
-        # The digest is new each time, so that an old signature cannot pass for an answer.
-        do.sign(HEALTH_LABEL, hashlib.sha256(str(time.monotonic_ns()).encode()).digest())
-        for label in self.expected():
-            do.compare(label)
+    def read_back(self) -> Mapping[str, str]:
+        """Compare every recorded key with the token. Return what differs by label, which is refused until a later look finds it right.
+
+        While the token is away nothing is learnt, and HSMUnavailable or HSMCredential is raised.
+        """
+        records = self.recorded()
+        if not records:
+            return {}
+        try:
+            found = self.run(lambda do: {label: told for label, record in records.items() if (told := do.difference(record))})
+        except HSMKeyMissing:  # the token shows no key at all, after a new login too
+            found = dict.fromkeys(records, "missing")
+        before, self.wrong = self.wrong, found
+        if before != found:
+            self.told(found)
+        return found
+
+    def watch(self, every: float = WATCH_EVERY) -> None:
+        """Read the keys back in the background: now, every so many seconds, and after each new start of the library.
+
+        Each process that works calls it once, after it was forked. The thread ends with the process, or at `unwatch`.
+        """
+        self._watching = threading.Event()
+        threading.Thread(target=self._watch, args=(self._watching, every), name="hsm-keys", daemon=True).start()
+
+    def unwatch(self) -> None:
+        """End what `watch` began."""
+        self._watching.set()
+
+    def _watch(self, ended: threading.Event, every: float) -> None:
+        seen, looked = -1, 0.0
+        while not ended.wait(min(1.0, every)):
+            if self.module.generation != seen or time.monotonic() - looked >= every:
+                looked = time.monotonic()
+                # An outage is told by whoever needs the token; this thread goes on, and looks again in time or after the restart.
+                with suppress(HSMError):
+                    self.read_back()
+                seen = self.module.generation
 
     def pin_key(self, label: str, key: ec.EllipticCurvePublicKey) -> ec.EllipticCurvePublicKey:
         """Remember the first public key seen under a label and return it. Raise HSMKeyChanged if a later key differs."""
@@ -205,6 +296,11 @@ class HSM:
     def close(self) -> None:
         """Finalise the library. This ends the sessions of all tokens that it holds."""
         self.module.close()
+
+
+def _fresh_digest() -> bytes:
+    """Return a digest that nobody signed before, so that an old signature cannot pass for an answer."""
+    return hashlib.sha256(os.urandom(32)).digest()
 
 
 def verify_raw(key: ec.EllipticCurvePublicKey, signature: bytes, digest: bytes, label: str) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from manifests import state
 from manifests.verifier import Expectations, Verdict, verify
 
 
@@ -29,6 +30,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (OSError, ValueError) as unusable:
         print(f"unusable: {unusable}", file=sys.stderr)
         return 2
+    try:
+        if args.state:
+            state.remember(Path(args.state), expected)
+    except (OSError, ValueError) as unusable:
+        print(f"unusable: {unusable}", file=sys.stderr)
+        return 2
     return max(_report(name, verify(data, expected)) for name, data in files)
 
 
@@ -42,6 +49,8 @@ def _parser() -> argparse.ArgumentParser:
     verify_.add_argument("--uid", help="the card's UID: 16 hex digits, spaces and colons allowed")
     verify_.add_argument("--min-epoch", type=int, help="the epoch of the newest sequence; default the manifest's own")
     verify_.add_argument("--min-seq", type=int, default=0, help="the newest sequence the reader has seen")
+    verify_.add_argument("--min-keyset-version", type=int, default=0, help="the highest version of a keyset that the reader has seen")
+    verify_.add_argument("--state", help="a file that remembers that version from one call to the next; made if it is missing")
     verify_.add_argument("--at", help="the moment to verify for: seconds, or ISO 8601 with a zone; default now")
     return parser
 
@@ -61,6 +70,7 @@ def _expectations(args: argparse.Namespace) -> Expectations:
         uid=uid,
         min_epoch=args.min_epoch,
         min_seq=args.min_seq,
+        min_keyset_version=max(args.min_keyset_version, state.highest(Path(args.state), pin) if args.state else 0),
     )
 
 

@@ -22,6 +22,10 @@ class KeysetRefused(ValueError):
     """The keyset cannot be trusted. The text says why."""
 
 
+class KeysetOlder(KeysetRefused):
+    """The keyset is sound, but a newer one was seen already."""
+
+
 class Jwk(BaseModel):
     """A P-256 public key (RFC 7517, RFC 7518 section 6.2.1)."""
 
@@ -103,8 +107,10 @@ def sign_keyset(keyset: Keyset, *signers: tuple[ec.EllipticCurvePublicKey, jws.S
     return "".join(jws.sign(payload, jws.thumbprint(key), jws.KEYSET_TYPE, signer) + "\n" for key, signer in signers)
 
 
-def verify_keyset(data: bytes, root_pin: str) -> Keyset:
+def verify_keyset(data: bytes, root_pin: str, min_version: int = 0) -> Keyset:
     """Return the keyset if it names a root with this pin and that root signed it. Raise KeysetRefused otherwise.
+
+    `min_version` is the highest version that the verifier has seen: an older one, which may lack a revocation, is refused.
 
     After a root change the file has a second line, signed by the old root. `verify_root_change` uses it to move a verifier's pin.
     """
@@ -112,6 +118,8 @@ def verify_keyset(data: bytes, root_pin: str) -> Keyset:
     _check_root_signed(keyset, parts)
     if root_sha256(keyset.root.key()) != root_pin.lower().replace(":", ""):
         raise KeysetRefused("the keyset is not signed by the pinned root")
+    if keyset.version < min_version:
+        raise KeysetOlder(f"version {keyset.version} of the keyset is older than {min_version}, which was seen already")
     return keyset
 
 

@@ -53,7 +53,8 @@ class Verdict:
 class Expectations:
     """What the verifier knows: the root's pin, the keyset, and what its reader remembers. Times are seconds since 1970 (UTC).
 
-    Checks whose value is None are left out. `min_epoch` and `min_seq` are the newest pair the reader has seen for this card.
+    Checks whose value is None are left out. `min_epoch` and `min_seq` are the newest pair the reader has seen for this card,
+    `min_keyset_version` is the highest version of a keyset that it has seen at all.
     """
 
     root_sha256: str
@@ -64,6 +65,7 @@ class Expectations:
     min_epoch: int | None = None
     min_seq: int = 0
     min_status_seq: int = 0
+    min_keyset_version: int = 0
 
 
 class _Refused(Exception):
@@ -78,8 +80,8 @@ def verify(data: bytes, expected: Expectations) -> Verdict:
     try:
         keyset, key, parts = _authenticate(data, expected)
         manifest = _parse(parts)
-        _check_issue(manifest, keyset, key)
-        _check_card(manifest, expected)
+        _check_issue(manifest, key)
+        _check_card(manifest, keyset, expected)
         warning = _check_times(manifest, expected.at)
         _check_status(manifest, keyset, expected)
     except _Refused as refused:
@@ -96,7 +98,7 @@ def _authenticate(data: bytes, expected: Expectations) -> tuple[Keyset, Key, jws
     except Malformed as broken:
         raise _Refused(Reason.MALFORMED, str(broken)) from broken
     try:
-        keyset = verify_keyset(expected.keyset, expected.root_sha256)
+        keyset = verify_keyset(expected.keyset, expected.root_sha256, expected.min_keyset_version)
     except KeysetRefused as refused:
         raise _Refused(Reason.KEYSET, str(refused)) from refused
     key = keyset.find(parts.kid, "manifest")
@@ -119,16 +121,17 @@ def _parse(parts: jws.Parts) -> Manifest:
         raise _Refused(Reason.PAYLOAD, f"{'.'.join(map(str, first['loc'])) or 'payload'}: {first['msg']}") from broken
 
 
-def _check_issue(manifest: Manifest, keyset: Keyset, key: Key) -> None:
+def _check_issue(manifest: Manifest, key: Key) -> None:
     if not key.nbf <= manifest.iat <= key.exp:
         raise _Refused(Reason.ISSUED_OUTSIDE_KEY, "issued when its key was not valid")
-    if manifest.epoch > keyset.epoch:
-        raise _Refused(Reason.EPOCH, f"epoch {manifest.epoch} is ahead of the keyset's {keyset.epoch}")
 
 
-def _check_card(manifest: Manifest, expected: Expectations) -> None:
+def _check_card(manifest: Manifest, keyset: Keyset, expected: Expectations) -> None:
+    # The card first: what another card's manifest says of epochs and sequences is no concern of this one.
     if expected.uid is not None and manifest.sub != expected.uid:
         raise _Refused(Reason.WRONG_CARD, f"made for card {manifest.sub}")
+    if manifest.epoch > keyset.epoch:
+        raise _Refused(Reason.EPOCH, f"epoch {manifest.epoch} is ahead of the keyset's {keyset.epoch}")
     # A reader that remembers no epoch compares `seq` within the manifest's own epoch.
     newest = (manifest.epoch if expected.min_epoch is None else expected.min_epoch, expected.min_seq)
     if (manifest.epoch, manifest.seq) < newest:

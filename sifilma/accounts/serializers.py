@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from sifilma.accounts.api_keys import state_of
-from sifilma.identity.models import ApiKey, LoginSession, Organisation, User, role_ends
+from sifilma.identity.models import ApiKey, LoginSession, Organisation, User, outlet_set, role_ends
 from sifilma.kernel.context import Context
 from sifilma.web.links import links
 
@@ -31,6 +31,7 @@ class MeOut(BaseModel):
     roles: list[str]
     organisation: OrganisationOut
     roles_until: dict[str, datetime] = Field(default_factory=dict, description="The ends of temporary roles, by role.")
+    outlets: list[UUID] = Field(default=[], description="The outlets to which the account is limited; empty: it is not.")
 
 
 class UserOut(BaseModel):
@@ -44,6 +45,7 @@ class UserOut(BaseModel):
     organisation: OrganisationOut
     links: dict[str, str]
     roles_until: dict[str, datetime] = Field(default_factory=dict, description="The ends of temporary roles, by role.")
+    outlets: list[UUID] = Field(default=[], description="The outlets to which the account is limited; empty: it is not.")
 
 
 class SessionOut(BaseModel):
@@ -94,6 +96,7 @@ def me_out(user: User, now: datetime) -> MeOut:
         roles=sorted(user.roles_at(now)),
         organisation=organisation_out(user.organisation),
         roles_until=_ends(user, now),
+        outlets=_limits(user),
     )
 
 
@@ -108,7 +111,12 @@ def user_out(user: User, now: datetime) -> UserOut:
         organisation=organisation_out(user.organisation),
         links=links("users", user.id),
         roles_until=_ends(user, now),
+        outlets=_limits(user),
     )
+
+
+def _limits(user: User) -> list[UUID]:
+    return sorted(outlet_set(user.outlets, frozenset()) or ())
 
 
 def _ends(user: User, now: datetime) -> dict[str, datetime]:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Select, select
+from sqlalchemy import ColumnElement, Select, and_, exists, or_, select
+from sqlalchemy.orm import aliased
 
-from sifilma.activation.models import Activation, ActivationRequest, Manifest, ManifestState, Revocation
+from sifilma.activation.models import Activation, ActivationRequest, ActivationRequestCard, Manifest, ManifestState, Revocation, Token
 from sifilma.approvals.models import ProposalState
 from sifilma.cards.identifiers import plain_hex
 from sifilma.cards.models import Card
+from sifilma.cards.outlets.queries import card_at_outlets
 from sifilma.identity.permissions import Operation
-from sifilma.identity.scope import scoped
+from sifilma.identity.scope import at_outlets, scoped
+from sifilma.kernel.actor import Actor
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import NotFound
 from sifilma.kernel.paging import Listing
@@ -25,7 +28,22 @@ def newest_moment_query() -> Select[datetime]:
 
 def requests_query(ctx: Context, operation: Operation = Operation.ACTIVATION_VIEW) -> Select[ActivationRequest]:
     """Return a query of the activation requests the actor may see."""
-    return scoped(select(ActivationRequest), ctx.actor, operation, ActivationRequest.organisation_id)
+    return scoped(select(ActivationRequest), ctx.actor, operation, ActivationRequest.organisation_id, unit=requests_at_outlets)
+
+
+_named = aliased(ActivationRequestCard)
+
+
+def requests_at_outlets(actor: Actor) -> ColumnElement[bool]:
+    """Return the condition that every card of a request is in a unit at an outlet to which an actor is limited, and stays at such ones."""
+    leaves = and_(_named.unit_id.is_not(None), ~at_outlets(actor, _named.unit_id))
+    elsewhere = or_(~card_at_outlets(_named.card_id)(actor), leaves)
+    return ~exists().where(_named.activation_request_id == ActivationRequest.id, elsewhere)
+
+
+def tokens_query(ctx: Context, operation: Operation) -> Select[Token]:
+    """Return a query of the tokens the actor may see or use."""
+    return scoped(select(Token), ctx.actor, operation, Token.organisation_id, unit=card_at_outlets(Token.card_id))
 
 
 def list_activations(ctx: Context, review: str | None, *, part: str = "") -> Listing[Activation]:
@@ -66,7 +84,7 @@ def get_request(ctx: Context, request_id: UUID, operation: Operation = Operation
 
 def activations_query(ctx: Context, operation: Operation = Operation.MANIFEST_VIEW) -> Select[Activation]:
     """Return a query of the activations the actor may see."""
-    return scoped(select(Activation), ctx.actor, operation, Activation.organisation_id)
+    return scoped(select(Activation), ctx.actor, operation, Activation.organisation_id, unit=Activation.unit_id)
 
 
 def get_activation(ctx: Context, activation_id: UUID, operation: Operation = Operation.MANIFEST_VIEW) -> Activation:
@@ -79,7 +97,7 @@ def get_activation(ctx: Context, activation_id: UUID, operation: Operation = Ope
 
 def manifests_query(ctx: Context, operation: Operation = Operation.MANIFEST_VIEW, uid: str | None = None) -> Select[Manifest]:
     """Return a query of the manifests whose metadata the actor may see, of one card if `uid` is given."""
-    query = scoped(select(Manifest), ctx.actor, operation, Manifest.organisation_id)
+    query = scoped(select(Manifest), ctx.actor, operation, Manifest.organisation_id, unit=card_at_outlets(Manifest.card_id))
     return query.where(Manifest.card_id.in_(select(Card.id).where(Card.uid == uid))) if uid else query
 
 

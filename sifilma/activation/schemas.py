@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from sifilma.cards.identifiers import HardwareNumber, Uid
 from sifilma.cards.schemas import StepOut
@@ -66,9 +66,29 @@ class ActivationReturnIn(ReturnIn):
     fields: ActivationRemarks = Field(default_factory=ActivationRemarks)
 
 
-class PlaceIn(Strict):
-    """Where machines stand. Degrees (WGS 84), accuracy in metres. The reason is needed where the position does not fit the village."""
+AT_OUTLET: dict[str, Any] = {
+    "latitude": 0, "longitude": 0, "accuracy_m": 0, "source": "typed", "address": "at the outlet", "region_code": "00.00.00.0000",
+}  # fmt: skip
+"""What stands in the fields of a place while it is that of an outlet (`placed` of `sifilma/activation/issuing/rules.py`)."""
 
+
+def _either(schema: dict[str, Any]) -> None:
+    """Say in the OpenAPI document that the fields of a place are required without an outlet only."""
+    required = schema.get("required", [])
+    stated = [name for name in required if name in AT_OUTLET]
+    schema["required"] = [name for name in required if name not in stated]
+    schema["anyOf"] = [{"required": ["outlet"]}, {"required": stated}]
+
+
+class PlaceIn(Strict):
+    """Where machines stand. Degrees (WGS 84), accuracy in metres. The reason is needed where the position does not fit the village.
+
+    `outlet` (id, branch code or name) takes the place of all but the reason.
+    """
+
+    model_config = ConfigDict(json_schema_extra=_either)
+
+    outlet: str = Field("", max_length=200)
     latitude: float = Field(allow_inf_nan=False)
     longitude: float = Field(allow_inf_nan=False)
     accuracy_m: float = Field(0, ge=0, le=1_000_000, allow_inf_nan=False)
@@ -76,6 +96,12 @@ class PlaceIn(Strict):
     address: str = Field(min_length=3, max_length=500)
     region_code: str = Field(min_length=10, max_length=20)
     reason: Prose = Field("", max_length=2000)
+
+    @model_validator(mode="before")
+    @classmethod
+    def at_its_outlet(cls, given: Any) -> Any:
+        """Return what was given, with something in each field that the outlet will fill."""
+        return AT_OUTLET | given if isinstance(given, dict) and given.get("outlet") else given
 
 
 class CardIn(Strict):

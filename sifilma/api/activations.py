@@ -13,6 +13,7 @@ from sifilma.activation import queries
 from sifilma.activation.bulk import job as bulk
 from sifilma.activation.bulk import service as together
 from sifilma.activation.issuing import service as issuing
+from sifilma.activation.issuing.rules import placed
 from sifilma.activation.review import service as review
 from sifilma.activation.schemas import ActivationIn, ActivationOut, ReviewIn, TogetherIn
 from sifilma.activation.serializers import activations_out
@@ -63,6 +64,7 @@ class IssuedOut(BaseModel):
 @operation("activate", reads_first=True)
 def activate(body: ActivationIn) -> Response:
     """The token counts once; a wrong one is counted, the fifth cancels it. A fault leaves it as it was."""
+    body = placed(context(), body)
     done = issuing.activate(context(), resources().settings, resources().hsm, place_check(resources().settings.home), body)
     manifest = IssuedManifest(
         id=done.manifest_id,

@@ -29,6 +29,7 @@ from sifilma.cards import key_views as unit_keys
 from sifilma.cards import report_views as card_reports
 from sifilma.cards import unit_views as units
 from sifilma.cards.outlets import views as outlets
+from sifilma.cards.outlets.limits import views as outlet_limits
 from sifilma.cards.upkeep import views as unit_upkeep
 from sifilma.conversation import views as conversation
 from sifilma.destruction import views as destruction
@@ -70,7 +71,8 @@ from sifilma.web.operations import policy_of
 
 BLUEPRINTS = (
     web.blueprint, assets.blueprint, kept_views.blueprint, home.blueprint, sign_in.blueprint, own_account.blueprint, approvals.blueprint,
-    activation.blueprint, units.blueprint, unit_keys.blueprint, unit_upkeep.blueprint, outlets.blueprint, card_reports.blueprint,
+    activation.blueprint, units.blueprint, unit_keys.blueprint, unit_upkeep.blueprint, outlets.blueprint, outlet_limits.blueprint,
+    card_reports.blueprint,
     personalisation.blueprint, personalisation_results.blueprint, users.blueprint, api_keys.blueprint, organisations.blueprint,
     audit.blueprint, factors.blueprint, handover.blueprint, request_views.blueprint, activate_views.blueprint, activated_views.blueprint,
     cards.blueprint, manifests.blueprint, reviews.blueprint, destruction.blueprint, public.blueprint, models.blueprint,

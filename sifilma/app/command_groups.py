@@ -25,7 +25,6 @@ from sifilma.access_review import tasks as access
 from sifilma.accounts import consents
 from sifilma.accounts.cli import organisations, users
 from sifilma.activation import tasks
-from sifilma.activation.cli import group as hsm
 from sifilma.activation.suspensions.tasks import suspend_overdue
 from sifilma.activation.tokens import tasks as tokens
 from sifilma.app.audit_commands import group as audit
@@ -34,6 +33,7 @@ from sifilma.app.clock_commands import group as clock
 from sifilma.app.leavers import pseudonymise_leavers
 from sifilma.app.retention import forget_old
 from sifilma.audit import rounds
+from sifilma.custody.cli import group as hsm
 from sifilma.destruction import tasks as destructions
 from sifilma.fsck.cli import fsck
 from sifilma.handover import tasks as handovers
@@ -134,6 +134,7 @@ def worker_command(once: bool) -> None:
 def keep_working() -> NoReturn:
     """Do one round after the other."""
     _armed.append(True)
+    resources().hsm.watch()
     while True:
         counts, _ = run_once()
         if any(counts.values()):

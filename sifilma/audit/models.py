@@ -54,6 +54,7 @@ class Action(StrEnum):
     USER_DISABLE = "user.disable"
     USER_ENABLE = "user.enable"
     USER_ROLES = "user.roles"
+    USER_OUTLETS = "user.outlets"
     USER_DEPUTY = "user.deputy"
     USER_ROLE_END = "user.role_end"
     USER_PASSWORD = "user.password"  # noqa: S105
@@ -91,6 +92,8 @@ class Action(StrEnum):
     UNIT_MOVE = "unit.move"
     OUTLET_REGISTER = "outlet.register"
     OUTLET_CHANGE = "outlet.change"
+    OUTLET_CLOSE = "outlet.close"
+    OUTLET_REOPEN = "outlet.reopen"
     UNIT_CORRECT = "unit.correct"
     UNIT_CORRECT_PROPOSE = "unit.correct_propose"
     UNIT_CORRECT_EXECUTE = "unit.correct_execute"

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sifilma.cards import proposals
 from sifilma.cards.identifiers import perso_warning
 from sifilma.cards.models import DeviceModel, Unit, UnitKeyChange
+from sifilma.cards.outlets.models import Outlet
 from sifilma.cards.outlets.queries import own_outlets
 from sifilma.cards.proposals import NewKey
 from sifilma.cards.schemas import CardRowIn, UnitIn, UnitKeyRowIn
@@ -167,12 +168,12 @@ def _units(ctx: Context, rows: dict[int, Any]) -> dict[str, list[Unit]]:
 
 def template(ctx: Context) -> Filled:
     """Return an empty table of machines, with the models and the outlets to choose from."""
-    return Filled(UNITS, (), guided=True, lookups=[list_of_models(ctx, all_models(ctx)), *_list_of_outlets(ctx)])
+    return Filled(UNITS, (), guided=True, lookups=[list_of_models(ctx, all_models(ctx)), *list_of_outlets(own_outlets(ctx))])
 
 
-def _list_of_outlets(ctx: Context) -> list[Lookup]:
-    """Return a look-up sheet of the organisation's outlets, if it has any: by branch code, or by name where they have none."""
-    rows = [(one.branch_code or one.name, one.name, one.address) for one in own_outlets(ctx)]
+def list_of_outlets(outlets: Iterable[Outlet]) -> list[Lookup]:
+    """Return a look-up sheet of outlets, if there are any: by branch code, or by name where they have none."""
+    rows = [(one.called, one.name, one.address) for one in outlets]
     return [Lookup(say("List of outlets"), (OUTLET.heading, say("Name"), say("Address")), rows, OUTLET.name)] if rows else []
 
 

@@ -15,8 +15,8 @@ from sifilma.audit.service import record
 from sifilma.cards import proposals
 from sifilma.cards.identifiers import normalise_pcid, normalise_uid, plain_hex
 from sifilma.cards.models import CARD, UNIT, Card, CardState, DeviceModel, Function, Unit, UnitCondition, UnitKeyChange, function_set
-from sifilma.cards.outlets.models import Outlet
-from sifilma.cards.outlets.queries import outlet_ids_query, own_by_text
+from sifilma.cards.outlets.models import Outlet, OutletState
+from sifilma.cards.outlets.queries import CLOSED, hold_open, outlet_ids_query, own_by_text
 from sifilma.cards.proposals import NewKey
 from sifilma.cards.schemas import UnitIn, UnitKeyIn
 from sifilma.identity.models import Organisation
@@ -67,7 +67,7 @@ class CardFilter:
 def units_query(ctx: Context, operation: Operation = Operation.UNIT_READ) -> Select[Unit]:
     """Return a query of the units the actor may see: those of its organisation and, for a manufacturer, those of its models."""
     mine = Unit.model_id.in_(select(DeviceModel.id).where(DeviceModel.manufacturer_id == ctx.actor.organisation_id))
-    return scoped(select(Unit), ctx.actor, operation, Unit.organisation_id, linked=(mine,))
+    return scoped(select(Unit), ctx.actor, operation, Unit.organisation_id, linked=(mine,), unit=Unit.id)
 
 
 def cards_query(ctx: Context, operation: Operation = Operation.CARD_VIEW) -> Select[Card]:
@@ -75,7 +75,7 @@ def cards_query(ctx: Context, operation: Operation = Operation.CARD_VIEW) -> Sel
     mine = exists().where(
         Unit.id == Card.unit_id, Unit.model_id == DeviceModel.id, DeviceModel.manufacturer_id == ctx.actor.organisation_id
     )
-    return scoped(select(Card), ctx.actor, operation, (Card.holder_id, Card.buyer_id), linked=(mine,))
+    return scoped(select(Card), ctx.actor, operation, (Card.holder_id, Card.buyer_id), linked=(mine,), unit=Card.unit_id)
 
 
 def named_cards_query(ctx: Context, uid: str) -> Select[Card]:
@@ -212,6 +212,7 @@ def save_units(ctx: Context, new: Mapping[int, UnitIn]) -> list[Unit]:
     """
     models = models_by_name(ctx)
     outlets = own_by_text(ctx, [unit.outlet for unit in new.values()])
+    hold_open(ctx, outlets.values())
     made = {row: _make_unit(ctx, unit, models[unit.model], outlets.get(unit.outlet)) for row, unit in new.items()}
     units = list(made.values())
     act = record(ctx, Action.UNIT_REGISTER, UNIT.kind, units[0].id, rows=units, count=len(units))
@@ -278,6 +279,8 @@ def _faults(ctx: Context, new: Mapping[int, Mapping[str, Any]]) -> dict[int, Fau
             faults.add("pcid", NO_PCID)
         if unit.get("outlet") and unit["outlet"] not in outlets:
             faults.add("outlet", NO_OUTLET)
+        elif unit.get("outlet") and outlets[unit["outlet"]].state == OutletState.CLOSED:
+            faults.add("outlet", CLOSED)
     return found
 
 

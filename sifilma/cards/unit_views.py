@@ -39,6 +39,8 @@ from sifilma.web.states import named, state
 from sifilma.web.texts import translate
 
 blueprint = Blueprint("unit_pages", __name__, url_prefix="/unit", template_folder="templates")
+DONE = "selesai"
+"""In the address after an act: a unit that was just registered, corrected or given its PCID leads on to what it may replace."""
 STATES = ("free", "registered", "personalised", "handed_over", "received", "active", "suspended", "lost")
 EXPORT = Export(
     "unit",
@@ -95,8 +97,9 @@ def _filtered(form: Form) -> Listing[Unit]:
 @blueprint.get("/daftar")
 @operation("unit.register")
 def new() -> Response:
-    """Show the form for one unit."""
-    return _form(Form.begun())
+    """Show the form for one unit. `model`, `fungsi` and `gerai` are those of a broken one, whose place it is to take."""
+    model, function, outlet = (request.args.get(name) for name in ("model", "fungsi", "gerai"))
+    return _form(Form.begun(model=model, function=function, outlet=outlet))
 
 
 @blueprint.post("/daftar")
@@ -200,6 +203,7 @@ def unit_answer(unit_id: UUID, form: Form) -> Response:
         page=page,
         conditions=upkeep.steps_for(ctx, unit, occupied=page.unit.card is not None),
         owned=upkeep.is_own(ctx, unit),
+        replaces=upkeep.broken_alike(ctx, unit) if page.unit.card is None and DONE in request.args else [],
         suppliable=pcid.may_supply(ctx, unit),
         proposes_key=may_propose_key(ctx, unit),
         key_thumbprint=thumbprint(unit.public_jwk) if unit.public_jwk else "",

@@ -24,7 +24,7 @@ from config.settings import Settings, SettingsError
 from config.soundness import DEMO, NEEDED, STRENGTH, variable
 from hsm import HSM, HSMError, derivation
 from hsm.keys import SIGNING_PLAN
-from sifilma.activation.trust import ceremonies, keyset
+from sifilma.activation.trust import ceremonies, key_checks, keyset
 from sifilma.audit import checkpoints
 from sifilma.audit.models import AuditEntry
 from sifilma.cards.models import Card
@@ -154,7 +154,7 @@ def home(reading: Reading) -> Lines:
     """Whether the home is there, can be written, and is of this kind of installation."""
     folder = reading.settings.home
     if not folder.is_dir():
-        yield _fail(f"SIFILMA_HOME ({folder}) is no folder: `sifilma hsm init` and `sifilma db upgrade` make it.")
+        yield _fail(f"SIFILMA_HOME ({folder}) is no folder: `sifilma db upgrade` and the key ceremony make it.")
         return
     if not os.access(folder, os.W_OK | os.X_OK):
         yield _fail(f"SIFILMA_HOME ({folder}) cannot be written by this account.")
@@ -278,7 +278,7 @@ def schema(reading: Reading) -> Lines:
         except SettingsError as other:
             yield _fail(str(other))
         if ceremonies.find_ceremony(session) is None:
-            yield _warn("The database has no key ceremony in its record, so nothing ties it to a root: `sifilma hsm init`.")
+            yield _warn("The database has no key ceremony in its record, so nothing ties it to a root: `sifilma hsm ceremony`.")
         administrators = session.scalar(
             select(func.count()).select_from(User).where(User.state == AccountState.ACTIVE, User.roles.contains("user_admin"))
         )
@@ -332,10 +332,9 @@ def _keys(hsm: HSM) -> Lines:
     wrong = {info.label: info.faults for info in found if info.faults}
     yield _fail(f"Keys are not what their template demands: {wrong}.") if wrong else _ok(f"{len(found)} keys are there and sound.")
     state = health.check_hsm()
-    if state.get("recorded_keys") == 0:
-        yield _warn("No check value of a secret key is recorded, so a wrong key would not be noticed: `sifilma hsm init` records them.")
+    yield from (_warn(told) for told in key_checks.doubts(resources().settings, found))
     yield (
-        _ok("A signature verifies, and no secret key is another one than was recorded.")
+        _ok("A signature verifies, and no key is another one than was recorded.")
         if state["ok"]
         else _fail(f"No signature can be made: {state.get('last_error') or state.get('error')}.")
     )

@@ -12,8 +12,6 @@ from flask import Flask
 from config.loading import load_settings
 from config.settings import Settings
 from config.soundness import is_softhsm
-from hsm import ceremony
-from hsm.keys import ROOT_PLAN, SIGNING_PLAN
 from sifilma import demo
 from sifilma.activation.trust import ceremonies, keyset
 from sifilma.app import clock_commands
@@ -23,6 +21,7 @@ from sifilma.app.factory import create_app
 from sifilma.commands import practice
 from sifilma.commands.applications import require_own, working
 from sifilma.commands.supervisor import Role, Supervisor, beside, listen
+from sifilma.custody.ceremonies import make
 from sifilma.kernel.clock import SystemClock
 from sifilma.kernel.db import db
 from sifilma.kernel.installation import claim_home
@@ -74,12 +73,9 @@ def prepare(settings: Settings) -> None:
 def _keys(settings: Settings) -> None:
     signing, root = resources().hsm, root_token(settings)
     if is_softhsm(settings.hsm_module):
-        for token, plan in ((signing, SIGNING_PLAN), (root, ROOT_PLAN)):
-            ceremony.init_token(token, settings.secret("hsm_so_pin"))
-            ceremony.create_keys(token, plan)
-        published = keyset.publish(settings, signing, root, resources().clock.now())
+        published = make(settings, signing, root, resources().clock.now()).trust
         with command_context() as ctx:
-            if ceremonies.find_ceremony(ctx.session) is None:
+            if ceremonies.newest_version(ctx.session) < published.keyset.version:
                 ceremonies.record_ceremony(ctx, settings, published)
     click.echo(f"root SPKI SHA-256: {keyset.load(settings).pin}")
 
@@ -106,10 +102,13 @@ def _keep_working(app: Application) -> None:
 
 
 def begin_server(app: Application, share: Callable[[int], None]) -> Callable[[int], None]:
-    """Return what each server process calls with its place after the fork: it reads the clock itself, and then calls `share`."""
+    """Return what each server process calls with its place after the fork: it reads the clock itself, reads the keys back from now on, and
+    then calls `share`.
+    """
 
     def begin(place: int) -> None:
         resources(app).watch.begin()
+        resources(app).hsm.watch()
         share(place)
 
     return begin

@@ -11,6 +11,7 @@ from sifilma.accounts.models import CONSENT, USER_CHANGE
 from sifilma.activation.models import ACTIVATION_REQUEST, MANIFEST, REVOCATION, TOKEN
 from sifilma.activation.suspensions.models import PLACE_SUSPENSION
 from sifilma.cards.models import CARD, CARD_REPORT, KEY_CHANGE, UNIT
+from sifilma.cards.outlets.models import OUTLET
 from sifilma.cards.upkeep.models import CORRECTION
 from sifilma.destruction.models import DESTRUCTION
 from sifilma.fsck.dialects import bare, dashed, fact
@@ -47,6 +48,7 @@ CYCLES = (
     BLANK_CARD,
     UNIT,
     CORRECTION,
+    OUTLET,
 )
 MADE_TOGETHER = ("unit",)
 """Kinds of which one act, on the first of them, makes several."""
@@ -120,6 +122,7 @@ ACTS: dict[str, dict[str, tuple[str, ...]]] = {
                         "rejected": ("unit.key_reject",)},
     "unit": {"working": ("unit.register", "unit.repair", "rows.adopt"), "broken": ("unit.break", f"{_A}.create"),
              "retired": ("unit.retire",)},
+    "outlet": {"open": ("outlet.register", "outlet.reopen", "rows.adopt"), "closed": ("outlet.close",)},
     "unit_correction": {"proposed": ("unit.correct_propose",), "executed": ("unit.correct_execute",), "rejected": ("unit.correct_reject",)},
     "reference_change": {"proposed": ("reference.propose",), "executed": ("reference.execute",), "rejected": ("reference.reject",)},
 }  # fmt: skip
@@ -140,6 +143,7 @@ ALWAYS_A_STEP = (
     *(f"{_P}.close{verb}" for verb in ("_propose", "", "_reject")), *(f"blank.{verb}" for verb in ("deliver", "cancel", "issue", "return")),
     *(f"{_PLACE}.{verb}" for verb in ("execute", "drop", "overdue", "lift")),
     *(f"unit.{verb}" for verb in ("break", "repair", "retire", "correct_propose", "correct_execute", "correct_reject")),
+    "outlet.close", "outlet.reopen",
     f"{_A}.create", f"{_A}.expire", "card.register", "card.report", "manifest.expire", "token.expire", "token.reissue",
 )  # fmt: skip
 """Acts that always change a state. An entry of one without a step reports something that did not happen."""

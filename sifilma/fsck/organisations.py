@@ -31,7 +31,7 @@ def one_organisation(now: Snapshot) -> Found:
         )
 
 
-@in_snapshot("unit-outlet", "An outlet is in a known village, and a unit stands where it was last moved to.")
+@in_snapshot("unit-outlet", "An outlet is in a known village, a unit stands where it was last moved to, and none works at a closed outlet.")
 def outlets(now: Snapshot) -> Found:
     """Look up the villages, and compare units with the newest entries of their moves."""
     yield from now.find(
@@ -46,6 +46,23 @@ def outlets(now: Snapshot) -> Found:
         moved.where(func.coalesce(dashed(unit.c.outlet_id), "") != fact(entry.c.data, "outlet_id")),
         "stands at another outlet than it was moved to",
     )
+    yield from now.find(
+        "unit",
+        "SELECT u.id FROM unit u JOIN outlet o ON o.id = u.outlet_id WHERE o.state = 'closed' AND u.state = 'working'",
+        "works at a closed outlet",
+    )
+
+
+@in_snapshot("account-outlets", "An account is limited to outlets of its own organisation, if to any, and no central account is.")
+def limits(now: Snapshot) -> Found:
+    """Look for outlets of others among those that an account names, and for limits of central accounts."""
+    user, outlet, home = bare("user_account"), bare("outlet"), bare("organisation")
+    named = select(user.c.id).join(outlet, user.c.outlets.contains(dashed(outlet.c.id)))
+    yield from now.find(
+        "user", named.where(outlet.c.organisation_id != user.c.organisation_id), "is limited to another organisation's outlet"
+    )
+    central = select(user.c.id).join(home, home.c.id == user.c.organisation_id).where(home.c.kind == "directorate")
+    yield from now.find("user", central.where(user.c.outlets.is_not(None)), "is central, and limited to outlets")
 
 
 @in_snapshot("holder-acts", "Only the holder of a card has open tokens, standing manifests and destructions for it.")

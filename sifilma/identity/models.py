@@ -167,13 +167,14 @@ class User(Sealed, Base):
     An empty `time_zone` means that of the organisation's province. `notices` are the channels for reminders, separated by spaces. `email`
     and `phone` belong to this account only: addresses that another organisation entered for the same person are not used here.
     `active_since` is when it was last taken up or enabled, `disabled_at` when it was disabled, if it is.
+    `outlets` are the ids of outlets, separated by spaces, to which the account is limited; None: it is not. A head is never limited.
     `authority_version` grows with each change of what the seal covers. The entry of the act states it, and sessions are bound to it.
     """
 
     __tablename__ = "user_account"
     __sealed__ = (
         "id", "person_id", "organisation_id", "username", "state", "password_hash", "totp_sealed", "email", "phone", "roles",
-        "authority_version",
+        "authority_version", "outlets",
     )  # fmt: skip
     __sealed_as__: ClassVar = {"roles": sealed_roles}
     __version__ = "authority_version"
@@ -199,6 +200,7 @@ class User(Sealed, Base):
     active_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
     disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     authority_version: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    outlets: Mapped[str | None] = mapped_column(Text)
 
     person: Mapped[Person] = relationship(lazy="joined")
     organisation: Mapped[Organisation] = relationship(lazy="joined")
@@ -236,6 +238,11 @@ def role_ends(names: str, now: datetime) -> dict[Role, datetime]:
     """Return the ends of the temporary roles of `User.roles` that still count."""
     found = (name.partition("/") for name in names.split())
     return {Role(name): end for name, _, text_ in found if text_ and (end := _moment(text_)) > now}
+
+
+def outlet_set(ids: str | None, roles: frozenset[Role]) -> frozenset[UUID] | None:
+    """Return the outlets of `User.outlets` to which an account with these roles is limited, or None: it is not, or it is a head's."""
+    return None if ids is None or Role.HEAD in roles else frozenset(map(UUID, ids.split()))
 
 
 def scope_set(names: str) -> frozenset[KeyScope]:

@@ -100,6 +100,7 @@ class Operation(StrEnum):
     AUDIT_EXPORT = "audit.export"
     FAILURE_SEE = "failure.see"
     CLOCK_ACCEPT = "clock.accept"
+    KEYS_HOLD = "keys.hold"
 
 
 class Scope(StrEnum):
@@ -225,6 +226,7 @@ _TABLE: dict[Operation, str] = {
     Operation.AUDIT_EXPORT: "-  -  A! -  -   O  O  J  O   -",
     Operation.FAILURE_SEE: "-  A  A  A  -   -  -  -  -   -",
     Operation.CLOCK_ACCEPT: "A! A! -  A! -   -  -  -  -   -",
+    Operation.KEYS_HOLD: "-  -  -  -  A!  -  -  -  -   -",
 }
 
 
@@ -270,6 +272,33 @@ SCOPES: dict[KeyScope, frozenset[Operation]] = {
 """What each scope of an API key opens, of what the column `key` grants. Every operation of that column is in exactly one scope."""
 
 
+AT_OUTLETS = frozenset(
+    {
+        Operation.REFERENCE_READ,
+        Operation.MODEL_VIEW,
+        Operation.OUTLET_SEE,
+        Operation.UNIT_READ,
+        Operation.UNIT_CONDITION,
+        Operation.CARD_VIEW,
+        Operation.CARD_REPORT,
+        Operation.ACTIVATION_DRAFT,
+        Operation.ACTIVATION_SUBMIT,
+        Operation.ACTIVATION_VIEW,
+        Operation.TOKEN_SEE,
+        Operation.TOKEN_REVEAL,
+        Operation.ACTIVATE,
+        Operation.MANIFEST_VIEW,
+        Operation.MANIFEST_BODY,
+        Operation.PLACE_SUSPENSION_SEE,
+        Operation.CONVERSATION_READ,
+        Operation.CONVERSATION_WRITE,
+        Operation.JOB_SEE,
+        Operation.JOB_CANCEL,
+    }
+)
+"""What an account that is limited to outlets may do, with the units, cards and activation requests there, and nothing else."""
+
+
 def scopes_for(kind: str) -> tuple[KeyScope, ...]:
     """Return the scopes that open anything for a key of an organisation of this kind."""
     of = OrganisationKind(kind)
@@ -303,8 +332,11 @@ def columns(actor: Actor) -> tuple[Column, ...]:
 def grants(actor: Actor, operation: Operation) -> tuple[Grant, ...]:
     """Return the actor's grants of an operation; an empty result denies it.
 
-    A key may not do what nobody of its organisation may, nor what none of its scopes opens.
+    A key may not do what nobody of its organisation may, nor what none of its scopes opens. Nor may an account
+    that is limited to outlets do what is not of them.
     """
+    if actor.outlets is not None and operation not in AT_OUTLETS:
+        return ()
     return () if missing_scope(actor, operation) else _grants(actor, operation)
 
 

@@ -4,29 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, false, or_, select
+from sqlalchemy import ColumnElement, Select, Uuid, column, false, or_, select, table, true
 
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Grant, Operation, Scope, grants
 from sifilma.kernel.actor import Actor
 
+UNITS = table("unit", column("id", Uuid()), column("outlet_id", Uuid()))
+"""The columns of units that say where they stand; the model belongs to a package above."""
 Query = TypeVar("Query", bound=Select[Any])
 
 
-def scoped(query: Query, actor: Actor, operation: Operation, owner: Any, *, linked: Sequence[ColumnElement[bool]] = ()) -> Query:
+def scoped(
+    query: Query, actor: Actor, operation: Operation, owner: Any, *, linked: Sequence[ColumnElement[bool]] = (), unit: Any = None
+) -> Query:
     """Restrict a query to the rows the actor may see.
 
     `owner` is the column, or a tuple of columns, that holds owning organisations. `linked` are conditions under which a row is linked to
-    the actor by a batch. An actor without a grant sees nothing.
+    the actor by a batch. `unit` is the column, or the query of the ids, of units at which a row is found, or a condition that takes
+    their place: without it an actor who is limited to outlets sees nothing. An actor without a grant sees nothing either.
     """
     owners = owner if isinstance(owner, tuple) else (owner,)
     found = grants(actor, operation)
+    if actor.outlets is not None:
+        query = query.where(false() if unit is None else unit(actor) if callable(unit) else at_outlets(actor, unit))
     if any(grant.scope is Scope.ALL for grant in found):
         return query
     return query.where(or_(false(), *(_reach(grant, actor, owners, linked) for grant in found)))
+
+
+def at_outlets(actor: Actor, unit: Any) -> ColumnElement[bool]:
+    """Return the condition that a unit, by the column of its id, stands at an outlet to which the actor is limited."""
+    there = select(UNITS.c.id).where(UNITS.c.outlet_id.in_(sorted(actor.outlets or ()))).correlate(None)
+    return cast(ColumnElement[bool], unit.in_(there))
+
+
+def within_limit(actor: Actor, unit: Any) -> ColumnElement[bool]:
+    """Return the same condition for an actor who is limited; for everybody else one that always holds."""
+    return true() if actor.outlets is None else at_outlets(actor, unit)
 
 
 def may_reach(actor: Actor, operation: Operation, organisation_id: Any) -> bool:

@@ -101,7 +101,7 @@ def close(ctx: Context, job: Job, state: JobState, act: Act, note: str = "") -> 
 
 def jobs_query(ctx: Context, operation: Operation = Operation.JOB_SEE) -> Select[Job]:
     """Return a query of the jobs on which the actor may do this."""
-    return scoped(select(Job), ctx.actor, operation, Job.organisation_id)
+    return scoped(select(Job), ctx.actor, operation, Job.organisation_id, unit=lambda actor: Job.user_id == actor.user_id)
 
 
 def list_jobs(ctx: Context, state: str = "") -> Listing[Job]:

@@ -53,7 +53,7 @@ class Actor:
 
     `user_id` and `person_id` are None for an API key (then `api_key_id` is set) and for the system itself. `person_id` stays the same
     when a person has several accounts: four eyes compare persons. `otp_at` is when this session last gave a valid one-time code.
-    `scopes` are those of an API key; people have none.
+    `scopes` are those of an API key; people have none. `outlets` are the ids of the outlets to which an account is limited (or None).
     """
 
     organisation_id: UUID | None = None
@@ -68,6 +68,7 @@ class Actor:
     scopes: frozenset[KeyScope] = field(default_factory=frozenset)
     otp_at: datetime | None = None
     ip: str = ""
+    outlets: frozenset[UUID] | None = None
 
     @property
     def is_system(self) -> bool:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from sqlalchemy import select
 
 from sifilma.cards.identifiers import perso_warning
-from sifilma.cards.import_table import HARDWARE_NUMBER, MODEL, PCID, SAM_PERSO, SAM_UID, needed
+from sifilma.cards.import_table import HARDWARE_NUMBER, MODEL, OUTLET, PCID, SAM_PERSO, SAM_UID, needed
 from sifilma.cards.models import Card, DeviceModel, Unit, UnitCondition
+from sifilma.cards.outlets.queries import is_called, outlets_of_units
 from sifilma.cards.service import ENDED
 from sifilma.documents.tables import sheets
 from sifilma.documents.tables.columns import Format
@@ -23,7 +24,8 @@ from sifilma.kernel.text import Text, say
 from sifilma.personalisation.models import BatchRow, PersonalisationRequest
 from sifilma.personalisation.schemas import BatchRowIn
 
-BATCH = Format(say("Batch"), (HARDWARE_NUMBER, MODEL, needed(PCID), SAM_UID, SAM_PERSO))
+AT = replace(OUTLET, expected=say("Branch code or name of the buyer's outlet at which the unit stands. It may stay empty."))
+BATCH = Format(say("Batch"), (HARDWARE_NUMBER, MODEL, needed(PCID), SAM_UID, SAM_PERSO, AT))
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ def read_batch(ctx: Context, sheet: Sheet, buyer_id: UUID) -> Batch:
     errors += _twice(lines)
     errors += [error for line in lines for error in _mismatches(line, units)]
     errors += _taken(ctx, lines, units)
+    errors += _elsewhere(ctx, {line.row: (rows_in[line.row].outlet, units.get(line.hardware_number)) for line in lines})
     if errors:
         ctx.warn(sheet.warning(line.row, SAM_PERSO.name, told) for line in lines if (told := perso_warning(line.sam_perso)))
         count = len({error.row for error in errors})
@@ -135,6 +138,16 @@ def _mismatches(line: _Line, units: dict[str, tuple[Unit, DeviceModel]]) -> Iter
         yield RowError(line.row, "hardware_number", told)
     if unit.pcid is not None and unit.pcid != line.pcid:
         yield RowError(line.row, "pcid", say("%(number)s has another PCID already.", number=line.hardware_number))
+
+
+def _elsewhere(ctx: Context, named: Mapping[int, tuple[str, tuple[Unit, DeviceModel] | None]]) -> Iterator[RowError]:
+    """Yield an error for a unit that does not stand at the outlet its row names: machines of two branches were mixed up."""
+    found = {row: (text, unit[0]) for row, (text, unit) in named.items() if text and unit is not None}
+    outlets = outlets_of_units(ctx, [unit for _, unit in found.values()])
+    for row, (text, unit) in found.items():
+        at = outlets.get(unit.outlet_id) if unit.outlet_id else None
+        if at is None or not is_called(at, text):
+            yield RowError(row, AT.name, say("%(number)s does not stand at this outlet.", number=unit.hardware_number))
 
 
 def _taken(ctx: Context, lines: list[_Line], units: dict[str, tuple[Unit, DeviceModel]]) -> Iterator[RowError]:

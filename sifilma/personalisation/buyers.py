@@ -7,8 +7,9 @@ from uuid import UUID
 
 from sqlalchemy import Select, exists, func, select
 
-from sifilma.cards.import_table import list_of_models, list_of_units
+from sifilma.cards.import_table import list_of_models, list_of_outlets, list_of_units
 from sifilma.cards.models import Card, Function, Unit, UnitCondition
+from sifilma.cards.outlets.queries import outlets_of_units
 from sifilma.cards.service import ENDED, units_query
 from sifilma.documents.tables.templates import Filled
 from sifilma.identity.models import Organisation
@@ -66,12 +67,14 @@ def batch_template(ctx: Context, organisation_id: UUID, max_rows: int) -> Filled
     """Return a table for a batch with the buyer's units that wait for a card. The UIDs are empty."""
     query = _waiting(ctx).where(Unit.organisation_id == organisation_id).order_by(Unit.hardware_number).limit(max_rows)
     units = list(ctx.session.scalars(query))
+    outlets = outlets_of_units(ctx, units)
     rows = [
         {"hardware_number": unit.hardware_number, "model": unit.model.name, "pcid": unit.pcid or "", "sam_perso": unit.sam_perso}
+        | ({"outlet": outlets[unit.outlet_id].called} if unit.outlet_id else {})
         for unit in units
     ]
     models = {unit.model.id: unit.model for unit in units}.values()
-    return Filled(BATCH, rows, guided=True, lookups=(list_of_units(units), list_of_models(ctx, models)))
+    return Filled(BATCH, rows, guided=True, lookups=(list_of_units(units), list_of_models(ctx, models), *list_of_outlets(outlets.values())))
 
 
 def _waiting(ctx: Context) -> Select[Unit]:

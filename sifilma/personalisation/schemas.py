@@ -69,6 +69,7 @@ class BatchRowIn(Strict):
     pcid: Pcid
     sam_uid: Uid | None = None
     sam_perso: str = Field("", max_length=16)
+    outlet: str = Field("", max_length=200)
 
 
 class ResultIn(Strict):

@@ -20,7 +20,7 @@ from sqlalchemy.orm import aliased
 from sifilma.access_review.models import AccessReview, AccessReviewLine
 from sifilma.access_review.queries import is_late, undecided
 from sifilma.activation.models import Activation, Manifest, ManifestState, Token, TokenState
-from sifilma.activation.queries import activations_query, manifests_query
+from sifilma.activation.queries import activations_query, manifests_query, tokens_query
 from sifilma.assignment import queries as assignment
 from sifilma.audit.models import REFUSED_SEALS, Action, AuditEntry
 from sifilma.cards.models import Card, CardState
@@ -29,7 +29,6 @@ from sifilma.destruction.form_choices import CAUSES
 from sifilma.documents.indonesian import zone_of
 from sifilma.identity.models import Organisation, User, UserRole, counts
 from sifilma.identity.permissions import Operation, grants
-from sifilma.identity.scope import scoped
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import UtcDateTime
@@ -216,7 +215,7 @@ def _dated(ctx: Context, line: Line, targets: Targets) -> Line:
 def lapsing(ctx: Context) -> life.Lines:
     """Yield selects of unused tokens, API keys and active manifests that expire soon, and of temporary roles, however long they last."""
     if grants(ctx.actor, Operation.TOKEN_SEE):
-        issued = scoped(select(Token), ctx.actor, Operation.TOKEN_SEE, Token.organisation_id).where(Token.state == TokenState.ISSUED)
+        issued = tokens_query(ctx, Operation.TOKEN_SEE).where(Token.state == TokenState.ISSUED)
         soon = issued.where(Token.expires_at.between(ctx.now, ctx.now + TOKENS_WITHIN))
         yield life.tokens_query(soon, "token_lapses", func.min(Token.expires_at))
     if grants(ctx.actor, Operation.API_KEYS):

@@ -15,7 +15,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from config.settings import Settings
-from sifilma.identity.models import AccountState, User
+from sifilma.identity.models import AccountState, User, outlet_set
 from sifilma.kernel.actor import Actor, OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import changed, upsert
@@ -125,7 +125,7 @@ def _new(ctx: Context, user: User, found: list[Due]) -> list[Due]:
 
 def actor_of(user: User, now: datetime) -> Actor:
     """Return the user as an actor, so that queries find what they would see after signing in."""
-    home = user.organisation
+    home, roles = user.organisation, user.roles_at(now)
     return Actor(
         organisation_id=home.id,
         organisation_kind=OrganisationKind(home.kind),
@@ -133,7 +133,8 @@ def actor_of(user: User, now: datetime) -> Actor:
         user_id=user.id,
         person_id=user.person_id,
         username=user.username,
-        roles=user.roles_at(now),
+        roles=roles,
+        outlets=outlet_set(user.outlets, roles),
     )
 
 

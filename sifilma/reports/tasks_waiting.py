@@ -94,6 +94,23 @@ def _consent(query: Select[Any], task: str) -> Select[Any]:
 
 def awaited(ctx: Context) -> life.Lines:
     """Yield what the actor waits for others to do."""
+    if not ctx.actor.is_central:
+        yield life.activation_lines_query(
+            life.own_activation_query(ctx, RequestState.SUBMITTED), "activation_submitted", ActivationRequest.submitted_at
+        )
+    if ctx.actor.outlets is None:  # what is not of single outlets is no matter of those who are limited to some
+        yield from _awaited_papers(ctx)
+    if grants(ctx.actor, Operation.UNIT_KEY_PROPOSE):
+        yield life.unit_key_lines_query(ctx, "unit_keys_proposed", proposals.PROPOSALS.own(ctx))
+    if grants(ctx.actor, Operation.UNIT_REGISTER):
+        yield life.awaited_pcids_query(ctx)
+    if grants(ctx.actor, Operation.UNIT_CORRECT):
+        yield life.correction_lines_query(ctx, "correction_proposed", CORRECTIONS.own(ctx))
+    yield from _awaited_people(ctx)
+
+
+def _awaited_papers(ctx: Context) -> life.Lines:
+    """Yield the actor's requests for cards, BASTs, destructions and applications that others work on."""
     own = ctx.actor.organisation_id
     if not ctx.actor.is_central:
         mine = personalisation.requests_query(ctx).where(PersonalisationRequest.requester_id == own)
@@ -105,21 +122,11 @@ def awaited(ctx: Context) -> life.Lines:
         yield life.personalisation_lines_query(
             mine.where(PersonalisationRequest.state.in_(MAKING)), "personalisation_running", approved_at()
         )
-        yield life.activation_lines_query(
-            life.own_activation_query(ctx, RequestState.SUBMITTED), "activation_submitted", ActivationRequest.submitted_at
-        )
         yield life.made_lines_query(ctx, "bast_awaited", PersonalisationRequest.requester_id == own, Card.state == CardState.PERSONALISED)
         yield life.destruction_lines_query(life.own_destruction_query(ctx, DestructionState.PROPOSED), "destruction_proposed")
         yield life.destruction_lines_query(life.own_destruction_query(ctx, DestructionState.EXECUTED), "destruction_executed")
         yield _case(cases_query(ctx).where(ModelCase.state.in_(OPEN)), "model_case_open")
     yield life.handover_lines_query(ctx, "handover_issued", Handover.issuer_id == own, Handover.receiver_id)
-    if grants(ctx.actor, Operation.UNIT_KEY_PROPOSE):
-        yield life.unit_key_lines_query(ctx, "unit_keys_proposed", proposals.PROPOSALS.own(ctx))
-    if grants(ctx.actor, Operation.UNIT_REGISTER):
-        yield life.awaited_pcids_query(ctx)
-    if grants(ctx.actor, Operation.UNIT_CORRECT):
-        yield life.correction_lines_query(ctx, "correction_proposed", CORRECTIONS.own(ctx))
-    yield from _awaited_people(ctx)
 
 
 def _awaited_people(ctx: Context) -> life.Lines:

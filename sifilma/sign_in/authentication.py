@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, select, update
 
 from config.settings import Settings
-from sifilma.identity.models import AccountState, ApiKey, LoginSession, Organisation, User, role_set, scope_set
+from sifilma.identity.models import AccountState, ApiKey, LoginSession, Organisation, User, outlet_set, role_set, scope_set
 from sifilma.kept_forms.models import KEEP
 from sifilma.kernel.actor import Actor, OrganisationKind
 from sifilma.kernel.addresses import is_within as is_within_networks
@@ -120,6 +120,7 @@ def _by_cookie(ctx: Context, settings: Settings, cookie: str) -> Identity | None
         return None
     if not is_within(row.last_seen_at, ctx.now, SEEN_EVERY):
         _touch(ctx, row.s_id)
+    roles = role_set(row.u_roles, ctx.now)
     actor = Actor(
         organisation_id=row.u_organisation_id,
         organisation_kind=OrganisationKind(row.kind),
@@ -128,7 +129,8 @@ def _by_cookie(ctx: Context, settings: Settings, cookie: str) -> Identity | None
         person_id=row.u_person_id,
         session_id=row.s_id,
         username=row.u_username,
-        roles=role_set(row.u_roles, ctx.now),
+        roles=roles,
+        outlets=outlet_set(row.u_outlets, roles),
         otp_at=row.s_otp_at,
         ip=ctx.actor.ip,
     )
@@ -185,6 +187,8 @@ def find_actor(ctx: Context, user_id: UUID | None, api_key_id: UUID | None) -> A
 def _person(user: User, now: datetime) -> Actor:
     home = user.organisation
     kind = OrganisationKind(home.kind)
+    roles = user.roles_at(now)
+    limits = outlet_set(user.outlets, roles)
     return Actor(
-        home.id, kind, home.region_code, user_id=user.id, person_id=user.person_id, username=user.username, roles=user.roles_at(now)
+        home.id, kind, home.region_code, user_id=user.id, person_id=user.person_id, username=user.username, roles=roles, outlets=limits
     )

@@ -74,6 +74,7 @@ NAMES = {
     "outcome": _("Outcome"),
     "outgoing": _("Outgoing head"),
     "outlet": _("Outlet"),
+    "outlets": _("Outlets"),
     "password": _("Password"),
     "pasted": _("Link of a map, or coordinates"),
     "pcid": _("PCID"),

@@ -16,7 +16,7 @@ from hsm import HSMError
 from sifilma.kernel.db import db
 from sifilma.kernel.errors import Forbidden
 from sifilma.resources import resources
-from sifilma.web.metrics import CLOCK_AHEAD, CLOCK_TRUSTED, MEASURES, REQUESTS, SECONDS, WORKER_AGE, exposition
+from sifilma.web.metrics import CLOCK_AHEAD, CLOCK_TRUSTED, KEYS_DIFFERING, MEASURES, REQUESTS, SECONDS, WORKER_AGE, exposition
 from sifilma.web.operations import operation
 from sifilma.web.requests import bearer, remote_address
 from sifilma.web.time_health import check_clock, check_worker
@@ -93,11 +93,12 @@ def metrics() -> Response:
 
 
 def measure_time() -> None:
-    """Set the gauges of worker and clock for this scrape. A worker that never gave a sign of life has the age NaN."""
+    """Set the gauges of worker, clock and keys for this scrape. A worker that never gave a sign of life has the age NaN."""
     age, clock = check_worker().get("age_seconds"), check_clock()
     WORKER_AGE.set(float("nan") if age is None else age)
     CLOCK_TRUSTED.set(clock["ok"])
     CLOCK_AHEAD.set(clock.get("ahead_seconds", 0.0))
+    KEYS_DIFFERING.set(len(resources().hsm.wrong))
 
 
 def check_database() -> dict[str, Any]:
@@ -113,9 +114,9 @@ def check_database() -> dict[str, Any]:
 
 
 def check_hsm() -> dict[str, Any]:
-    """Check that the HSM makes a signature that verifies, and that its secret keys are those of the ceremony."""
+    """Check that the HSM makes a signature that verifies, and that every key is what was recorded of it."""
     try:
-        state, recorded = resources().hsm.check(), len(resources().hsm.expected())
+        state, recorded = resources().hsm.check(), len(resources().hsm.recorded())
     except HSMError as fault:
         return {"ok": False, "error": type(fault).__name__}
     told = {"generation": state.generation, "restarts": state.restarts, "last_error": state.last_error, "recorded_keys": recorded}

@@ -83,6 +83,7 @@ STATES = {
     "dropped": Shown(_("Dropped"), _QUIET, "arrow-return-left"),
     "answered": Shown(_("Answered by a relocation"), _GOOD, "check-circle"),
     "lifted": Shown(_("Lifted"), _GOOD, "arrow-return-left"),
+    "open": Shown(_("Open"), _GOOD, "shop"),
     "closed": Shown(_("Closed"), _QUIET, "check-all"),
     "working": Shown(_("Working"), _GOOD, "check-circle"),
     "broken": Shown(_("Broken"), _BAD, "tools"),

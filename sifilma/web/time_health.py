@@ -1,4 +1,4 @@
-"""Look at what goes by time: whether the worker gives signs of life, and whether the clock is trusted."""
+"""Look at what goes by time: whether the worker gives signs of life, whether the clock is trusted, what the last look at keys found."""
 
 from __future__ import annotations
 
@@ -20,11 +20,14 @@ from sifilma.resources import Resources, resources
 
 @dataclass(frozen=True)
 class Alarm:
-    """What operators are told on their home page: seconds since the worker's last sign of life (None: never), why the clock is doubted."""
+    """What operators are told on their home page: seconds since the worker's last sign of life (None: never), why the clock is doubted, and
+    the labels of keys that differ from their record.
+    """
 
     is_worker_silent: bool
     worker_age: float | None
     clock: Finding | None
+    keys: list[str]
 
 
 def check_worker() -> dict[str, Any]:
@@ -46,11 +49,12 @@ def check_clock() -> dict[str, Any]:
 
 
 def find_alarm(session: Session) -> Alarm | None:
-    """Return what operators must know of worker and clock, or None if both are well."""
+    """Return what operators must know of worker, clock and keys, or None if all are well."""
     held = resources()
     age, found = stops.worker_age(session, held.watch), held.watch.look(session)
     is_silent = _is_silent(held, age)
-    return Alarm(is_silent, age, found) if is_silent or found is not None else None
+    keys = sorted(held.hsm.wrong)
+    return Alarm(is_silent, age, found, keys) if is_silent or found is not None or keys else None
 
 
 def _finding() -> Finding | None:

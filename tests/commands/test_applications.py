@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,8 @@ import pytest
 from config.settings import Settings, SettingsError
 from hsm import HSM, HSMRefused, KeyPlan
 from hsm.keys import ROOT_PLAN
-from sifilma.activation.trust import ceremonies
+from manifests.keyset import sign_keyset
+from sifilma.activation.trust import ceremonies, keyset
 from sifilma.commands.applications import LOOKS, application_for, require_own
 from sifilma.commands.main import cli
 from sifilma.kernel.installation import claim_home, kind_of, require_home
@@ -96,6 +98,24 @@ def test_a_database_of_another_root_is_not_opened(sqlite_world: World, tmp_path:
     other.trust.mkdir()
     (other.trust / "root.sha256").write_text("0" * 64 + "\n")
     with pytest.raises(SettingsError, match="of another root"):
+        require_own(other)
+
+
+def test_an_older_keyset_than_was_published_here_is_refused_at_the_start_and_while_it_runs(
+    sqlite_world: World, tmp_path: Path, root_token: HSM
+) -> None:
+    world, path = sqlite_world, sqlite_world.settings.trust / keyset.FILE
+    older = path.read_bytes()
+    newer = world.trust.keyset.model_copy(update={"version": 2})
+    path.write_text(sign_keyset(newer, (root_token.public_key("root"), lambda digest: root_token.sign("root", digest))))
+    with world.context() as ctx:
+        ceremonies.record_ceremony(ctx, world.settings, keyset.load(world.settings))
+    require_own(world.settings)
+    path.write_bytes(older)  # put back while the service runs
+    assert world.app.test_client().get("/.well-known/sam-keyset.jws").status_code == 503
+    other = world.settings.model_copy(update={"home": tmp_path / "restored"})  # and where nothing was loaded before
+    shutil.copytree(world.settings.trust, other.trust)
+    with pytest.raises(SettingsError, match="version 1 of the keyset is older than 2"):
         require_own(other)
 
 

@@ -75,7 +75,7 @@ def test_a_database_that_is_away_does_not_keep_the_rest_from_being_looked_at(sql
     assert failed(found) == {"database"}
     assert "does not answer" in found["FAIL database"][0]
     assert found["WARN schema"] == ["Not looked at: database failed."]
-    assert "A signature verifies, and no secret key is another one than was recorded." in found["OK hsm"]
+    assert "A signature verifies, and no key is another one than was recorded." in found["OK hsm"]
 
 
 def test_an_address_that_is_none_does_not_keep_the_rest_from_being_looked_at(sqlite_world: World, examine: Examine) -> None:

@@ -44,6 +44,7 @@ def test_the_demonstration_runs_twice_and_its_files_are_verified_by_other_progra
         "receives what came → partly_received",
         "SPKT → lost",
         "the card stays damaged",
+        "the bell of bangli.kepala rings",
         "has passed on",
     ):
         assert word in first, word

@@ -318,6 +318,7 @@ def test_a_server_process_forked_after_an_accepted_step_does_not_go_by_the_time_
     world.clock.jump(days=3)
     assert watch.now() == START
     begin_server(world.app, places.append)(1)
+    world.hsm.unwatch()
     assert (watch.now(), watch.finding(), watch.started) == (world.clock.now(), None, world.clock.reading())
     assert places == [1]
 

@@ -183,6 +183,9 @@ def _upkeep(world: World) -> None:
     at = done(head.post("/outlets", place), 201)
     ready, _ = world.active(HEAD, "R")
     done(head.post(f"/units/{unit_id(head, ready.hardware[ready.uids[0]])}/move", {"outlet": at["id"]}))
+    shut = done(head.post("/outlets", place | {"name": "KCP Lama", "branch_code": "KC-2"}), 201)
+    for verb in ("close", "reopen", "close"):
+        done(head.post(f"/outlets/{shut['id']}/{verb}", {"reason": "pindah gedung"}))
     uid, new = ready.uids[0], world.units(HEAD, 1, "LEN-CRD-1", "R")[0]
     moved = approved(world, (uid, new))
     done(head.post("/activations", world.activation(moved, uid)), 201)
@@ -191,6 +194,8 @@ def _upkeep(world: World) -> None:
         asked = done(head.post(path, {"pcid": secrets.token_hex(16), "reason": "tertukar"}), 202)["correction"]["id"]
         who = head if decision == "withdraw" else staff
         done(who.post(path, {"proposal": asked, "decision": decision, "reason": "sesuai label"}))
+    done(head.post(f"/units/{unit_id(head, new)}/move", {"outlet": at["id"]}))
+    done(head.call("PUT", f"/users/{world.users['magetan.staf']}/outlets", json={"outlets": [at["id"]]}))
 
 
 def _relocate(world: World, ready: Ready) -> None:

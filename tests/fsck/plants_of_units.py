@@ -33,5 +33,10 @@ UNITS = [
     plant("unit-outlet", "outlet", "is in 99.99.99.9999, which is no village", "UPDATE outlet SET region_code='99.99.99.9999'"),
     plant("unit-outlet", "unit", "stands at another outlet than it was moved to",
           "UPDATE unit SET outlet_id=NULL WHERE outlet_id IS NOT NULL"),
+    plant("unit-outlet", "unit", "works at a closed outlet", "UPDATE outlet SET state='closed' WHERE state='open'"),
+    plant("account-outlets", "user", "is limited to another organisation's outlet",
+          "UPDATE outlet SET organisation_id = {some organisation kind='manufacturer'}"),
+    plant("account-outlets", "user", "is central, and limited to outlets",
+          "UPDATE user_account SET outlets='x' WHERE username='operator1'"),
     plant("row-recorded", "outlet", "is not what its newest act recorded", "UPDATE outlet SET address='Jalan lain'"),
 ]  # fmt: skip

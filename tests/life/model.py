@@ -45,6 +45,11 @@ class Manifest:
     state: str = "active"
     proposed: bool = False
 
+    @property
+    def in_force(self) -> bool:
+        """Whether it has not ended: it can be revoked and expires, suspended too."""
+        return self.state in ("active", "suspended")
+
 
 @dataclass
 class Card:

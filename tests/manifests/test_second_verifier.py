@@ -75,6 +75,7 @@ FAULTS = [
     ("key nbf", "refuseUnless(key.nbf <= manifest.iat && ", "refuseUnless(", "issued-before-its-keys-start"),
     ("key exp", "manifest.iat <= key.exp", "true", "issued-after-its-keys-end"),
     ("the keyset's epoch", "manifest.epoch <= keyset.epoch", "true", "epoch-jump"),
+    ("the keyset's version", "keyset.version >= known.minKeysetVersion", "true", "keyset-version-below-floor"),
     ("the card", "manifest.sub === known.uid", "true", "wrong-uid"),
     ("seq", "(a[0] === b[0] && a[1] < b[1])", "false", "rollback"),
     ("epoch first", "(a[0] === b[0] && a[1] < b[1])", "a[1] < b[1]", "rollback-higher-epoch"),

@@ -21,11 +21,11 @@ from jwcrypto import jws as jwcrypto_jws
 from jwcrypto.common import JWException
 
 from manifests import cli, encoding, jws
-from manifests.keyset import KeysetRefused, root_sha256, verify_keyset, verify_root_change
+from manifests.keyset import KeysetRefused, root_sha256, sign_keyset, verify_keyset, verify_root_change
 from manifests.verifier import Expectations, Reason, Verdict, verify
 from tests.support import programs
 from tests.vectors import make
-from tests.vectors.parts import ROOT, SIGNER, STATUS
+from tests.vectors.parts import ROOT, SIGNER, STATUS, by_digest
 
 FOLDER = make.FOLDER
 INDEX: dict[str, Any] = json.loads((FOLDER / "index.json").read_text())
@@ -86,7 +86,7 @@ def test_the_duplicate_keys_vector_passes_without_the_check_for_them(monkeypatch
     assert said("duplicate-keys") == "valid"
 
 
-OPTIONS = {"min_epoch": "--min-epoch", "min_seq": "--min-seq"}
+OPTIONS = {"min_epoch": "--min-epoch", "min_seq": "--min-seq", "min_keyset_version": "--min-keyset-version"}
 FOR_THE_COMMAND = [name for name in NAMES if "min_status_seq" not in INDEX["vectors"][name]["ask"]]  # it has no option for this input
 
 
@@ -112,6 +112,20 @@ def test_the_command_exits_2_for_what_it_cannot_use(capsys: pytest.CaptureFixtur
     for arguments in (["nowhere.jws", "--root-sha256", "0" * 64, *keyset], [good, "--root-sha256", "xyz", *keyset], [good]):
         assert cli.main(["verify", *arguments]) == 2
     assert "unusable" in capsys.readouterr().err
+
+
+def test_the_command_remembers_the_highest_keyset_and_refuses_an_older_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    newer, state = tmp_path / "newer.sig", tmp_path / "state.json"
+    held = verify_keyset((FOLDER / "keyset.sig").read_bytes(), INDEX["root_sha256"])
+    newer.write_text(sign_keyset(held.model_copy(update={"version": 2}), (ROOT.public_key(), by_digest(ROOT))))
+    base = ["verify", str(FOLDER / "good.jws"), "--root-sha256", INDEX["root_sha256"], "--at", str(INDEX["at"]), "--state", str(state)]
+    for file, code in ((FOLDER / "keyset.sig", 0), (newer, 0), (newer, 0), (FOLDER / "keyset.sig", 1)):
+        assert cli.main([*base, "--keyset", str(file)]) == code
+    assert "older than 2, which was seen already" in capsys.readouterr().out
+    assert json.loads(state.read_text()) == {"keyset_versions": {INDEX["root_sha256"]: 2}}
+    assert list(tmp_path.glob(".state*")) == []
+    state.write_text("")  # a damaged memory is no new one
+    assert cli.main([*base, "--keyset", str(FOLDER / "keyset.sig")]) == 2
 
 
 # --- the programs ----------------------------------------------------------------------------------------------------

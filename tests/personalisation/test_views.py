@@ -20,7 +20,7 @@ from tests.accounts.known_people import further_account
 from tests.documents.files import table_lines
 from tests.support.counting import Counted, counted
 from tests.support.visitor import value_of
-from tests.support.world import Client, World, letter, new_uid
+from tests.support.world import MAGETAN_PLACE, Client, World, done, letter, new_uid
 
 LETTER = {"letter_number": "470/12/Dukcapil", "letter_date": "2026-11-01", "subject": "Permohonan kartu SAM"}
 BATCH = ("hardware_number", "model", "pcid", "sam_uid")
@@ -112,11 +112,15 @@ def test_a_manufacturer_chooses_the_buyer_and_gets_its_units_as_a_template(sqlit
     assert maker.see("/personalisasi/baru").headers["Location"] == "/personalisasi/pembeli"
     found = maker.text("/personalisasi/pembeli?q=mandi")
     assert ("BANK MANDIRI" in found, "BPJS" in found) == (True, False)
-    buyer = sqlite_world.organisation_of("mandiri.kepala")
+    buyer, owner = sqlite_world.organisation_of("mandiri.kepala"), sqlite_world.client("mandiri.kepala")
+    at = done(owner.post("/outlets", MAGETAN_PLACE | {"name": "KC Magetan", "branch_code": "KC-1", "address": "Jalan Raya 1"}), 201)
+    unit = done(owner.get("/units", hardware_number=numbers[0]))["items"][0]["id"]
+    done(owner.post(f"/units/{unit}/move", {"outlet": at["id"]}))
     assert "BANK MANDIRI" in maker.text(f"/personalisasi/baru?pembeli={buyer}")
     data = maker.see(f"/personalisasi/pembeli/{buyer}/templat.csv").get_data()
     rows = table_lines(data, batch.BATCH)
-    assert list(rows[0]) == ["hardware_number", "model", "pcid", "sam_uid", "sam_perso"]
+    assert list(rows[0]) == ["hardware_number", "model", "pcid", "sam_uid", "sam_perso", "outlet"]
+    assert {row["hardware_number"]: row["outlet"] for row in rows} == {numbers[0]: "KC-1", numbers[1]: ""}
     assert sorted(row["hardware_number"] for row in rows) == sorted(numbers)
     assert other.encode() not in data
     assert maker.see(f"/personalisasi/pembeli/{buyer}/templat.xlsx").get_data().startswith(b"PK")
@@ -132,13 +136,16 @@ def test_only_institutions_and_offices_are_buyers(sqlite_world: World, buyer: st
 def test_wrong_rows_of_a_batch_are_explained_and_nothing_is_saved(world: World) -> None:
     numbers = world.units("mandiri.kepala", 2, "SOFTORB-CRD-1", "R", pcid=False)
     buyer, maker = str(world.organisation_of("mandiri.kepala")), Person(world, "softorb.kepala")
-    rows = [(numbers[0], "SOFTORB-CRD-1", "12", ""), ("", "", "", ""), ("NO-SUCH", "SOFTORB-CRD-1", secrets.token_hex(16), "")]
+    new = [secrets.token_hex(16), ""]
+    rows = [(numbers[0], "SOFTORB-CRD-1", "12", "", ""), [""] * 5, ("NO-SUCH", "SOFTORB-CRD-1", *new, ""),
+            (numbers[1], "SOFTORB-CRD-1", secrets.token_hex(16), "", "KC-1")]  # fmt: skip
     fields = LETTER | {"function": "R", "on_behalf_of": buyer, "purchase_order_number": "PO-77"}
     files = {"letter": pdf(), "purchase_order": pdf()}
-    refused = maker.send("/personalisasi/baru", **fields, **files, batch=("batch.xlsx", write_xlsx(BATCH, rows)))
+    refused = maker.send("/personalisasi/baru", **fields, **files, batch=("batch.xlsx", write_xlsx((*BATCH, "Gerai"), rows)))
     assert refused.status_code == 422
     assert "<td>2</td><td>PCID</td>" in body(refused)
     assert "<td>4</td><td>Nomor mesin</td>" in body(refused)
+    assert "<td>5</td><td>Gerai</td>" in body(refused)
     for kept in ('value="PO-77"', f'value="{buyer}"', 'value="470/12/Dukcapil"'):
         assert kept in body(refused)
     assert world.sql("SELECT COUNT(*) FROM personalisation_request")[0][0] == 0

@@ -178,7 +178,10 @@ KEPT: list[tuple[built_once.Build, Any]] = [
 
 
 def actors() -> Iterator[Actor]:
-    """Yield an actor of each kind, in each of its roles and in all of them, and a program of each kind; each with ids of their own."""
+    """Yield an actor of each kind, in each of its roles and in all of them, and a program of each kind; each with ids of their own.
+
+    Of two kinds also some who are limited to one outlet, and to several.
+    """
     outside = frozenset({Role.HEAD, Role.STAFF})
     for kind in OrganisationKind:
         own = frozenset(Role) - outside if kind is OrganisationKind.DIRECTORATE else outside
@@ -186,6 +189,10 @@ def actors() -> Iterator[Actor]:
         place: dict[str, Any] = {"organisation_kind": kind, "region_code": "35" if kind is OrganisationKind.PROVINCE_OFFICE else "35.20"}
         for roles in (own, *(frozenset({role}) for role in sorted(own))):
             yield Actor(organisation_id=ids[0], user_id=ids[1], person_id=ids[2], roles=roles, **place)
+        if kind in (OrganisationKind.INSTITUTION, OrganisationKind.PROVINCE_OFFICE):
+            for number in (1, 3):
+                limits, staff = frozenset(uuid7() for _ in range(number)), frozenset({Role.STAFF})
+                yield Actor(organisation_id=ids[0], user_id=ids[1], person_id=ids[2], roles=staff, outlets=limits, **place)
         yield Actor(organisation_id=ids[0], api_key_id=uuid7(), scopes=frozenset(KeyScope), **place)
 
 

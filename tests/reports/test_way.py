@@ -282,6 +282,12 @@ def test_each_next_button_leads_to_a_form_with_everything_chosen(world: World) -
     assert one.endswith(f"cards={uids[0]}")
     assert f'value="{uids[0]}" checked' in office.get(one).get_data(as_text=True)
     assert english(world, "auditor1").text(f"/kartu/{uids[0]}").count("Your next step:") == 0
+    back, instead = ways_of(office.get(f"/kartu/{uids[0]}").get_data(as_text=True))[1:3]
+    assert f'value="{uids[0]}" checked' in office.get(f"{back}&to={world.organisation_of('operator1')}").get_data(as_text=True)
+    assert f'value="{uids[0]}" checked' in office.get(instead).get_data(as_text=True)
+    assert ways_of(office.get(f"/bast/{bast}").get_data(as_text=True))[1:3] == [lot.replace("&amp;", "&"), instead]
+    for who, path in (("auditor1", f"/kartu/{uids[0]}"), (OFFICE, f"/kartu/{uids[1]}"), ("operator1", f"/bast/{bast}")):
+        assert "You can also:" not in english(world, who).text(path)  # not theirs, not broken, not theirs
 
 
 def test_the_form_for_the_next_card_keeps_address_and_region_and_brings_token_and_machine(sqlite_world: World) -> None:

@@ -23,7 +23,7 @@ def _switch_keys_off(connection: Connection) -> None:
             connection.exec_driver_sql(statement)
 
 
-def back_to_0039(connection: Connection) -> None:
+def back_to_0040(connection: Connection) -> None:
     """Undo 0047 on a database without triggers: the database counts tokens and personalised cards, and all tokens are made at once."""
     _switch_keys_off(connection)
     undo = Operations(MigrationContext.configure(connection))
@@ -42,8 +42,9 @@ def back_to_0039(connection: Connection) -> None:
 
 def back_to_0037(connection: Connection) -> None:
     """Undo 0038 and what came after it on a database without triggers: there are no outlets."""
-    back_to_0039(connection)
-    connection.execute(text("DELETE FROM row_digest WHERE kind = 'outlet'"))
+    back_to_0040(connection)
+    for table, column in (("row_digest", "kind"), ("history", "object_kind")):
+        connection.execute(text(f"DELETE FROM {table} WHERE {column} = 'outlet'"))
     undo = Operations(MigrationContext.configure(connection))
     undo.drop_index("ix_head_succession_decree_date_id", "head_succession")  # the other one of 0039 goes with its table
     with undo.batch_alter_table("unit") as batch:
@@ -51,6 +52,7 @@ def back_to_0037(connection: Connection) -> None:
         batch.drop_constraint("fk_unit_outlet_id", type_="foreignkey")
         batch.drop_column("outlet_id")
     undo.drop_table("outlet")
+    connection.execute(text("ALTER TABLE user_account DROP COLUMN outlets"))
 
 
 def back_to_0035(connection: Connection) -> None:

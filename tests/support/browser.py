@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -131,14 +131,16 @@ def watch(page: Page) -> list[str]:
     return found
 
 
-def sound(page: Page) -> None:
+def sound(page: Page, *, contrast: bool = True) -> None:
     """Assert that the page has no errors, needs no horizontal scrolling, and has no violation that axe finds.
 
-    Axe takes half a second. It is not run on a page whose outline holds nothing that it has not judged before at this width.
+    Axe takes half a second. It is not run on a page whose outline holds nothing that it has not judged before at this width. Half of its
+    time goes into contrasts: leave them out where the same colours were just judged at another width.
     """
     width = page.viewport_size["width"] if page.viewport_size else 0
     shown, known_here = outline(page.content()), _sound.setdefault(width, set())
-    for look in (watch, sideways) if shown <= known_here else (watch, sideways, violations):
+    judge = partial(violations, contrast=contrast)
+    for look in (watch, sideways) if shown <= known_here else (watch, sideways, judge):
         found = look(page)
         assert found == [], f"{page.url}: {found}"
     known_here |= shown
@@ -154,11 +156,14 @@ def sideways(page: Page) -> list[str]:
     return found
 
 
-def violations(page: Page) -> list[str]:
+def violations(page: Page, *, contrast: bool = True) -> list[str]:
     """Return the violations that axe finds. Playwright evaluates the script through the debugger, past the Content Security Policy."""
-    page.evaluate(_axe())
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(_axe())
     found: list[dict[str, Any]] = page.evaluate(
-        "async (rules) => (await axe.run(document, {runOnly: rules, resultTypes: ['violations']})).violations", RULES
+        """async ([runOnly, enabled]) =>
+        (await axe.run(document, {runOnly, rules: {"color-contrast": {enabled}}, resultTypes: ["violations"]})).violations""",
+        [RULES, contrast],
     )
     return [f"{one['id']}: {one['help']} {[node['target'] for node in one['nodes'][:5]]}" for one in found]
 

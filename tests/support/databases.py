@@ -36,8 +36,9 @@ CALM = {
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "max_wal_size": "128MB",
+    "autovacuum": "off",
 }
-"""PostgreSQL settings for speed: no test cuts the power, so nothing needs to wait for the disk."""
+"""PostgreSQL settings for speed: no test cuts the power, so nothing needs to wait for the disk; and no database of a test grows old."""
 
 
 def prepare_template(url: str) -> None:

@@ -36,8 +36,8 @@ class Fuzz:
     """One run over a document.
 
     `roles` makes a client by role name, `keys` returns existing keys for the parameter of a path, `examples` is the number of generated
-    calls for each operation. `share` spares time: one of so many roles sends a call, and others send the next. `faults` holds one text
-    for each kind of fault, `calls` the number of calls that were sent.
+    calls for each operation. `share` spares time: every role sends the first call, the simplest that is valid, then one of so many roles
+    sends a call, and others the next. `faults` holds one text for each kind of fault, `calls` the number of calls that were sent.
     """
 
     world: World
@@ -93,11 +93,13 @@ class Fuzz:
     def _who(self, operation: Any, number: int) -> Iterable[str]:
         """Return the roles that send the call of this number; one caller is enough for a public operation."""
         is_open = not operation.definition.raw.get("security") or operation.path.endswith(("/session", "/session/otp"))
-        return ("anonymous",) if is_open and operation.method != "delete" else list(self.roles)[number % self.share :: self.share]
+        if is_open and operation.method != "delete":
+            return ("anonymous",)
+        return list(self.roles)[number % self.share :: self.share] if number else self.roles
 
     def _aim(self, case: Any, pick: int) -> None:
-        """Put an existing key into the path of two calls of three."""
-        keys = self.keys(case.operation.path) if case.path_parameters and pick % 3 else []
+        """Put an existing key into the path of two calls of three, and of the first."""
+        keys = self.keys(case.operation.path) if case.path_parameters and (pick + 1) % 3 else []
         if keys:
             name = re.findall(r"{(\w+)}", case.operation.path)[0]
             case.path_parameters = dict(case.path_parameters) | {name: keys[pick % len(keys)]}

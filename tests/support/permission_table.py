@@ -121,6 +121,7 @@ _ROWS: dict[str, tuple[tuple[str, str], ...]] = {
         ("audit.export", "-  -  A! -  -   O   O   J   O   -"),
     ),
     "accept the clock (two persons, on the server)": (("clock.accept", "A! A! -  A! -   -   -   -   -   -"),),
+    "hold a key ceremony, act on keys (two persons, on the server)": (("keys.hold", "-  -  -  -  A!  -   -   -   -   -"),),
 }
 
 TABLE: dict[str, dict[str, str]] = {

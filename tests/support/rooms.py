@@ -65,7 +65,7 @@ NAMES_USED_ONCE = {
     "activation/tokens/sealing": "AES-GCM under data keys, for tokens and manifest bodies",
     "activation/trust/ceremonies": "the key ceremonies in the record, which tie a database to a root",
     "activation/trust/keyset": "the keyset signed by the root, and its certificates",
-    "activation/trust/key_checks": "the check values of the secret keys",
+    "activation/trust/key_checks": "the record of keys, signed by the root",
     "activation/trust/status_list": "signed status lists",
     "approvals/file_access": "a file handed out, and the record of that",
     "approvals/four_eyes": "the rule who may approve or execute: predicate, SQL and trigger",
@@ -132,10 +132,12 @@ LIBRARIES = {
     ),
     # a command that makes the application itself
     "commands": "applications doctor doctor_checks main practice serve supervisor",
+    # what people do with keys
+    "custody": "ceremonies ceremony_file cli custodians",
     # a part of the play: who, with what, in which scenes
     "demo": (
-        "accounts checks facts people play sample_files scenes second_act/broken_card second_act/broken_reader second_act/misplaced_reader "
-        "second_act/order_closes second_act/short_bast second_act/transferred_head stage"
+        "accounts checks facts people play sample_files scenes second_act/bell second_act/broken_card second_act/broken_reader "
+        "second_act/misplaced_reader second_act/order_closes second_act/short_bast second_act/transferred_head stage"
     ),
     # a kind of document, or what is done with it
     "documents": (

@@ -329,6 +329,7 @@ function check(file, known) {
   refuseUnless(file.length <= FILE_LIMIT, "too-long");
   const jws = orRefuse("malformed", () => splitJws(file, "sam-manifest+jws"));
   const keyset = orRefuse("keyset-not-trusted", () => verifyKeyset(known.keyset, known.rootSha256));
+  refuseUnless(keyset.version >= known.minKeysetVersion, "keyset-not-trusted");
   const key = findKey(keyset, "manifest", jws.kid);
   refuseUnless(key, "unknown-key");
   refuseUnless(!isRevoked(key), "revoked-key");
@@ -340,8 +341,8 @@ function check(file, known) {
     return payload;
   });
   refuseUnless(key.nbf <= manifest.iat && manifest.iat <= key.exp, "issued-outside-key-validity");
-  refuseUnless(manifest.epoch <= keyset.epoch, "epoch-not-of-keyset");
   refuseUnless(known.uid === null || manifest.sub === known.uid, "wrong-card");
+  refuseUnless(manifest.epoch <= keyset.epoch, "epoch-not-of-keyset");
   const floor = [known.minEpoch ?? manifest.epoch, known.minSeq];
   refuseUnless(!isBelow([manifest.epoch, manifest.seq], floor), "older-than-seen");
   refuseUnless(manifest.nbf <= known.at + TOLERANCE, "not-yet-valid");
@@ -371,11 +372,12 @@ function checkedInputs(inputs) {
     minEpoch: minEpoch === null ? null : BigInt(minEpoch),
     minSeq: BigInt(inputs.minSeq ?? 0),
     minStatusSeq: BigInt(inputs.minStatusSeq ?? 0),
+    minKeysetVersion: BigInt(inputs.minKeysetVersion ?? 0),
   };
 }
 
 /**
- * Verify one manifest's file. `inputs`: rootSha256, keyset, at; status, uid, minEpoch, minSeq, minStatusSeq may be
+ * Verify one manifest's file. `inputs`: rootSha256, keyset, at; status, uid, minEpoch, minSeq, minStatusSeq, minKeysetVersion may be
  * missing. The answer is "valid" or a reason. `warning`: past its end, within the grace period. Integers are BigInt.
  */
 export function verify(file, inputs) {
@@ -406,6 +408,7 @@ function answers(folder, index) {
       minEpoch: ask.min_epoch,
       minSeq: ask.min_seq,
       minStatusSeq: ask.min_status_seq,
+      minKeysetVersion: ask.min_keyset_version,
     };
     try {
       const { answer, warning } = verify(read(entry.file), inputs);

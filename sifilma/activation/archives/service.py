@@ -21,6 +21,7 @@ from sifilma.audit import rounds
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.cards.models import Card, DeviceModel, Unit
+from sifilma.cards.outlets.queries import card_at_outlets
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped
 from sifilma.kernel.context import Context
@@ -109,7 +110,8 @@ def _form(one: Listed, only_jwe: bool) -> str:
 
 
 def _rows_query(ctx: Context, manifests: Select[Manifest]) -> Select[Any]:
-    mine = scoped(manifests, ctx.actor, Operation.MANIFEST_BODY, Manifest.organisation_id).order_by(None)
+    there = card_at_outlets(Manifest.card_id)
+    mine = scoped(manifests, ctx.actor, Operation.MANIFEST_BODY, Manifest.organisation_id, unit=there).order_by(None)
     return (
         select(Manifest.id, Card.uid, Manifest.seq, Unit.hardware_number, DeviceModel.name.label("model"))
         .add_columns(Activation.address, Activation.region_code, Manifest.state, Manifest.expires_at, Manifest.data_key_id, Unit.public_jwk)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from uuid import UUID
 
 from sqlalchemy import select
@@ -13,8 +14,9 @@ from sifilma.activation.models import Activation, Manifest
 from sifilma.activation.requests import form_choices
 from sifilma.activation.tokens import service as tokens
 from sifilma.cards.identifiers import normalise_uid
-from sifilma.cards.import_table import HARDWARE_NUMBER, SAM_UID, list_of_units, needed
+from sifilma.cards.import_table import HARDWARE_NUMBER, OUTLET, SAM_UID, list_of_outlets, list_of_units, needed
 from sifilma.cards.models import Card, Unit
+from sifilma.cards.outlets.queries import own_outlets
 from sifilma.cards.service import units_query
 from sifilma.documents.tables.columns import Column, Format, Kind
 from sifilma.documents.tables.lookups import village_codes
@@ -43,12 +45,17 @@ ACTIVATIONS = Format(
             example="Ab3dE5fG7h",
         ),
         HARDWARE_NUMBER,
+        replace(
+            OUTLET,
+            expected=say("In place of position, address and village: branch code or name of an outlet. It may stay empty."),
+        ),
         Column(
             "latitude",
             say("Latitude"),
             ("Lintang", "Garis lintang", "Lat"),
             Kind.NUMBER,
             required=True,
+            instead=OUTLET.name,
             expected=say("Degrees; south of the equator with a minus: −7.6536"),
             example="-7.6536",
         ),
@@ -58,6 +65,7 @@ ACTIVATIONS = Format(
             ("Bujur", "Garis bujur", "Lon", "Long"),
             Kind.NUMBER,
             required=True,
+            instead=OUTLET.name,
             expected=say("Degrees: 111.3280"),
             example="111.3280",
         ),
@@ -83,6 +91,7 @@ ACTIVATIONS = Format(
             say("Address"),
             ("Alamat",),
             required=True,
+            instead=OUTLET.name,
             expected=say("Street and number, building, floor: where the machine stands."),
             example="Jl. Merdeka 1",
         ),
@@ -92,6 +101,7 @@ ACTIVATIONS = Format(
             ("Kode desa/kelurahan", "Kode desa", "Kode kelurahan", "Kode wilayah", "Region code", "Desa/Kelurahan"),
             Kind.CODE,
             required=True,
+            instead=OUTLET.name,
             expected=say("The code of the village, with or without its name: choose one of the list, or search the sheet of codes."),
             example="35.20.06.1014",
         ),
@@ -123,7 +133,8 @@ def template(ctx: Context, shown: Mapping[str, str] | None = None, region: str =
     ]
     numbers = {row["hardware_number"] for row in rows}.union(*machines.values())
     units = ctx.session.scalars(units_query(ctx).where(Unit.hardware_number.in_(numbers)).order_by(Unit.hardware_number))
-    return Filled(ACTIVATIONS, rows, guided=True, lookups=(list_of_units(units), *village_codes(ctx, "region_code", region)))
+    lookups = (list_of_units(units), *list_of_outlets(own_outlets(ctx)), *village_codes(ctx, "region_code", region))
+    return Filled(ACTIVATIONS, rows, guided=True, lookups=lookups)
 
 
 def template_with_tokens(ctx: Context, hsm: HSM, region: str = "") -> Filled:

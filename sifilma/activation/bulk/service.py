@@ -11,6 +11,7 @@ from config.settings import Settings
 from hsm import HSM
 from sifilma.activation.bulk import job as bulk
 from sifilma.activation.bulk.job_sheets import ACTIVATIONS, SECRET
+from sifilma.activation.issuing.rules import placed
 from sifilma.activation.issuing.service import NO_TOKEN, NO_VILLAGE, check_place
 from sifilma.activation.requests import form_choices
 from sifilma.activation.schemas import OpenCardIn, TogetherIn
@@ -41,6 +42,7 @@ def begin(ctx: Context, settings: Settings, hsm: HSM, places: PlaceCheck, data: 
     """
     organisation = ctx.actor.organisation_id
     assert organisation is not None  # noqa: S101  # the gate admits only members of an organisation
+    data = placed(ctx, data)
     _require_cards(ctx, data.cards)
     _require_place(ctx, places, data)
     ctx.uow.end_read()

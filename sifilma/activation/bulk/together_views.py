@@ -16,6 +16,7 @@ from sifilma.cards.outlets.queries import get_outlet
 from sifilma.documents.indonesian import uid_pairs
 from sifilma.identity.permissions import Operation
 from sifilma.jobs.service import get_job
+from sifilma.kernel.context import Context
 from sifilma.regions.sources import place_check
 from sifilma.resources import resources
 from sifilma.web.forms import Form
@@ -38,13 +39,18 @@ def form() -> Response:
     ctx, asked, after = context(), request.args.get("permohonan", type=UUID), request.args.get("pekerjaan", type=UUID)
     if after is None:
         at = request.args.get("gerai", type=UUID)
-        start = place_form.at_outlet(get_outlet(ctx, at, Operation.OUTLET_KEEP)) if at else place_form.start(ctx)
+        start = place_form.at_outlet(get_outlet(ctx, at, Operation.OUTLET_SEE)) if at else place_form.start(ctx)
         start |= {"gerai": str(at)} if at else {}
-        return _form(Form.begun(permohonan=get_request(ctx, asked).id if asked else None, **start))
+        return _form(Form.begun(permohonan=_shown(ctx, asked), **start))
     back = pages.given_back(ctx, resources().settings, get_job(ctx, after), translate)
     form = Form.of(**back.place, **{f"machine.{uid}": machine for uid, machine in back.machines.items()})
     form.values.setlist("cards", list(back.machines))
     return _form(form, told=back.errors)
+
+
+def _shown(ctx: Context, asked: UUID | None) -> UUID | None:
+    """Return the request whose cards are wanted. Whoever is limited to outlets may not see it, and is shown those of its cards there."""
+    return asked if asked is None or ctx.actor.outlets is not None else get_request(ctx, asked).id
 
 
 @blueprint.post("/isi")

@@ -21,6 +21,7 @@ from hsm.errors import HSMKeyChanged
 from hsm.keys import MASTER
 from hsm.token import Operations
 from manifests import conf, jws, payload
+from sifilma.activation.issuing.rules import placed
 from sifilma.activation.issuing.statements import (
     ANSWER,
     BREAK_UNIT,
@@ -114,6 +115,7 @@ def activate(ctx: Context, settings: Settings, hsm: HSM, places: PlaceCheck, dat
 def check(ctx: Context, hsm: HSM, places: PlaceCheck, data: ActivationIn) -> Ready:
     """Check everything that can be checked before signing, and end the reading transaction. Raise as `activate` does."""
     ctx.require_trusted_clock()
+    data = placed(ctx, data)
     code = codes.normalise(data.region_code)
     row = _read(ctx, data, code)
     if row.data_key_sealed is None:  # the organisation's first manifest of the month
@@ -170,8 +172,11 @@ def _read(ctx: Context, data: ActivationIn, code: str) -> Any:
             "regency": codes.regency_of(code),
         },
     )
-    if row is None:
+    limits = ctx.actor.outlets
+    if row is None or (limits is not None and row.former_outlet_id not in limits):
         raise NotFound("Your organisation holds no such card.")
+    if limits is not None and row.unit_id is not None and row.unit_outlet_id not in limits:
+        raise Invalid.field("hardware_number", "Your organisation has registered no such machine.")
     if row.region_version is None or codes.level(code) != codes.VILLAGE:
         raise Invalid.field("region_code", NO_VILLAGE)
     _require_ready(ctx, row)

@@ -51,6 +51,7 @@ READ = Prepared(
         ActivationRequest.id.label("request_id"), ActivationRequest.state.label("request_state"),
         ActivationRequest.kind.label("request_kind"),
         Unit.id.label("unit_id"), Unit.hardware_number, Unit.function.label("unit_function"), Unit.pcid,
+        Unit.outlet_id.label("unit_outlet_id"), _former.outlet_id.label("former_outlet_id"),
         Unit.condition.label("unit_condition"), Unit.revision.label("unit_revision"),
         ActivationRequestCard.unit_id.label("replacement_unit_id"), ActivationRequestCard.reason.label("replacement_reason"),
         _former.condition.label("former_condition"), _former.revision.label("former_revision"),

@@ -10,16 +10,17 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, and_, exists, func, select
 
 from sifilma.activation.models import ActivationRequestCard, Manifest, ManifestState, RequestKind, Token, TokenState
+from sifilma.activation.queries import tokens_query
 from sifilma.activation.requests.service import busy_cards_query
 from sifilma.activation.suspensions.queries import is_ready
 from sifilma.activation.tokens.service import MAX_TRIES
 from sifilma.cards.models import Card, Unit, UnitCondition
 from sifilma.cards.schemas import CardOut
 from sifilma.cards.serializers import cards_out
-from sifilma.cards.service import ENDED
+from sifilma.cards.service import ENDED, cards_query
 from sifilma.handover.models import HandoverCard
 from sifilma.identity.permissions import Operation
-from sifilma.identity.scope import scoped
+from sifilma.identity.scope import within_limit
 from sifilma.kernel.context import Context
 
 MOST_CARDS = 2000
@@ -60,7 +61,10 @@ class Machines:
 def cards_for(ctx: Context, kind: str, request_id: UUID | None = None) -> list[Lot]:
     """Return the cards that a request of this kind can name, by function. Cards of another open request are left out."""
     query = select(Card).where(
-        Card.holder_id == ctx.actor.organisation_id, is_ready(RequestKind(kind)), Card.id.not_in(busy_cards_query(request_id))
+        Card.holder_id == ctx.actor.organisation_id,
+        within_limit(ctx.actor, Card.unit_id),
+        is_ready(RequestKind(kind)),
+        Card.id.not_in(busy_cards_query(request_id)),
     )
     if kind == RequestKind.REPLACEMENT:
         query = query.where(Card.unit_id.is_not(None))
@@ -69,6 +73,13 @@ def cards_for(ctx: Context, kind: str, request_id: UUID | None = None) -> list[L
     for card in cards_out(ctx, list(found)):
         lots.setdefault(card.function, Lot(card.function)).cards.append(card)
     return list(lots.values())
+
+
+def what_broke(ctx: Context, uids: Collection[str]) -> dict[str, str]:
+    """Return what was said of the broken machines of the actor's organisation that these cards are in, by UID."""
+    query = select(Card.uid, Unit.change_note).join(Unit, Unit.id == Card.unit_id).where(Card.uid.in_(uids))
+    broken = query.where(Unit.organisation_id == ctx.actor.organisation_id, Unit.condition == UnitCondition.BROKEN)
+    return {row.uid: row.change_note for row in ctx.session.execute(broken)}
 
 
 def ends_soon(ctx: Context) -> ColumnElement[bool]:
@@ -94,7 +105,7 @@ def chosen(ctx: Context, lots: list[Lot], *, handover: UUID | None, all_due: boo
 
 def open_cards(ctx: Context, besides: UUID | None = None) -> list[OpenCard]:
     """Return the organisation's cards with an open token, those whose token expires first at the top, without `besides`."""
-    waiting = select(Token.id).where(Token.state == TokenState.ISSUED, Token.expires_at > ctx.now)
+    waiting = tokens_query(ctx, Operation.ACTIVATE).where(Token.state == TokenState.ISSUED, Token.expires_at > ctx.now)
     query = (
         select(Card.uid, Card.function, Unit.hardware_number, Token.expires_at, Token.tries, Token.activation_request_id)
         .select_from(Token)
@@ -104,7 +115,7 @@ def open_cards(ctx: Context, besides: UUID | None = None) -> list[OpenCard]:
             and_(ActivationRequestCard.activation_request_id == Token.activation_request_id, ActivationRequestCard.card_id == Card.id),
         )
         .outerjoin(Unit, Unit.id == func.coalesce(ActivationRequestCard.unit_id, Card.unit_id))
-        .where(Token.id.in_(scoped(waiting, ctx.actor, Operation.ACTIVATE, Token.organisation_id)))
+        .where(Token.id.in_(waiting.with_only_columns(Token.id)))
         .order_by(Token.expires_at, Card.uid)
         .limit(MOST_CARDS)
     )
@@ -117,7 +128,7 @@ def open_cards(ctx: Context, besides: UUID | None = None) -> list[OpenCard]:
 
 def machines(ctx: Context, uid: str) -> Machines:
     """Return the machines for a card of the actor's organisation; for an unknown UID all free ones."""
-    card = ctx.session.scalars(select(Card).where(Card.uid == uid, Card.holder_id == ctx.actor.organisation_id)).first()
+    card = ctx.session.scalars(cards_query(ctx).where(Card.uid == uid, Card.holder_id == ctx.actor.organisation_id)).first()
     if card is not None and (goes_to := _replacement(ctx, card) or card.unit_id) is not None:
         return Machines(list(ctx.session.scalars(select(Unit).where(Unit.id == goes_to))), tied=True)
     units = list(ctx.session.scalars(_free(ctx, card.function if card is not None else None).limit(MOST_MACHINES + 1)))
@@ -151,5 +162,5 @@ def next_machines(ctx: Context, functions: Collection[str]) -> dict[str, list[st
 def _free(ctx: Context, function: str | None) -> Select[Unit]:
     taken = exists().where(Card.unit_id == Unit.id, Card.state.not_in(ENDED))
     query = select(Unit).where(Unit.organisation_id == ctx.actor.organisation_id, Unit.condition == UnitCondition.WORKING, ~taken)
-    query = query.order_by(Unit.hardware_number)
+    query = query.where(within_limit(ctx.actor, Unit.id)).order_by(Unit.hardware_number)
     return query.where(Unit.function == function) if function else query

@@ -12,6 +12,7 @@ from sifilma.activation.models import ActivationRequest, ActivationRequestCard, 
 from sifilma.activation.schemas import ReplacementIn
 from sifilma.cards.models import Card, Unit, UnitCondition
 from sifilma.cards.service import cards_in
+from sifilma.identity.scope import within_limit
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Faults, Invalid
 from sifilma.kernel.repeats import numbered, repeats, same_as
@@ -35,7 +36,8 @@ def check(ctx: Context, request: ActivationRequest, kind: str, stated: Sequence[
     if sorted(one.sam_uid for one in stated) != sorted(by_uid):
         raise Invalid.field("replacements", "Say for each card which machine takes it, and what happened to the one it is in.")
     numbers = [one.hardware_number for one in stated]
-    found = select(Unit).where(Unit.organisation_id == ctx.actor.organisation_id, Unit.hardware_number.in_(numbers))
+    mine = (Unit.organisation_id == ctx.actor.organisation_id, within_limit(ctx.actor, Unit.id))
+    found = select(Unit).where(*mine, Unit.hardware_number.in_(numbers))
     units = {unit.hardware_number: unit for unit in ctx.session.scalars(found)}
     taken, named, again = cards_in(ctx, list(units.values())), _named_elsewhere(ctx, request, units), repeats(numbered(numbers))
     faults = Faults()

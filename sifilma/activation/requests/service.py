@@ -37,6 +37,7 @@ from sifilma.documents.models import Document, DocumentKind
 from sifilma.documents.service import Upload, keep_pdf
 from sifilma.documents.uploads import inspect_pdf
 from sifilma.identity.permissions import Operation
+from sifilma.identity.scope import within_limit
 from sifilma.kernel import deadline
 from sifilma.kernel.context import Act, Context
 from sifilma.kernel.errors import Conflict, Faults, Invalid
@@ -156,7 +157,8 @@ def _cards(ctx: Context, request: ActivationRequest, kind: RequestKind, uids: li
 
     Raise Invalid unless the organisation holds them all, in the state the kind needs, of one function, and in no other open request.
     """
-    cards = list(by_uids(ctx, uids, Card.holder_id == ctx.actor.organisation_id, is_ready(kind)).values())
+    mine = (Card.holder_id == ctx.actor.organisation_id, within_limit(ctx.actor, Card.unit_id))
+    cards = list(by_uids(ctx, uids, *mine, is_ready(kind)).values())
     if len({card.function for card in cards}) > 1:
         raise Invalid.field("cards", "One request is for R or for RW cards, not for both.")
     named = Card.id.in_([card.id for card in cards])

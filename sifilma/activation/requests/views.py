@@ -92,7 +92,8 @@ def index() -> Response:
 def new() -> Response:
     """Show the form, for the kind of request named in the URL.
 
-    Chosen are the cards named there, those that a BAST brought (`bast`), or all whose manifest ends soon (`semua`).
+    Chosen are the cards named there, those that a BAST brought (`bast`), or all whose manifest ends soon (`semua`). A card that is replaced
+    comes with what was said of its machine when it broke, and with the machine it moves to (`mesin`).
     """
     form = Form.begun()
     if form.values:
@@ -101,8 +102,11 @@ def new() -> Response:
     wanted = chosen if chosen in KINDS else "new"
     form = Form.of(kind=wanted, letter_date=letter_day(context()), subject=SUBJECTS[wanted])
     form.values.setlist("cards", request.args.getlist("cards"))
-    for number, uid in enumerate(request.args.getlist("cards") if wanted == RequestKind.REPLACEMENT else ()):
-        _fill_row(form, number, sam_uid=uid)
+    if wanted == RequestKind.REPLACEMENT:
+        moved, machine = request.args.getlist("cards"), request.args.get("mesin", "")[:60]
+        told = form_choices.what_broke(context(), moved)
+        for number, uid in enumerate(moved):
+            _fill_row(form, number, sam_uid=uid, hardware_number=machine if len(moved) == 1 else "", reason=told.get(uid, ""))
     return _form(form, bast=request.args.get("bast", type=UUID), all_due="semua" in request.args)
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session, aliased
 from sifilma.activation.models import READY, Activation, RequestKind
 from sifilma.activation.suspensions.models import OPEN, PlaceSuspension, SuspensionState
 from sifilma.cards.models import Card, CardState
+from sifilma.cards.outlets.queries import card_at_outlets
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped
 from sifilma.kernel.context import Context
@@ -19,7 +20,8 @@ from sifilma.kernel.paging import Listing
 
 def suspensions_query(ctx: Context, operation: Operation = Operation.PLACE_SUSPENSION_SEE) -> Select[PlaceSuspension]:
     """Return a query of the proposals the actor may see: those on cards that their organisation held."""
-    return scoped(select(PlaceSuspension), ctx.actor, operation, PlaceSuspension.organisation_id)
+    there = card_at_outlets(PlaceSuspension.card_id)
+    return scoped(select(PlaceSuspension), ctx.actor, operation, PlaceSuspension.organisation_id, unit=there)
 
 
 def list_suspensions(ctx: Context, state: str | None) -> Listing[PlaceSuspension]:

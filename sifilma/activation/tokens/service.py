@@ -28,7 +28,7 @@ from sifilma.activation.models import (
     TokenIssue,
     TokenState,
 )
-from sifilma.activation.queries import get_request
+from sifilma.activation.queries import get_request, tokens_query
 from sifilma.activation.suspensions.queries import is_ready
 from sifilma.activation.tokens import sealing
 from sifilma.activation.trust import status_list
@@ -36,7 +36,6 @@ from sifilma.audit.models import Action
 from sifilma.audit.service import record, record_in
 from sifilma.cards.models import Card
 from sifilma.identity.permissions import Operation
-from sifilma.identity.scope import scoped
 from sifilma.kernel import deadline
 from sifilma.kernel.context import Act, Context
 from sifilma.kernel.db import hold
@@ -193,8 +192,8 @@ def _open(do: Operations, rows: Sequence[tuple[Token, str]], keys: dict[UUID, Da
 def reveal_for_cards(ctx: Context, hsm: HSM, uids: Collection[str]) -> dict[str, str]:
     """Return the open tokens of these cards of the actor's organisation in clear, by UID, and record it for each request."""
     found: list[tuple[Token, str]] = []
-    waiting = select(Token.id).where(Token.state == TokenState.ISSUED, Token.expires_at > ctx.now)
-    mine = scoped(waiting, ctx.actor, Operation.TOKEN_REVEAL, Token.organisation_id)
+    waiting = tokens_query(ctx, Operation.TOKEN_REVEAL).where(Token.state == TokenState.ISSUED, Token.expires_at > ctx.now)
+    mine = waiting.with_only_columns(Token.id)
     for part in _parts(sorted(uids)):
         query = select(Token, Card.uid).join(Card, Card.id == Token.card_id).where(Card.uid.in_(part), Token.id.in_(mine))
         found += [(token, uid) for token, uid in ctx.session.execute(query)]

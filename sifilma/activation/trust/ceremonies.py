@@ -8,11 +8,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from config.settings import Settings, SettingsError
-from sifilma.activation.trust import key_checks
+from manifests.keyset import KeysetOlder
+from sifilma.activation.trust import key_checks, keyset
 from sifilma.activation.trust.keyset import Trust
 from sifilma.audit.models import Action, AuditEntry
 from sifilma.audit.service import record
 from sifilma.kernel.context import Context
+from sifilma.kernel.errors import Unavailable
 
 
 @dataclass(frozen=True)
@@ -24,10 +26,16 @@ class Ceremony:
 
 
 def record_ceremony(ctx: Context, settings: Settings, trust: Trust) -> None:
-    """Record that this keyset was published here. The entry ties the database to the root, and to the kind of installation."""
-    version = str(trust.keyset.version)
-    checks = dict(key_checks.load(settings))
-    record(ctx, Action.KEYS_CEREMONY, "keyset", version, root_sha256=trust.pin, epoch=trust.epoch, kind=settings.env, key_checks=checks)
+    """Record that this keyset was published here. The entry ties the database to the root, and to the kind of installation.
+
+    It says besides what was recorded of the keys, and who held the ceremony by which file.
+    """
+    made = key_checks.load_record(settings)
+    record(
+        ctx, Action.KEYS_CEREMONY, "keyset", str(trust.keyset.version), root_sha256=trust.pin, epoch=trust.epoch, kind=settings.env,
+        key_checks={label: one.check for label, one in made.keys.items()}, key_record=made.version, custodians=list(made.by),
+        ceremony=made.ceremony,
+    )  # fmt: skip
 
 
 def find_ceremony(session: Session) -> Ceremony | None:
@@ -42,8 +50,15 @@ def find_ceremony(session: Session) -> Ceremony | None:
     return Ceremony(data.get("root_sha256", ""), data.get("kind", "")) if data is not None else None
 
 
+def newest_version(session: Session) -> int:
+    """Return the highest version of a keyset that was published here, by the record of acts; 0 if none is recorded."""
+    of_keysets = (AuditEntry.object_kind == "keyset", AuditEntry.action == str(Action.KEYS_CEREMONY))
+    return max((int(version) for version in session.scalars(select(AuditEntry.object_id).where(*of_keysets))), default=0)
+
+
 def require_database(session: Session, settings: Settings) -> None:
-    """Raise SettingsError if the database belongs to another kind of installation, or was filled under another root than `home` has.
+    """Raise SettingsError if the database belongs to another kind of installation, or was filled under another root than `home` has, or
+    knows a newer keyset than lies there.
 
     A home without a keyset has no root yet: there the kind alone counts.
     """
@@ -58,3 +73,10 @@ def require_database(session: Session, settings: Settings) -> None:
     pin = settings.trust / "root.sha256"
     if pin.exists() and pin.read_text().strip() != ceremony.pin:
         raise SettingsError("SIFILMA_DATABASE_URL is a database of another root than SIFILMA_HOME: set those that belong together.")
+    keyset.remember(settings, newest_version(session))
+    if pin.exists() and (settings.trust / keyset.FILE).exists():
+        try:
+            keyset.load(settings)
+        except Unavailable as unusable:
+            if isinstance(unusable.__cause__, KeysetOlder):
+                raise SettingsError(f"SIFILMA_HOME/trust has an old keyset: {unusable.__cause__}.") from unusable

@@ -1,57 +1,163 @@
-"""The check values of the secret keys, recorded at the ceremony: a token with another key is noticed before anything is made with it.
+"""The record of keys: what every key on the token was at the ceremony, signed by the root. A token with another key is noticed by it.
 
-They are a file under `home/trust`, beside the keyset, and stand in the ceremony's entry in the record of acts. A check value tells equal
-keys from different ones and nothing about a key (`hsm/session.py`).
+It is a file under `home/trust`, beside the keyset; its check values stand in the ceremony's entry in the record of acts too. A check value
+tells equal keys from different ones and nothing about a key (`hsm/session.py`). An installation from before has a file of check values of
+the secret keys alone: they are compared until a record is made.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
+from typing import Any
+
+import structlog
 
 from config.settings import Settings
-from hsm import HSM
+from hsm import HSM, ceremony
 from hsm.errors import HSMKeyChanged
-from hsm.keys import secret_kind
-from hsm.token import Operations
+from hsm.keys import ROOT_PLAN, KeyInfo, secret_kind
+from hsm.records import KeyRecord, of_check
+from manifests import jws
+from manifests.encoding import Malformed
+from manifests.keyset import root_sha256
 
-FILE = "key-checks.json"
-_loaded: dict[Path, tuple[int, Mapping[str, str]]] = {}
+FILE = "key-record.jws"
+CHECKS = "key-checks.json"
+"""What an installation has whose ceremony was held before keys were recorded."""
+TYPE = "sam-keys+jws"
+log = structlog.get_logger()
 
 
-def load(settings: Settings) -> Mapping[str, str]:
-    """Return the recorded check values by label, empty before the first ceremony. Raise HSMKeyChanged if the file cannot be used.
+@dataclass(frozen=True)
+class Record:
+    """The record of keys. `version` is 0 for one that only knows check values. `ceremony` is the SHA-256 of the ceremony's file.
+
+    `by` are the user names of the custodians; both are empty where no ceremony with custodians was held.
+    """
+
+    version: int = 0
+    by: Sequence[str] = ()
+    ceremony: str = ""
+    keys: Mapping[str, KeyRecord] = field(default_factory=dict)
+
+
+_loaded: dict[Path, tuple[int, Record]] = {}
+
+
+def load(settings: Settings) -> Mapping[str, KeyRecord]:
+    """Return the records of keys by label, empty before the first ceremony. Raise HSMKeyChanged if the file cannot be used."""
+    return load_record(settings).keys
+
+
+def load_record(settings: Settings) -> Record:
+    """Return the record of keys. Raise HSMKeyChanged if the file cannot be used or the pinned root has not signed it.
 
     A process reads the file again when it has changed.
     """
-    path = settings.trust / FILE
+    path, name = settings.trust / FILE, FILE
     try:
-        changed = path.stat().st_mtime_ns
+        changed = _changed(path)
+        if not changed:
+            path, name = settings.trust / CHECKS, CHECKS
+            changed = _changed(path)
         known = _loaded.get(path)
         if known is None or known[0] != changed:
-            known = _loaded[path] = (changed, {str(label): str(value) for label, value in json.loads(path.read_text()).items()})
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, AttributeError) as broken:
-        raise HSMKeyChanged(f"{FILE} cannot be read, so no key can be compared") from broken
+            made = Record() if not changed else _verified(settings, path.read_bytes()) if name == FILE else _of_checks(path.read_bytes())
+            known = _loaded[path] = (changed, made)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as broken:
+        raise HSMKeyChanged(f"{name} cannot be used, so no key can be compared") from broken
     return known[1]
 
 
-def record(settings: Settings, signing: HSM) -> None:
-    """Record the secret keys on the token that are not recorded yet. Raise HSMKeyChanged if one differs from what is recorded."""
-    before = load(settings)
-    values = signing.run(_values)
-    wrong = sorted(label for label, value in values.items() if before.get(label, value) != value)
+def _changed(path: Path) -> int:
+    """Return when a file was changed last, in nanoseconds, or 0 if there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
+def _verified(settings: Settings, line: bytes) -> Record:
+    """Return the record in a line that the pinned root signed. Raise ValueError for any other."""
+    parts = jws.split(line, TYPE)
+    told = json.loads(parts.payload)
+    root = jws.key_from_jwk(told["root"])
+    if root_sha256(root) != (settings.trust / "root.sha256").read_text().strip() or not jws.verify(parts, root):
+        raise Malformed("not signed by the pinned root")
+    records = [KeyRecord(**one) for one in told["keys"]]
+    return Record(told["version"], told["by"], told["ceremony"], {one.label: one for one in records})
+
+
+def _of_checks(data: bytes) -> Record:
+    values = json.loads(data)
+    kinds = {str(label): secret_kind(str(label)) for label in values}
+    return Record(keys={label: of_check(label, kind, str(values[label])) for label, kind in kinds.items() if kind is not None})
+
+
+def record(settings: Settings, signing: HSM, root: HSM, now: datetime, by: Sequence[str] = (), held: str = "") -> Record:
+    """Record the keys on the token that are not recorded yet, signed by the root. Return the record, which may be the last one.
+
+    Raise HSMKeyChanged if a key differs from what is recorded, or is missing. With custodians (`by`, and in `held` the SHA-256 of the
+    ceremony's file) a new record is made in any case.
+    """
+    before = load_record(settings)
+    found = {one.label: one for one in ceremony.describe(signing)}
+    wrong = sorted(label for label, one in before.keys.items() if label not in found or _differs(one, found[label]))
     if wrong:
         raise HSMKeyChanged(f"another token: {', '.join(wrong)} on it is another key than that of the ceremony")
-    if values.keys() <= before.keys():
-        return
+    if before.version and found.keys() <= before.keys.keys() and not by:
+        return before
+    return write(settings, root, now, Record(before.version + 1, list(by), held, found))
+
+
+def _differs(before: KeyRecord, found: KeyRecord) -> bool:
+    return before != found if before.is_whole else before.check != found.check
+
+
+def write(settings: Settings, root: HSM, now: datetime, record: Record) -> Record:
+    """Sign a record by the root, and put it in the place of the last one. Raise HSMKeyChanged for another root than the pinned one."""
+    root_key, pin = root.public_key("root"), settings.trust / "root.sha256"
+    if pin.exists() and pin.read_text().strip() != root_sha256(root_key):
+        raise HSMKeyChanged("the root token holds another root than the pinned one")
+    told: dict[str, Any] = {
+        "version": record.version,
+        "made_at": int(now.timestamp()),
+        "kind": settings.env,
+        "by": list(record.by),
+        "ceremony": record.ceremony,
+        "root": jws.jwk(root_key),
+        "root_key": [one.as_json() for one in ceremony.describe(root) if one.label == ROOT_PLAN[0].label],
+        "keys": [record.keys[label].as_json() for label in sorted(record.keys)],
+    }
+    payload = json.dumps(told, sort_keys=True, separators=(",", ":")).encode()
+    line = jws.sign(payload, jws.thumbprint(root_key), TYPE, lambda digest: root.sign("root", digest))
     settings.trust.mkdir(parents=True, exist_ok=True)
+    if not pin.exists():  # a first record stands before the first keyset
+        pin.write_text(root_sha256(root_key) + "\n")
     temporary = settings.trust / f".{FILE}.new"
-    temporary.write_text(json.dumps({**before, **values}, indent=2, sort_keys=True) + "\n")
+    temporary.write_text(line)
     temporary.replace(settings.trust / FILE)
+    return load_record(settings)
 
 
-def _values(do: Operations) -> dict[str, str]:
-    return {label: do.check_value(label) for label, _, _ in do.session.labels() if secret_kind(label) is not None}
+def doubts(settings: Settings, found: Sequence[KeyInfo]) -> Iterator[str]:
+    """Yield what is doubtful about the record of keys, and about keys that were read back, a sentence each."""
+    made = load_record(settings)
+    if not made.keys:
+        yield "No check value of a secret key is recorded, so a wrong key would not be noticed: `sifilma hsm ceremony` records them."
+    elif not made.version:
+        yield "Only check values of secret keys are recorded, so a changed attribute would not be noticed: `sifilma hsm ceremony`."
+    if any(info.is_open for info in found):
+        yield "Whoever has the PIN may change the attributes of keys that `sifilma hsm keys` names: rotate them in time."
+
+
+def tell(wrong: Mapping[str, str]) -> None:
+    """Write into the log what differs now, key by key, or that nothing does any more."""
+    for label, what in wrong.items():
+        log.error("key_differs", key=label, what=what)
+    if not wrong:
+        log.info("keys_as_recorded")

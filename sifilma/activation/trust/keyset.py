@@ -6,10 +6,12 @@ They are files under `home/trust`. A process reads them again when the keyset ha
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -18,12 +20,14 @@ from cryptography.x509.oid import NameOID
 from config.settings import Settings
 from hsm import HSM
 from manifests import jws
-from manifests.keyset import Jwk, Key, Keyset, Use, root_sha256, sign_keyset, verify_keyset
+from manifests.keyset import Jwk, Key, Keyset, KeysetRefused, Use, root_sha256, sign_keyset, verify_keyset
 from sifilma.activation.trust import key_checks
 from sifilma.kernel.clock import Clock
 from sifilma.kernel.errors import KeyOutsidePeriod, Unavailable
 from sifilma.kernel.text import say
 
+log = structlog.get_logger()
+FILE = "sam-keyset.jws"
 KEY_YEARS = 10
 BEFORE = timedelta(minutes=5)  # keys and certificates count from this long before the ceremony: clocks of its node and of the issuer differ
 ROOT_YEARS = 20
@@ -109,11 +113,22 @@ class Vouched:
 
 _lock = threading.Lock()
 _loaded: dict[Path, tuple[float, Trust]] = {}
+_seen: dict[Path, int] = {}
+
+
+def remember(settings: Settings, version: int) -> None:
+    """Take no keyset older than this version from now on, in this process and those forked from it."""
+    path = settings.trust / FILE
+    _seen[path] = max(version, _seen.get(path, 0))
 
 
 def load(settings: Settings) -> Trust:
-    """Return the keyset in use. Raise Unavailable if there is none, or the pinned root has not signed it."""
-    path = settings.trust / "sam-keyset.jws"
+    """Return the keyset in use. Raise Unavailable if there is none, or the pinned root has not signed it, or a newer one was seen.
+
+    An older one would bring back a key that was revoked since. The newest that was published here stands in the record of acts, which a
+    process reads when it starts (`ceremonies.require_database`); from then on it remembers by itself.
+    """
+    path = settings.trust / FILE
     try:
         changed = path.stat().st_mtime_ns
         with _lock:
@@ -121,23 +136,30 @@ def load(settings: Settings) -> Trust:
             if known is None or known[0] != changed:
                 pin = (settings.trust / "root.sha256").read_text().strip()
                 data = path.read_bytes()
-                known = _loaded[path] = (changed, Trust(data, verify_keyset(data, pin), pin))
+                found = Trust(data, verify_keyset(data, pin, _seen.get(path, 0)), pin)
+                remember(settings, found.keyset.version)
+                known = _loaded[path] = (changed, found)
+    except KeysetRefused as refused:
+        log.error("keyset_refused", reason=str(refused))
+        raise Unavailable("There is no usable keyset: the key ceremony publishes one.", type="keyset-missing") from refused
     except (OSError, ValueError) as broken:
-        raise Unavailable("There is no usable keyset: `sifilma hsm init` publishes one.", type="keyset-missing") from broken
+        raise Unavailable("There is no usable keyset: the key ceremony publishes one.", type="keyset-missing") from broken
     return known[1]
 
 
-def publish(settings: Settings, signing: HSM, root: HSM, now: datetime) -> Trust:
+def publish(settings: Settings, signing: HSM, root: HSM, now: datetime, by: Sequence[str] = (), held: str = "") -> Trust:
     """Sign and publish a keyset of the token's keys, and the certificates. If it is published already, nothing changes.
 
-    The check values of the secret keys are recorded with it. Raise Unavailable if the root token holds another root than the published
-    keyset, and HSMKeyChanged if a secret key is another one than was recorded.
+    The keys are recorded with it (`key_checks.record`, which `by` and `held` are for). Raise Unavailable if the root token holds another
+    root than the published keyset, and HSMKeyChanged if a key is another one than was recorded.
     """
-    key_checks.record(settings, signing)
-    keys = {label: signing.public_key(label) for label, _ in USES}
     before = _published(settings)
+    if before is not None and before.keyset.root != Jwk.of(root.public_key("root")):
+        raise Unavailable("The root token holds another root than the published keyset: a change of root is a ceremony of its own.")
+    key_checks.record(settings, signing, root, now, by, held)
+    keys = {label: signing.public_key(label) for label, _ in USES}
     kids = {jws.thumbprint(key) for key in keys.values()}
-    if before is not None and kids <= {key.kid for key in before.keyset.keys} and before.pin == root_sha256(root.public_key("root")):
+    if before is not None and kids <= {key.kid for key in before.keyset.keys}:
         return before
     keyset = _next(before, keys, root.public_key("root"), now)
     line = sign_keyset(keyset, (root.public_key("root"), lambda digest: root.sign("root", digest)))
@@ -146,12 +168,12 @@ def publish(settings: Settings, signing: HSM, root: HSM, now: datetime) -> Trust
     for name, data in _certificates(signing, root, now, settings.mark).items():
         _replace(settings.trust / name, data)
     # The keyset comes last: `load` reads the pin again when this file changes.
-    _replace(settings.trust / "sam-keyset.jws", line.encode())
+    _replace(settings.trust / FILE, line.encode())
     return load(settings)
 
 
 def _published(settings: Settings) -> Trust | None:
-    return load(settings) if (settings.trust / "sam-keyset.jws").exists() else None
+    return load(settings) if (settings.trust / FILE).exists() else None
 
 
 def _next(before: Trust | None, keys: dict[str, ec.EllipticCurvePublicKey], root: ec.EllipticCurvePublicKey, now: datetime) -> Keyset:
@@ -166,8 +188,6 @@ def _next(before: Trust | None, keys: dict[str, ec.EllipticCurvePublicKey], root
         if jws.thumbprint(keys[label]) not in known
     ]
     version, epoch = (before.keyset.version + 1, before.keyset.epoch) if before else (1, 1)
-    if before is not None and before.keyset.root != Jwk.of(root):
-        raise Unavailable("The root token holds another root than the published keyset: a change of root is a ceremony of its own.")
     return Keyset(version=version, epoch=epoch, root=Jwk.of(root), keys=[*old, *new])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
@@ -13,9 +14,28 @@ from sifilma.audit.recorded import Recorded
 from sifilma.kernel import triggers
 from sifilma.kernel.db import Base, UtcDateTime
 from sifilma.kernel.ids import uuid7
+from sifilma.kernel.lifecycle import LifeCycle, Stateful, Transition, state_check
 
 
-class Outlet(Recorded, Base):
+class OutletState(StrEnum):
+    """Whether units may stand at an outlet, and activations begin there."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+OUTLET = LifeCycle(
+    "outlet",
+    "outlet",
+    initial=[OutletState.OPEN],
+    transitions=[
+        Transition(OutletState.OPEN, OutletState.CLOSED, entails="no working unit stands there; it takes no unit and no activation"),
+        Transition(OutletState.CLOSED, OutletState.OPEN, entails="opened again"),
+    ],
+)
+
+
+class Outlet(Recorded, Stateful, Base):
     """An outlet. `branch_code` is the organisation's own (None: it has none), `region_code` that of the village, the degrees are WGS 84.
 
     Who answers there is a name with ways to reach somebody, not an account. It may be made empty without a trace of it in the digests.
@@ -26,6 +46,7 @@ class Outlet(Recorded, Base):
     __table_args__ = (
         UniqueConstraint("organisation_id", "name"),
         UniqueConstraint("organisation_id", "branch_code"),
+        CheckConstraint(state_check(OutletState), name="state"),
         CheckConstraint("branch_code <> ''", name="branch_code"),
         CheckConstraint("length(region_code) = 13", name="village"),
         CheckConstraint(
@@ -49,6 +70,11 @@ class Outlet(Recorded, Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
     @property
+    def called(self) -> str:
+        """Return what tables call the outlet: its branch code, or its name where it has none."""
+        return self.branch_code or self.name
+
+    @property
     def latitude(self) -> float:
         """Return the latitude in degrees."""
         return self.latitude_e7 / 1e7
@@ -69,4 +95,27 @@ for _event, _moved in (("INSERT", "NEW.outlet_id IS NOT NULL"), ("UPDATE", "OLD.
         " AND NOT EXISTS (SELECT 1 FROM outlet o WHERE o.id = NEW.outlet_id AND o.organisation_id = NEW.organisation_id)",
         "unit: stands at an outlet of its own organisation",
     )
+    triggers.guard(
+        f"unit_at_open_outlet_{_event.lower()}",
+        "unit",
+        _event,
+        f"{_moved} AND NEW.outlet_id IS NOT NULL"  # noqa: S608  # constants
+        " AND EXISTS (SELECT 1 FROM outlet o WHERE o.id = NEW.outlet_id AND o.state = 'closed')",
+        "unit: a closed outlet takes no unit",
+    )
+triggers.guard(
+    "unit_works_at_open_outlet",
+    "unit",
+    "UPDATE",
+    "OLD.state <> 'working' AND NEW.state = 'working' AND NEW.outlet_id IS NOT NULL"
+    " AND EXISTS (SELECT 1 FROM outlet o WHERE o.id = NEW.outlet_id AND o.state = 'closed')",
+    "unit: none works at a closed outlet",
+)
+triggers.guard(
+    "outlet_closed_empty",
+    "outlet",
+    "UPDATE",
+    "OLD.state <> 'closed' AND NEW.state = 'closed' AND EXISTS (SELECT 1 FROM unit u WHERE u.outlet_id = NEW.id AND u.state = 'working')",
+    "outlet: none is closed while a working unit stands there",
+)
 recorded.protect(Outlet)

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, exists, func, or_, select, true
 
-from sifilma.cards.models import Unit, UnitCondition
-from sifilma.cards.outlets.models import Outlet
+from sifilma.cards.models import Card, Unit, UnitCondition
+from sifilma.cards.outlets.models import Outlet, OutletState
 from sifilma.identity.permissions import Operation
-from sifilma.identity.scope import scoped
+from sifilma.identity.scope import at_outlets, scoped
+from sifilma.kernel.actor import Actor
 from sifilma.kernel.context import Context
-from sifilma.kernel.errors import NotFound
+from sifilma.kernel.errors import Conflict, NotFound
 from sifilma.kernel.paging import Listing
+from sifilma.kernel.text import say
 
 MOST_OFFERED = 1000
+CLOSED = say("This outlet is closed.")
 _STANDS = (Unit.outlet_id == Outlet.id, Unit.condition != UnitCondition.RETIRED)
 
 
 def outlets_query(ctx: Context, operation: Operation = Operation.OUTLET_SEE) -> Select[Outlet]:
     """Return a query of the outlets the actor may see."""
-    return scoped(select(Outlet), ctx.actor, operation, Outlet.organisation_id)
+    return scoped(select(Outlet), ctx.actor, operation, Outlet.organisation_id, unit=lambda actor: Outlet.id.in_(sorted(actor.outlets)))
 
 
 def named_outlets_query(ctx: Context, text: str) -> Select[Outlet]:
@@ -34,9 +38,11 @@ def spelled(branch_code: str) -> str:
     return "".join(branch_code.split()).upper()
 
 
-def list_outlets(ctx: Context, text: str = "", units: str = "") -> Listing[Outlet]:
-    """Return the outlets the actor may see, by a part of name, branch code or address, and `with` or `without` units."""
+def list_outlets(ctx: Context, text: str = "", units: str = "", state: str = "") -> Listing[Outlet]:
+    """Return the outlets the actor may see, by a part of name, branch code or address, by state, and `with` or `without` units."""
     query = outlets_query(ctx)
+    if state:
+        query = query.where(Outlet.state == state)
     if text:
         code = Outlet.branch_code.contains(spelled(text), autoescape=True)
         query = query.where(or_(Outlet.name.icontains(text, autoescape=True), Outlet.address.icontains(text, autoescape=True), code))
@@ -54,6 +60,11 @@ def outlet_ids_query(ctx: Context, text: str) -> Select[UUID]:
     return query.where(or_(Outlet.name.icontains(text, autoescape=True), Outlet.branch_code == spelled(text)))
 
 
+def card_at_outlets(card_id: Any) -> Callable[[Actor], ColumnElement[bool]]:
+    """Return what says whether a card, by the column of its id, is in a unit at an outlet to which an actor is limited (`scoped`)."""
+    return lambda actor: card_id.in_(select(Card.id).where(at_outlets(actor, Card.unit_id)).correlate(None))
+
+
 def get_outlet(ctx: Context, outlet_id: UUID, operation: Operation = Operation.OUTLET_SEE) -> Outlet:
     """Return one outlet. Raise NotFound if there is none in the actor's scope."""
     found = ctx.session.scalars(outlets_query(ctx, operation).where(Outlet.id == outlet_id)).first()
@@ -62,9 +73,15 @@ def get_outlet(ctx: Context, outlet_id: UUID, operation: Operation = Operation.O
     return found
 
 
+def _own_query(ctx: Context) -> Select[Outlet]:
+    """Return a query of the outlets of the actor's organisation; of somebody who is limited, of those to which they are."""
+    limited = true() if ctx.actor.outlets is None else Outlet.id.in_(sorted(ctx.actor.outlets))
+    return select(Outlet).where(Outlet.organisation_id == ctx.actor.organisation_id, limited)
+
+
 def own_outlets(ctx: Context) -> list[Outlet]:
-    """Return the outlets of the actor's organisation by name, at most MOST_OFFERED."""
-    query = select(Outlet).where(Outlet.organisation_id == ctx.actor.organisation_id).order_by(Outlet.name)
+    """Return the open outlets of the actor's organisation by name, at most MOST_OFFERED."""
+    query = _own_query(ctx).where(Outlet.state == OutletState.OPEN).order_by(Outlet.name)
     return list(ctx.session.scalars(query.limit(MOST_OFFERED)))
 
 
@@ -80,11 +97,22 @@ def own_by_text(ctx: Context, texts: Collection[str]) -> dict[str, Outlet]:
         return {}
     ids = [found for text in wanted if (found := _id(text)) is not None]
     named = or_(Outlet.id.in_(ids), Outlet.branch_code.in_([spelled(text) for text in wanted]), Outlet.name.in_(wanted))
-    rows = list(ctx.session.scalars(select(Outlet).where(Outlet.organisation_id == ctx.actor.organisation_id, named)))
+    rows = list(ctx.session.scalars(_own_query(ctx).where(named)))
     by_id, by_name = {row.id: row for row in rows}, {row.name: row for row in rows}
     by_code = {row.branch_code: row for row in rows if row.branch_code}
     found_ = {text: by_code.get(spelled(text)) or by_name.get(text) or by_id.get(_id(text) or UUID(int=0)) for text in wanted}
     return {text: row for text, row in found_.items() if row is not None}
+
+
+def outlets_of_units(ctx: Context, units: Collection[Unit]) -> dict[UUID, Outlet]:
+    """Return the outlets at which units stand, by id, by name, whatever the scope. The caller has checked that the actor may know."""
+    ids = {unit.outlet_id for unit in units if unit.outlet_id is not None}
+    return {row.id: row for row in ctx.session.scalars(select(Outlet).where(Outlet.id.in_(ids)).order_by(Outlet.name))} if ids else {}
+
+
+def is_called(outlet: Outlet, text: str) -> bool:
+    """Return whether a text names an outlet: its id, branch code or name."""
+    return text == outlet.name or spelled(text) == outlet.branch_code or _id(text) == outlet.id
 
 
 def _id(text: str) -> UUID | None:
@@ -100,10 +128,23 @@ def outlets_of(ctx: Context, units: Collection[Unit]) -> dict[UUID, Outlet]:
     return {row.id: row for row in ctx.session.scalars(outlets_query(ctx).where(Outlet.id.in_(ids)))} if ids else {}
 
 
+def hold_open(ctx: Context, outlets: Collection[Outlet]) -> None:
+    """Keep outlets from being closed until the transaction ends. Raise Conflict (`outlet-closed`) if one is closed already."""
+    query = select(Outlet.state).where(Outlet.id.in_([one.id for one in outlets])).order_by(Outlet.id).with_for_update(read=True)
+    if outlets and OutletState.CLOSED in ctx.session.scalars(query).all():
+        raise Conflict(CLOSED, type="outlet-closed")
+
+
+def working_at(ctx: Context, outlet_id: UUID) -> int:
+    """Return the number of working units at an outlet."""
+    query = select(func.count()).select_from(Unit).where(Unit.outlet_id == outlet_id, Unit.condition == UnitCondition.WORKING)
+    return ctx.session.scalar(query) or 0
+
+
 def find_start(ctx: Context, hardware_number: str) -> Outlet | None:
-    """Return the outlet of a unit of the actor's organisation, by the unit's hardware number, or None."""
-    query = select(Outlet).join(Unit, Unit.outlet_id == Outlet.id)
-    own = (Unit.organisation_id == ctx.actor.organisation_id, Unit.hardware_number == hardware_number)
+    """Return the open outlet of a unit of the actor's organisation, by the unit's hardware number, or None."""
+    query = _own_query(ctx).join(Unit, Unit.outlet_id == Outlet.id)
+    own = (Unit.organisation_id == ctx.actor.organisation_id, Unit.hardware_number == hardware_number, Outlet.state == OutletState.OPEN)
     return ctx.session.scalars(query.where(*own)).first() if hardware_number else None
 
 

@@ -39,8 +39,14 @@ class MoveIn(Strict):
     reason: Prose = Field("", max_length=2000)
 
 
+class LimitIn(Strict):
+    """The outlets to which an account is limited. With none it is not."""
+
+    outlets: list[UUID] = Field(max_length=200)
+
+
 class OutletOut(BaseModel):
-    """An outlet, with the number of units there that are not retired."""
+    """An outlet, with the number of units there that are not retired. `state` is `open` or `closed`, `state_reason` why."""
 
     id: UUID
     organisation_id: UUID
@@ -54,5 +60,7 @@ class OutletOut(BaseModel):
     contact_phone: str
     contact_email: str
     units: int
+    state: str
+    state_reason: str
     created_at: datetime
     links: dict[str, str]

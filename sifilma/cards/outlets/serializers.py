@@ -6,11 +6,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from sifilma.cards.models import Unit
-from sifilma.cards.outlets.models import Outlet
+from sifilma.cards.outlets.models import OUTLET, Outlet
 from sifilma.cards.outlets.queries import units_at
 from sifilma.cards.outlets.schemas import OutletOut
 from sifilma.cards.schemas import UnitOut
-from sifilma.cards.serializers import organisation_names, units_out
+from sifilma.cards.serializers import TimelineStep, organisation_names, timeline, units_out
 from sifilma.cards.service import units_query
 from sifilma.kernel.context import Context
 from sifilma.regions import service as regions
@@ -28,6 +28,7 @@ class OutletPage:
     owner: str
     region: str
     units: list[UnitOut]
+    steps: list[TimelineStep]
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ def outlets_out(ctx: Context, found: Collection[Outlet]) -> list[OutletOut]:
 
 
 def _out(one: Outlet, units: int) -> OutletOut:
-    same = {name: getattr(one, name) for name in OutletOut.model_fields if name not in ("units", "links")}
-    return OutletOut(units=units, links=links("outlets", one.id), **same)
+    same = {name: getattr(one, name) for name in OutletOut.model_fields if name not in ("units", "state_reason", "links")}
+    return OutletOut(units=units, state_reason=one.change_note, links=links("outlets", one.id), **same)
 
 
 def lines(ctx: Context, found: list[Outlet]) -> list[OutletLine]:
@@ -67,4 +68,5 @@ def page(ctx: Context, one: Outlet) -> OutletPage:
         owner=organisation_names(ctx, {one.organisation_id})[one.organisation_id],
         region=", ".join(names[code] for code in chain if code in names),
         units=units_out(ctx, list(ctx.session.scalars(query))),
+        steps=timeline(ctx, OUTLET.kind, one.id),
     )

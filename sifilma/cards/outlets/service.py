@@ -10,8 +10,8 @@ from sqlalchemy import select
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.cards.models import UNIT, Unit, UnitCondition
-from sifilma.cards.outlets.models import Outlet
-from sifilma.cards.outlets.queries import get_outlet, spelled
+from sifilma.cards.outlets.models import OUTLET, Outlet, OutletState
+from sifilma.cards.outlets.queries import get_outlet, hold_open, spelled, working_at
 from sifilma.cards.outlets.schemas import MoveIn, OutletIn
 from sifilma.cards.service import NO_OUTLET, get_unit
 from sifilma.identity.permissions import Operation
@@ -24,8 +24,6 @@ from sifilma.regions import codes
 from sifilma.regions import service as regions
 from sifilma.regions.place import Outcome, PlaceCheck
 
-KIND = "outlet"
-
 
 def register(ctx: Context, places: PlaceCheck, given: OutletIn) -> Outlet:
     """Register an outlet of the actor's organisation. Return it. A position that does not fit the village warns.
@@ -34,7 +32,8 @@ def register(ctx: Context, places: PlaceCheck, given: OutletIn) -> Outlet:
     """
     values = _checked(ctx, places, given, None)
     made = Outlet(id=uuid7(), organisation_id=ctx.actor.organisation_id, created_at=ctx.now, **values)
-    record(ctx, Action.OUTLET_REGISTER, KIND, made.id, rows=[made], name=made.name)
+    act = record(ctx, Action.OUTLET_REGISTER, OUTLET.kind, made.id, rows=[made], name=made.name)
+    OUTLET.born(made, OutletState.OPEN, act)
     ctx.session.add(made)
     ctx.session.flush()
     return made
@@ -54,7 +53,41 @@ def change(ctx: Context, places: PlaceCheck, outlet_id: UUID, given: OutletIn) -
     for name in changed:
         setattr(found, name, values[name])
     rows = [found] if set(changed) & set(Outlet.__recorded__) else []
-    record(ctx, Action.OUTLET_CHANGE, KIND, found.id, organisation_id=found.organisation_id, rows=rows, name=found.name, changed=changed)
+    record(
+        ctx, Action.OUTLET_CHANGE, OUTLET.kind, found.id, organisation_id=found.organisation_id, rows=rows, name=found.name, changed=changed
+    )
+    ctx.session.flush()
+    return found
+
+
+def close(ctx: Context, outlet_id: UUID, reason: str) -> Outlet:
+    """Close an outlet: it takes no unit and no activation. Return it. Units that are broken or retired stay recorded there.
+
+    Raise NotFound outside the actor's scope, and Conflict if it is closed already, or (`outlet-in-use`) while working units stand there.
+    """
+    found = _held(ctx, outlet_id, OutletState.CLOSED)
+    standing = working_at(ctx, found.id)
+    if standing:
+        told = say("Working units that stand there: %(count)s. Move them to another outlet first.", count=standing)
+        raise Conflict(told, type="outlet-in-use", units=standing)
+    return _moved(ctx, found, OutletState.CLOSED, Action.OUTLET_CLOSE, reason)
+
+
+def reopen(ctx: Context, outlet_id: UUID, reason: str) -> Outlet:
+    """Open a closed outlet again. Return it. Raise NotFound outside the actor's scope, and Conflict if it is open."""
+    return _moved(ctx, _held(ctx, outlet_id, OutletState.OPEN), OutletState.OPEN, Action.OUTLET_REOPEN, reason)
+
+
+def _held(ctx: Context, outlet_id: UUID, target: OutletState) -> Outlet:
+    found = get_outlet(ctx, outlet_id, Operation.OUTLET_KEEP)
+    hold(ctx.session, found)
+    OUTLET.require(found, target)
+    return found
+
+
+def _moved(ctx: Context, found: Outlet, target: OutletState, action: Action, reason: str) -> Outlet:
+    act = record(ctx, action, OUTLET.kind, found.id, organisation_id=found.organisation_id, name=found.name, reason=reason)
+    OUTLET.move(ctx.session, found, target, act, reason)
     ctx.session.flush()
     return found
 
@@ -107,8 +140,8 @@ def _warn(ctx: Context, places: PlaceCheck, given: OutletIn, code: str) -> None:
 def move(ctx: Context, unit_id: UUID, given: MoveIn) -> Unit:
     """Say at which outlet a unit stands from now on. Return the unit. Its card, its manifest and their place stay as they are.
 
-    Raise NotFound outside the actor's scope, Invalid for an outlet of another organisation, and Conflict for a unit that is retired or
-    stands there already.
+    Raise NotFound outside the actor's scope, Invalid for an outlet of another organisation, Conflict for a unit that is retired or stands
+    there already, and Conflict (`outlet-closed`) for an outlet that is closed.
     """
     unit = get_unit(ctx, unit_id, Operation.OUTLET_KEEP)
     hold(ctx.session, unit)
@@ -118,6 +151,7 @@ def move(ctx: Context, unit_id: UUID, given: MoveIn) -> Unit:
         target = ctx.session.scalars(select(Outlet).where(*own)).first()
         if target is None:
             raise Invalid.field("outlet", NO_OUTLET)
+        hold_open(ctx, [target])
     if unit.condition == UnitCondition.RETIRED:
         raise Conflict("A retired unit does not change any more.", type="unit-retired")
     if unit.outlet_id == given.outlet:

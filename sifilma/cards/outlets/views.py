@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from uuid import UUID
 
 from flask import Blueprint, Response, request
@@ -10,21 +11,25 @@ from flask_babel import ngettext
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.cards.outlets import service
-from sifilma.cards.outlets.models import Outlet
+from sifilma.cards.outlets.models import Outlet, OutletState
 from sifilma.cards.outlets.queries import get_outlet, list_outlets, outlet_choices
 from sifilma.cards.outlets.schemas import MoveIn, OutletIn, TypedOutletIn
 from sifilma.cards.outlets.serializers import lines, page
+from sifilma.cards.schemas import ReasonIn
 from sifilma.cards.service import get_unit
 from sifilma.documents import list_views
 from sifilma.documents.lists import Export
 from sifilma.identity.permissions import Operation
+from sifilma.kernel.context import Context
 from sifilma.regions.map_links import read_position
 from sifilma.regions.sources import place_check
 from sifilma.resources import resources
+from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
 from sifilma.web.requests import context
+from sifilma.web.states import named, state
 
 blueprint = Blueprint("outlet_pages", __name__, url_prefix="/gerai", template_folder="../templates")
 EXPORT = Export(
@@ -42,10 +47,11 @@ EXPORT = Export(
         _("Telephone there"): lambda line: line.outlet.contact_phone,
         _("E-mail address there"): lambda line: line.outlet.contact_email,
         _("Units"): lambda line: line.outlet.units,
+        _("State"): lambda line: state(line.outlet.state).name,
     },
     orders={"nama": (_("Name"), Outlet.name)},
     counted=lambda number, words: ngettext("%(count)s outlet", "%(count)s outlets", number, count=words),
-    filters={"q": "", "units": ""},
+    filters={"q": "", "units": "", "state": ""},
 )
 
 
@@ -54,8 +60,8 @@ EXPORT = Export(
 def index() -> Response:
     """List the outlets the actor may see."""
     ctx, form = context(), Form(request.args)
-    listing = list_outlets(ctx, form.get("q").strip()[:100], form.get("units"))
-    return list_views.answer("cards/outlets.html", listing, lambda found: lines(ctx, found), EXPORT, form=form)
+    listing = list_outlets(ctx, form.get("q").strip()[:100], form.get("units"), form.get("state"))
+    return list_views.answer("cards/outlets.html", listing, lambda found: lines(ctx, found), EXPORT, form=form, states=named(OutletState))
 
 
 @blueprint.get("/baru")
@@ -81,9 +87,47 @@ def register() -> AnyResponse:
 @operation("outlet.see")
 def show(outlet_id: UUID) -> Response:
     """Show an outlet with the units there."""
+    return _page(outlet_id, Form.begun())
+
+
+def _page(outlet_id: UUID, form: Form) -> Response:
     ctx = context()
     found = get_outlet(ctx, outlet_id)
-    return Form.begun().again("cards/outlet.html", page=page(ctx, found), owned=found.organisation_id == ctx.actor.organisation_id)
+    return form.again("cards/outlet.html", page=page(ctx, found), owned=found.organisation_id == ctx.actor.organisation_id)
+
+
+def _named(ctx: Context, outlet_id: UUID) -> str:
+    return get_outlet(ctx, outlet_id, Operation.OUTLET_KEEP).name
+
+
+CLOSE = Question(
+    _("Close the outlet"),
+    _("It takes no unit and no activation from now on. It can be opened again."),
+    _named,
+    "outlet_pages.show",
+)
+
+
+@blueprint.post("/<uuid:outlet_id>/tutup")
+@operation("outlet.keep", question=CLOSE)
+def close(outlet_id: UUID) -> AnyResponse:
+    """Close an outlet."""
+    return _brought_to(outlet_id, service.close, "outlet_closed")
+
+
+@blueprint.post("/<uuid:outlet_id>/buka")
+@operation("outlet.keep")
+def reopen(outlet_id: UUID) -> AnyResponse:
+    """Open an outlet again."""
+    return _brought_to(outlet_id, service.reopen, "outlet_open")
+
+
+def _brought_to(outlet_id: UUID, step: Callable[[Context, UUID, str], Outlet], done: str) -> AnyResponse:
+    ctx, form = context(), Form.sent()
+    with form.attempt(ctx):
+        step(ctx, outlet_id, form.model(ReasonIn).reason)
+        return seen("outlet_pages.show", done, outlet_id=outlet_id)
+    return _page(outlet_id, form)
 
 
 @blueprint.get("/<uuid:outlet_id>/ubah")

@@ -9,7 +9,9 @@ from sqlalchemy import select, text
 
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
-from sifilma.cards.models import BOUND, UNIT, Unit, UnitCondition
+from sifilma.cards.models import BOUND, UNIT, Card, CardState, Unit, UnitCondition
+from sifilma.cards.outlets.models import Outlet
+from sifilma.cards.outlets.queries import hold_open
 from sifilma.cards.schemas import CorrectIn
 from sifilma.cards.service import NO_PCID, PCID_TAKEN, cards_in, get_unit, model_faults, models_by_name
 from sifilma.identity.permissions import Operation
@@ -20,6 +22,9 @@ from sifilma.kernel.text import say
 
 ACTS = {UnitCondition.BROKEN: Action.UNIT_BREAK, UnitCondition.WORKING: Action.UNIT_REPAIR, UnitCondition.RETIRED: Action.UNIT_RETIRE}
 NUMBERS = ("hardware_number", "pcid")
+MOVABLE = (CardState.RECEIVED, CardState.ACTIVE)
+"""The states of cards that can move to another unit."""
+MOST_ALIKE = 5
 
 
 def steps_for(ctx: Context, unit: Unit, *, occupied: bool) -> list[UnitCondition]:
@@ -38,8 +43,8 @@ def is_own(ctx: Context, unit: Unit) -> bool:
 def change_condition(ctx: Context, unit_id: UUID, condition: str, reason: str) -> Unit:
     """Say that a unit is broken, works again, or is out of use for good. Return it. A card in it stays as it is.
 
-    Raise NotFound outside the actor's scope, Invalid without a reason, Conflict if the life cycle has no such step, and Conflict
-    (`unit-has-card`) if a unit with a living card is to be retired.
+    Raise NotFound outside the actor's scope, Invalid without a reason, Conflict if the life cycle has no such step, Conflict
+    (`unit-has-card`) if a unit with a living card is to be retired, and Conflict (`outlet-closed`) if one is to work at a closed outlet.
     """
     unit = get_unit(ctx, unit_id, Operation.UNIT_CONDITION)
     require_reason(reason)
@@ -47,10 +52,21 @@ def change_condition(ctx: Context, unit_id: UUID, condition: str, reason: str) -
     UNIT.require(unit, condition)
     if condition == UnitCondition.RETIRED and cards_in(ctx, [unit]):
         raise Conflict("A card is tied to this unit: move it by a replacement, or report it, first.", type="unit-has-card")
+    if condition == UnitCondition.WORKING and unit.outlet_id is not None:
+        hold_open(ctx, [ctx.session.get_one(Outlet, unit.outlet_id)])
     act = record(ctx, ACTS[UnitCondition(condition)], UNIT.kind, unit.id, organisation_id=unit.organisation_id, reason=reason)
     UNIT.move(ctx.session, unit, condition, act, reason)
     ctx.session.flush()
     return unit
+
+
+def broken_alike(ctx: Context, unit: Unit) -> list[tuple[str, str]]:
+    """Return hardware number and card of the broken units, at most MOST_ALIKE, whose place a working unit of the actor's can take."""
+    if not is_own(ctx, unit) or unit.condition != UnitCondition.WORKING:
+        return []
+    broken = Unit.organisation_id == unit.organisation_id, Unit.function == unit.function, Unit.condition == UnitCondition.BROKEN
+    query = select(Unit.hardware_number, Card.uid).join(Card, Card.unit_id == Unit.id).where(*broken, Card.state.in_(MOVABLE))
+    return [(number, uid) for number, uid in ctx.session.execute(query.order_by(Unit.changed_at.desc()).limit(MOST_ALIKE))]
 
 
 def require_reason(reason: str) -> None:

@@ -38,8 +38,9 @@ class Kind(Enum):
 class Column:
     """One column. `name` is its name in the code and in the API, `heading` what people read above it.
 
-    `other` are further headings that are understood. `expected` says what belongs there; `example` is one. `choices` are the values of a
-    CHOICE with the words for each: the first one is English and stands in templates, in the language of the page.
+    `other` are further headings that are understood. `instead` names a column that takes the place of a required one. `expected` says what
+    belongs there; `example` is one. `choices` are the values of a CHOICE with the words for each: the first one is English and stands in
+    templates, in the language of the page.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Column:
     other: tuple[str, ...] = ()
     kind: Kind = Kind.TEXT
     required: bool = False
+    instead: str = ""
     expected: Text | None = None
     example: str = ""
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -104,7 +106,7 @@ class Format:
     @cached_property
     def wanted(self) -> Wanted:
         """Return what a child looks for."""
-        return Wanted(self.keys, self.required, NOTES.name, list(MARKS))
+        return Wanted(self.keys, self.required, {one.name: one.instead for one in self.columns if one.instead}, NOTES.name, list(MARKS))
 
     def empty(self, given: Mapping[str, str]) -> list[str]:
         """Return a row with these values by column, and blanks for the others."""

@@ -42,11 +42,14 @@ def text_of(cell: Cell) -> str:
 class Wanted:
     """The columns to look for: the name of each by the keys of its headings, those that must be there, and the one that is passed over.
 
+    `instead` names, for some that must be there, another column that takes their place.
+
     A row whose first cell begins with one of `marks` is no row of the table, and a sheet that begins with one is no table.
     """
 
     names: dict[str, str]
     required: list[str]
+    instead: dict[str, str]
     notes: str
     marks: list[str]
 
@@ -70,7 +73,7 @@ class Heading:
 
     def missing(self, wanted: Wanted) -> list[str]:
         """Return the columns that must be there and are not."""
-        return [name for name in wanted.required if name not in self.names]
+        return [name for name in wanted.required if name not in self.names and wanted.instead.get(name) not in self.names]
 
 
 @dataclass

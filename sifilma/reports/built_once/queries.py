@@ -44,7 +44,10 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Shape:
-    """Everything of an actor that decides which statement is built, but none of its values. Only provinces have a region in it."""
+    """Everything of an actor that decides which statement is built, but none of its values. Only provinces have a region in it.
+
+    `limited` is whether the actor is limited to outlets; how many they are decides nothing, since their ids are one value of the statement.
+    """
 
     kind: OrganisationKind | None
     region_code: str | None
@@ -52,13 +55,15 @@ class Shape:
     scopes: frozenset[KeyScope]
     is_key: bool
     has: tuple[bool, ...]
+    limited: bool
 
     @classmethod
     def of(cls, actor: Actor) -> Shape:
         """Return the shape of an actor."""
         region = actor.region_code if actor.organisation_kind is OrganisationKind.PROVINCE_OFFICE else None
         known = tuple(getattr(actor, name) is not None for name in IDS)
-        return cls(actor.organisation_kind, region, actor.roles, actor.scopes, actor.api_key_id is not None, known)
+        limited = actor.outlets is not None
+        return cls(actor.organisation_kind, region, actor.roles, actor.scopes, actor.api_key_id is not None, known, limited)
 
 
 @dataclass
@@ -81,6 +86,11 @@ class StandIn:
         """Return the id that stands for one of IDS."""
         return UUID(int=(self.number << 64) + IDS.index(name) + 1)
 
+    @property
+    def outlets(self) -> frozenset[UUID]:
+        """Return what stands for the outlets to which an actor is limited."""
+        return frozenset({UUID(int=(self.number << 64) + len(IDS) + 1)})
+
     def context(self, shape: Shape) -> Context:
         """Return a context of an actor of this shape. It has no database: a build that asks one cannot be kept."""
         ids: dict[str, Any] = {name: self.id_of(name) for name, known in zip(IDS, shape.has, strict=True) if known}
@@ -90,6 +100,7 @@ class StandIn:
             roles=shape.roles,
             scopes=shape.scopes,
             api_key_id=UUID(int=self.number) if shape.is_key else None,
+            outlets=self.outlets if shape.limited else None,
             **ids,
         )
         return Context(_NoDatabase(), self, actor)
@@ -188,6 +199,8 @@ def _fill(value: Any, stand_in: StandIn) -> Fill | None:
             return lambda ctx: getattr(ctx.actor, name)
         case ("moment", timedelta() as after):
             return lambda ctx: ctx.now + after
+        case ("outlets",):
+            return lambda ctx: sorted(ctx.actor.outlets or ())
         case ("each", *parts) if any(isinstance(part, tuple) for part in parts):
             each = [_fill(one, stand_in) for one in value]
             return lambda ctx: [one if fill is None else fill(ctx) for one, fill in zip(value, each, strict=True)]
@@ -201,6 +214,8 @@ def _described(value: Any, stand_in: StandIn) -> Any:
             return ("id", name)
     if isinstance(value, datetime) and value.tzinfo and abs(value - stand_in.now()) < NEAR:
         return ("moment", value - stand_in.now())
+    if value == sorted(stand_in.outlets):
+        return ("outlets",)
     if isinstance(value, list | tuple | set | frozenset):
         return ("each", *(_described(one, stand_in) for one in value))
     return value

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, bindparam, func, select, union_all
+from sqlalchemy import ColumnElement, Select, bindparam, func, select, union_all
 
 from sifilma.activation.models import ActivationRequest
 from sifilma.cards.models import Card
-from sifilma.destruction.form_choices import may_be_proposed
+from sifilma.destruction.form_choices import free_cards_query, may_be_proposed
 from sifilma.destruction.models import Destruction
-from sifilma.handover.models import Handover
+from sifilma.handover import returns
+from sifilma.handover.models import Handover, HandoverCard
+from sifilma.identity.permissions import Operation, grants
+from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.kernel.timekeeping.targets import ACTIVATION_APPROVAL, APPROVAL, Targets
 from sifilma.personalisation.models import PersonalisationRequest
+from sifilma.personalisation.rules import REPLACEABLE, replaceable
 from sifilma.reports import tasks_waiting
 from sifilma.reports.built_once import queries as built_once
 from sifilma.reports.task_labels import TASKS
@@ -36,16 +40,22 @@ WAYS: Mapping[str, tuple[type[Any], Callable[[Context, Any], Way]]] = {
 }
 NOTHING = UUID(int=0)
 """The id of no object."""
+MOST_OFFERED = 100
+"""As many cards as an address names, and as the form of a request takes from it."""
 OF_STATE = frozenset(name for name, task in TASKS.items() if task.of_state)
 
 
 @dataclass(frozen=True)
 class Page:
-    """A way as a page shows it: `mine` are the tasks that the actor can do now. `uid` is that of a card, else empty."""
+    """A way as a page shows it: `mine` are the tasks that the actor can do now. `uid` is that of a card, else empty.
+
+    `offers` are what the actor may do besides, though nothing waits for it: the UIDs it is done with, by its name (`step_labels.OFFERS`).
+    """
 
     way: Way
     mine: list[Awaited]
     uid: str = ""
+    offers: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,11 +73,45 @@ def way_page(ctx: Context, targets: Targets, kind: str, key: UUID) -> Page:
     thing = ctx.session.get_one(model, key)
     way = dated(way_of(ctx, thing), targets, ctx.now)
     mine = tasks_of_actor(ctx, way.awaited)
+    if isinstance(thing, Handover):
+        of = Card.id.in_(select(HandoverCard.card_id).where(HandoverCard.handover_id == key))
+        return Page(way, [*mine, *_destructions(ctx, of)], offers=_replacements(ctx, of))
     if not isinstance(thing, Card):
         return Page(way, mine)
     if not mine:  # an operator may propose it too, though it waits for its holder
         mine = [one for one in way.awaited if one.task == "propose_destruction" and may_be_proposed(ctx, thing)]
-    return Page(way, mine, thing.uid)
+    return Page(way, mine, thing.uid, _of_broken(ctx, thing))
+
+
+def _of_broken(ctx: Context, card: Card) -> dict[str, Sequence[str]]:
+    """Return what the actor may do with a card out of use: give it back, and ask for another one in its place."""
+    if card.state not in REPLACEABLE:
+        return {}
+    goes = grants(ctx.actor, Operation.HANDOVER_ISSUE) and not ctx.actor.is_central and card.holder_id == ctx.actor.organisation_id
+    goes_back = goes and ctx.session.scalar(select(Card.id).where(Card.id == card.id, *returns.returnable())) is not None
+    return ({"give_back": [card.uid]} if goes_back else {}) | _replacements(ctx, Card.id == card.id)
+
+
+def _destructions(ctx: Context, of: ColumnElement[bool]) -> list[Awaited]:
+    """Return the task to propose the destruction of those of these cards that came broken, for whoever holds them."""
+    own = ctx.actor.organisation_id
+    if own is None or not grants(ctx.actor, Operation.DESTRUCTION_PROPOSE):
+        return []
+    broken = free_cards_query(ctx).where(of, Card.holder_id == own).with_only_columns(Card.state).distinct()
+    return [Awaited("propose_destruction", own, state) for state in sorted(ctx.session.scalars(broken))]
+
+
+def _replacements(ctx: Context, of: ColumnElement[bool]) -> dict[str, Sequence[str]]:
+    """Return which of these cards the actor's organisation may ask another one for. A maker asks by a batch, for its buyers."""
+    own = ctx.actor.organisation_id
+    if (
+        own is None
+        or ctx.actor.organisation_kind is OrganisationKind.MANUFACTURER
+        or not grants(ctx.actor, Operation.PERSONALISATION_DRAFT)
+    ):
+        return {}
+    uids = ctx.session.scalars(select(Card.uid).where(of, *replaceable(own)).order_by(Card.uid).limit(MOST_OFFERED)).all()
+    return {"ask_replacement": uids} if uids else {}
 
 
 def dated(way: Way, targets: Targets, now: datetime) -> Way:

@@ -46,7 +46,7 @@ from sifilma.handover.queries import is_newest_receipt
 from sifilma.handover.service import handovers_query
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation, grants
-from sifilma.identity.scope import scoped
+from sifilma.identity.scope import scoped, within_limit
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import UtcDateTime
@@ -183,7 +183,7 @@ def cards(ctx: Context) -> Lines:
         yield _unasked_query(ctx)
         yield _ending_query(ctx)
     if grants(ctx.actor, Operation.ACTIVATE):
-        issued = scoped(select(Token), ctx.actor, Operation.ACTIVATE, Token.organisation_id).where(Token.state == TokenState.ISSUED)
+        issued = activation.tokens_query(ctx, Operation.ACTIVATE).where(Token.state == TokenState.ISSUED)
         yield tokens_query(
             issued.where(Token.expires_at > ctx.now), "activate", func.min(ActivationRequest.changed_at), func.min(Token.expires_at)
         )
@@ -204,6 +204,7 @@ def _unasked_query(ctx: Context) -> Select[Any]:
         Card.id == HandoverCard.card_id,
         Card.holder_id == own,
         Card.buyer_id == own,
+        within_limit(ctx.actor, Card.unit_id),
         Card.state.in_(READY[RequestKind.NEW]),
         Card.id.not_in(busy_cards_query(None)),
     )
@@ -219,6 +220,7 @@ def _ending_query(ctx: Context) -> Select[Any]:
         Manifest.organisation_id == ctx.actor.organisation_id,
         ends_soon(ctx),
         Card.id == Manifest.card_id,
+        within_limit(ctx.actor, Card.unit_id),
         Card.id.not_in(busy_cards_query(None)),
     )
     first, whose = func.min(Manifest.expires_at), Manifest.organisation_id
@@ -236,7 +238,7 @@ def _without_token_query(ctx: Context) -> Select[Any]:
     )
     held = Card.holder_id == Token.organisation_id
     ready = or_(*(and_(ActivationRequest.kind == kind, is_ready(kind)) for kind in RequestKind))
-    return scoped(select(Token), ctx.actor, Operation.TOKEN_REVEAL, Token.organisation_id).where(
+    return activation.tokens_query(ctx, Operation.TOKEN_REVEAL).where(
         ActivationRequest.state == RequestState.APPROVED, dead, ~later, Card.id == Token.card_id, held, ready
     )
 

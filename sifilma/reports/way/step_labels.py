@@ -8,6 +8,7 @@ from typing import Any
 from flask_babel import lazy_gettext as _
 
 from sifilma.kernel.timekeeping.targets import APPROVAL, DESTRUCTION, HANDOVER, PERSONALISATION
+from sifilma.reports.task_labels import Task
 
 STEPS = {
     "letter": _("Letter"),
@@ -59,6 +60,20 @@ ENDS = {
     "in_use": _("The card is in use."),
 }
 """Why nobody has a task, by `Way.why`."""
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What may be done besides: the page on which it is done, and the name by which its address is given the cards."""
+
+    task: Task
+    cards: str
+
+
+OFFERS = {
+    "give_back": Offer(Task(_("Give it back to its maker or the directorate"), "arrow-return-left", "return_pages.new", ""), "cards"),
+    "ask_replacement": Offer(Task(_("Ask for a card in its place"), "envelope-paper", "personalisation_pages.new", ""), "ganti"),
+}
 
 
 @dataclass(frozen=True)

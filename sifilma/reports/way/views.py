@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -41,7 +42,14 @@ def way(kind: str, key: UUID) -> Markup:
     """Return the way of an object that the actor may see, with the next buttons that are theirs."""
     page = pages.way_page(context(), resources().targets, kind, key)
     buttons = [Button(TASKS[one.task], _address(one, page.uid)) for one in page.mine]
-    return Markup(render_template("reports/way.html", way=page.way, buttons=buttons, labels=step_labels, tasks=TASKS))  # noqa: S704  # a template
+    offers = [_offered(step_labels.OFFERS[name], uids) for name, uids in page.offers.items()]
+    shown = {"way": page.way, "buttons": buttons, "offers": offers}
+    return Markup(render_template("reports/way.html", labels=step_labels, tasks=TASKS, **shown))  # noqa: S704  # a template
+
+
+def _offered(offer: step_labels.Offer, uids: Sequence[str]) -> Button:
+    values: dict[str, Any] = {offer.cards: uids}
+    return Button(offer.task, url_for(offer.task.endpoint, **values))
 
 
 def _address(one: Awaited, uid: str = "") -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections import Counter
 from functools import partial
 from typing import Any
@@ -14,7 +15,7 @@ from tests.activation.conftest import verified
 from tests.activation.requests.replacing import HEAD, approved, body_of, drafted
 from tests.support.fsck_findings import fsck_findings
 from tests.support.simultaneous_calls import run_simultaneously
-from tests.support.visitor import english, landed
+from tests.support.visitor import english, landed, one_id
 from tests.support.world import Ready, World, done, letter
 
 
@@ -111,9 +112,14 @@ def test_the_replacement_is_asked_for_on_its_page(sqlite_world: World) -> None:
     world = sqlite_world
     ready, _ = world.active(function="R")
     uid, new = ready.uids[0], world.units(HEAD, 1, "LEN-CRD-1", "R")[0]
-    visitor = english(world, HEAD)
-    page = visitor.get("/aktivasi/baru", jenis="replacement", cards=uid).get_data(as_text=True)
-    assert f'value="{uid}"' in page
+    visitor, old = english(world, HEAD), ready.hardware[uid]
+    pages = [f"/unit/{one_id(world, 'SELECT id FROM unit WHERE hardware_number = :number', number=number)}" for number in (old, new)]
+    assert f"Replace {old}" not in visitor.text(pages[1], selesai="registered")
+    landed(visitor.send(f"{pages[0]}/rusak", reason="terjatuh dari meja"))
+    assert 'href="/unit/daftar?model=LEN-CRD-1&amp;fungsi=R"' in visitor.get(pages[0]).get_data(as_text=True)
+    [onward] = re.findall(r'href="(/aktivasi/baru[^"]+)"', visitor.get(pages[1], selesai="registered").get_data(as_text=True))
+    page = visitor.get(onward.replace("&amp;", "&")).get_data(as_text=True)
+    assert all(f'value="{value}"' in page for value in (uid, new, "terjatuh dari meja"))
     fields = world.letter() | {"kind": "replacement", "replacements.0.sam_uid": uid, "replacements.0.hardware_number": "TIDAK-ADA"}
     fields |= {"replacements.0.reason": "jatuh", "letter": letter_file()}
     wrong = visitor.send("/aktivasi/baru", **fields)

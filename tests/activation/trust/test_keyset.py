@@ -12,6 +12,8 @@ import pytest
 
 from hsm import HSM, HSMKeyChanged, KeyKind, ceremony
 from hsm.keys import SIGNING_PLAN, master_plan
+from hsm.records import GENERATED, METHODS
+from manifests.encoding import b64url, from_b64url
 from manifests.keyset import verify_keyset
 from sifilma.activation.trust import key_checks, keyset
 from sifilma.kernel.errors import Unavailable
@@ -56,6 +58,9 @@ def test_publishing_again_changes_nothing(sqlite_world: World, root_token: HSM) 
 
 def test_a_new_key_makes_the_next_keyset_version_and_the_old_key_stays(sqlite_world: World, root_token: HSM, softhsm: SoftHSM) -> None:
     other = softhsm.token("sifilma-next", [plan for plan in SIGNING_PLAN if plan.kind is KeyKind.EC_SIGN])
+    with pytest.raises(HSMKeyChanged, match="audit-sign, document-sign, health-test, manifest-sign"):
+        keyset.publish(sqlite_world.settings, other, root_token, START)  # a key that was recorded is not exchanged by the way
+    (sqlite_world.settings.trust / key_checks.FILE).unlink()
     published = keyset.publish(sqlite_world.settings, other, root_token, START)
     assert published.keyset.version == 2
     old = {key.kid for key in sqlite_world.trust.keyset.keys}
@@ -66,10 +71,41 @@ def test_a_new_key_makes_the_next_keyset_version_and_the_old_key_stays(sqlite_wo
 
 def test_no_keyset_is_published_for_a_token_whose_secret_keys_are_others(sqlite_world: World, root_token: HSM, softhsm: SoftHSM) -> None:
     before = sqlite_world.trust.file
-    with pytest.raises(HSMKeyChanged, match="sam-master-v1, seal-kek, token-mac"):
+    with pytest.raises(HSMKeyChanged, match="sam-master-v1, seal-kek, status-sign, token-mac"):
         keyset.publish(sqlite_world.settings, softhsm.token("sifilma-other", SIGNING_PLAN), root_token, START)
     assert keyset.load(sqlite_world.settings).file == before
-    assert key_checks.load(sqlite_world.settings).keys() == {"sam-master-v1", "seal-kek", "token-mac"}
+    assert key_checks.load(sqlite_world.settings).keys() == {plan.label for plan in SIGNING_PLAN}
+
+
+def test_the_record_says_what_every_key_is_and_the_root_signs_it(sqlite_world: World) -> None:
+    record = key_checks.load_record(sqlite_world.settings)
+    assert (record.version, len(record.keys)) == (1, len(SIGNING_PLAN))
+    for one in record.keys.values():
+        assert one.attributes["MODIFIABLE"] is False
+        assert (one.origin, one.attributes["EXTRACTABLE"], one.method) == (GENERATED, False, METHODS[KeyKind[one.kind]])
+    assert record.keys["manifest-sign"].form == {"KEY_TYPE": "EC", "EC_PARAMS": "06082a8648ce3d030107"}
+    assert record.keys["token-mac"].form == {"KEY_TYPE": "GENERIC_SECRET", "VALUE_LEN": "32"}
+    path = sqlite_world.settings.trust / key_checks.FILE
+    header, payload, signature = path.read_text().split(".")
+    told = json.loads(from_b64url(payload.encode()))
+    told["keys"][0]["check"] = "0" * 64
+    path.write_text(".".join((header, b64url(json.dumps(told).encode()), signature)))
+    with pytest.raises(HSMKeyChanged, match=f"{key_checks.FILE} cannot be used"):
+        key_checks.load(sqlite_world.settings)
+
+
+def test_check_values_from_before_are_compared_until_the_keys_are_recorded(sqlite_world: World, root_token: HSM) -> None:
+    settings, known = sqlite_world.settings, key_checks.load(sqlite_world.settings)
+    (settings.trust / key_checks.FILE).unlink()
+    values = {label: known[label].check for label in ("token-mac", "seal-kek", "sam-master-v1")}
+    (settings.trust / key_checks.CHECKS).write_text(json.dumps(values | {"seal-kek": "0" * 16}))
+    assert sqlite_world.hsm.read_back() == {"seal-kek": "another key than that of the ceremony"}
+    with pytest.raises(HSMKeyChanged, match="seal-kek"):
+        keyset.publish(settings, sqlite_world.hsm, root_token, START)
+    (settings.trust / key_checks.CHECKS).write_text(json.dumps(values))
+    keyset.publish(settings, sqlite_world.hsm, root_token, START)
+    assert key_checks.load(settings) == known
+    assert sqlite_world.hsm.read_back() == {}
 
 
 def test_a_new_master_key_is_recorded_beside_the_first(sqlite_world: World, root_token: HSM, softhsm: SoftHSM, tmp_path: Path) -> None:
@@ -97,7 +133,7 @@ def test_a_keyset_that_the_pinned_root_did_not_sign_is_refused(sqlite_world: Wor
     (sqlite_world.settings.trust / "sam-keyset.jws").write_bytes(
         sqlite_world.trust.file + b"\n"
     )  # its time has changed, so it is read again
-    with pytest.raises(Unavailable, match="hsm init"):
+    with pytest.raises(Unavailable, match="key ceremony"):
         keyset.load(sqlite_world.settings)
     refused = sqlite_world.app.test_client().get("/.well-known/sam-keyset.jws")
     assert refused.status_code == 503

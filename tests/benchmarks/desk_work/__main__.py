@@ -63,7 +63,11 @@ def main() -> int:
     """Print the table; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.desk_work", description=__doc__)
     parser.add_argument("--again", action="store_true", help=f"count commit {COMMIT} anew")
-    parser.add_argument("--journeys", action="store_true", help="then do the jobs as journeys at both widths, each page judged")
+    parser.add_argument(
+        "--journeys",
+        action="store_true",
+        help="then do the jobs, and what goes wrong every week, as journeys at both widths, each page judged",
+    )
     chosen = parser.parse_args()
     before = counted_again() if chosen.again else BEFORE
     worst = 0.0

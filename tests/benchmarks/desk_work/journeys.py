@@ -1,4 +1,4 @@
-"""The six jobs as journeys: at both widths, two of them by the keyboard too, each page judged in light and in dark."""
+"""The jobs, and what goes wrong every week, as journeys: at both widths, two by the keyboard too, each page judged in light and in dark."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from playwright.sync_api import Page
 
 from tests.benchmarks.desk_work.counting import Count
 from tests.benchmarks.desk_work.jobs import BY_KEYBOARD, JOBS
+from tests.benchmarks.desk_work.second_act import SCENES
 from tests.benchmarks.desk_work.work import Work, surroundings
 from tests.support.browser import DESK, WIDTHS, sideways, violations, watch
 
@@ -23,9 +24,9 @@ def judged(page: Page) -> None:
 
 
 def travelled() -> list[str]:
-    """Do each job at both widths, and those of BY_KEYBOARD by the keyboard. Return what was done, a line each."""
+    """Do each job and scene at both widths, and those of BY_KEYBOARD by the keyboard. Return what was done, a line each."""
     done = []
-    ways = [(job, width, False) for job in JOBS for width in WIDTHS] + [(job, DESK, True) for job in BY_KEYBOARD]
+    ways = [(job, width, False) for job in (*JOBS, *SCENES) for width in WIDTHS] + [(job, DESK, True) for job in BY_KEYBOARD]
     for job, width, keys in ways:
         with surroundings() as (world, server, browser), tempfile.TemporaryDirectory() as folder:
             job(Work(world, server, browser, Path(folder), Count(), width, judged, keys))

@@ -52,10 +52,15 @@ class Work:
     width: int = DESK
     look: Callable[[Page], None] | None = None
     keys: bool = False
+    brief: bool = False
+    """Whether what other journeys do by the pages is done by the API, and everybody sits at one page, one after the other."""
+    page: Page | None = None
 
     def desk(self, who: str, *, fresh: bool = True) -> Desk:
         """Return a desk at the home page of somebody who signed in just now, or else an hour ago; the device knows its place."""
-        page = opened(self.browser, self.server, self.width)
+        page = self.page if self.brief and self.page else opened(self.browser, self.server, self.width)
+        self.page = page
+        page.context.clear_cookies()
         page.context.grant_permissions(["geolocation"])
         page.context.set_geolocation(HERE)
         self.world.clock.set(datetime.now(UTC))

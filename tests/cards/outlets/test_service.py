@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from typing import Any
 
 import pytest
 from sqlalchemy.exc import IntegrityError
 
 from sifilma.documents.tables.writing import write_csv
+from tests.activation.bulk.sheets import send, sent, worked
 from tests.support.fsck_findings import fsck_findings
 from tests.support.visitor import Visitor, english, goes_to, landed, value_of
 from tests.support.world import BANGLI_PLACE, MAGETAN_PLACE, Client, Ready, World, done
@@ -116,6 +118,74 @@ def test_an_activation_begins_with_the_place_of_the_outlet(world: World) -> None
     moved = world.activation(ready, here, latitude=-7.6540, address="Loket 2")  # it may be another place all the same
     done(client.post("/activations", moved), 201)
     assert done(client.get("/activations"))["items"][0]["address"] == "Loket 2"
+    card = {name: world.activation(ready, elsewhere)[name] for name in ("sam_uid", "token", "hardware_number")}
+    both = world.activation(ready, elsewhere, outlet="KC01")
+    for body in (both, card | {"outlet": "KC99"}, card | {"outlet": registered(world.client(FOREIGN), **BANGLI_PLACE)["id"]}):
+        assert set(wrong(client.post("/activations", body))) == {"outlet"}
+    assert set(wrong(client.post("/activations", card))) == {"latitude", "longitude", "source", "address", "region_code"}
+    shut = registered(client, **SECOND)
+    done(client.post(f"/outlets/{shut['id']}/close", {"reason": "pindah"}))
+    assert "closed" in wrong(client.post("/activations", card | {"outlet": "KC02"}))["outlet"]
+    assert done(client.post("/activations", card | {"outlet": "kc 01"}), 201)["place"] == "PASS"
+    assert done(client.get("/activations"))["items"][0]["address"] == "Jalan Pahlawan 1"
+
+
+def test_rows_of_a_file_take_their_place_from_an_outlet(sqlite_world: World) -> None:
+    client = sqlite_world.client(HEAD)
+    registered(client)
+    ready = sqlite_world.ready(HEAD, "R", 3)
+    names = ("sam_uid", "token", "hardware_number", "Kode cabang")
+    rows = [(uid, ready.tokens[uid], ready.hardware[uid], code) for uid, code in zip(ready.uids, ("KC01", "KC99", ""), strict=True)]
+    job = sent(client, write_csv(names, rows))
+    worked(sqlite_world)
+    errors = done(client.open("GET", done(client.get(f"/jobs/{job['id']}"))["errors_url"], headers=client.headers))["items"]
+    assert [(error["row"], error["field"]) for error in errors] == [
+        (3, "outlet"), *((4, name) for name in ("latitude", "longitude", "address", "region_code"))
+    ]  # fmt: skip
+    assert [one["address"] for one in done(client.get("/activations"))["items"]] == ["Jalan Pahlawan 1"]
+    refused = send(client, write_csv(names[:3], [row[:3] for row in rows]))
+    assert "latitude" in refused.get_data(as_text=True).lower()
+    template = english(sqlite_world, HEAD).get("/aktivasi/berkas/templat.xlsx").get_data()
+    with zipfile.ZipFile(io.BytesIO(template)) as book:
+        text = "".join(book.read(name).decode() for name in book.namelist() if name.endswith(".xml"))
+    assert [word for word in ("List of outlets", "KC01", "KC Magetan") if word not in text] == []
+
+
+def test_a_closed_outlet_takes_no_unit_and_is_closed_without_working_units_only(world: World) -> None:
+    client, office = world.client(HEAD), Visitor(world, HEAD)
+    at, other = registered(client), registered(client, **SECOND)
+    unit = done(client.post("/units", {"hardware_number": "HW-1", "model": "LEN-CRD-1", "function": "R", "outlet": "KC01"}), 201)
+    path, reason = f"/outlets/{at['id']}", {"reason": "gedung dijual"}
+    refused = client.post(f"{path}/close", reason)
+    assert (refused.status_code, refused.json["type"].rpartition(":")[2], refused.json["units"]) == (409, "outlet-in-use", 1)
+    assert "Working units that stand there: 1." in refused.json["detail"]
+    act = "(SELECT id FROM audit_entry WHERE action = 'unit.register')"
+    with pytest.raises(IntegrityError, match="while a working unit stands there"):
+        world.sql(f"UPDATE outlet SET state = 'closed', revision = 2, act_id = {act} WHERE branch_code = 'KC01'")
+    done(client.post(f"/units/{unit['id']}/break", {"reason": "jatuh"}))
+    assert goes_to(office.send(f"/gerai/{at['id']}/tutup", **reason)) == f"/gerai/{at['id']}"
+    closed = done(client.get(path))
+    assert (closed["state"], closed["state_reason"]) == ("closed", "gedung dijual")
+    assert [one["id"] for one in done(client.get("/outlets", state="closed"))["items"]] == [at["id"]]
+    assert "gedung dijual" in office.text(f"/gerai/{at['id']}")
+    assert [name in office.text("/gerai", state="open") for name in (at["name"], other["name"])] == [False, True]
+    new = {"hardware_number": "HW-2", "model": "LEN-CRD-1", "function": "R"}
+    assert set(wrong(client.post("/units", new | {"outlet": "KC01"}))) == {"outlet"}
+    second = done(client.post("/units", new), 201)
+    for answer in (
+        client.post(f"/units/{second['id']}/move", {"outlet": at["id"]}),
+        client.post(f"/units/{unit['id']}/repair", {"reason": "diperbaiki"}),
+    ):
+        assert answer.json["type"].endswith("outlet-closed"), answer.json
+    with pytest.raises(IntegrityError, match="a closed outlet takes no unit"):
+        world.sql("UPDATE unit SET outlet_id = (SELECT id FROM outlet WHERE state = 'closed') WHERE hardware_number = 'HW-2'")
+    assert client.post(f"{path}/close", reason).status_code == 409
+    assert world.client(FOREIGN).post(f"{path}/reopen", reason).status_code == 404
+    assert goes_to(office.send(f"/gerai/{at['id']}/buka", reason="kembali")) == f"/gerai/{at['id']}"
+    done(client.post(f"/units/{unit['id']}/repair", {"reason": "diperbaiki"}))
+    steps = world.sql("SELECT to_state FROM history WHERE object_kind = 'outlet' ORDER BY id")
+    assert [state for (state,) in steps] == ["open", "open", "closed", "open"]
+    assert fsck_findings(world) == []
 
 
 def test_an_outlet_is_registered_on_its_page_and_a_doubtful_position_is_asked_about(world: World) -> None:

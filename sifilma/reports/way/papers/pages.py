@@ -260,9 +260,10 @@ def of_handover(ctx: Context, handover: Handover) -> Way:
         received = replace(received, status=Status.CURRENT, who=handover.issuer.name, name="missing")
     if is_back:
         return Way([issued, received], awaited)
-    onward = [_onward(handover, cards)] if handover.receiver.kind == OrganisationKind.MANUFACTURER else []
+    came = [group for group in cards if group.holder_id != handover.issuer_id]  # what did not come takes no further step of this way
+    onward = [_onward(handover, came)] if handover.receiver.kind == OrganisationKind.MANUFACTURER else []
     buyer = "" if onward else handover.receiver.name
-    return Way([issued, received, *onward, *_used(cards, buyer)], awaited)
+    return Way([issued, received, *onward, *_used(came, buyer)], awaited)
 
 
 def _onward(handover: Handover, cards: Sequence[Group]) -> Step:

@@ -1,0 +1,1 @@
+"""Accounts that are limited to outlets of their organisation."""

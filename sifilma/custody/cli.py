@@ -1,0 +1,138 @@
+"""`sifilma hsm …`: the key ceremony, the inventory of keys, the check of the token."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import click
+from flask.cli import AppGroup
+
+from config.settings import Settings
+from hsm.errors import HSMError
+from hsm.keys import SIGNING_PLAN
+from sifilma.activation.trust import ceremonies as recorded
+from sifilma.activation.trust import key_checks, keyset
+from sifilma.custody import ceremonies, ceremony_file
+from sifilma.custody.ceremonies import Held
+from sifilma.custody.ceremony_file import CeremonyFile, CeremonyRefused
+from sifilma.custody.custodians import confirm
+from sifilma.kernel.installation import claim_home
+from sifilma.resources import ensure_softhsm, resources, root_token
+from sifilma.web.command import command_context
+
+group = AppGroup("hsm", help="Tokens and keys.")
+ceremony_group = AppGroup("ceremony", help="The key ceremony: one reviewed file, a rehearsal, two custodians.")
+group.add_command(ceremony_group)
+FILE = click.Path(dir_okay=False, path_type=Path)
+ask = partial(click.prompt, hide_input=True)
+
+
+@group.command("init")
+def init() -> None:
+    """Make tokens and keys where they are missing, and publish a keyset signed by the root. In production a ceremony does that."""
+    settings = resources().settings
+    if settings.env == "production":
+        raise CeremonyRefused("Keys of a real installation are made by a ceremony of two custodians: `sifilma hsm ceremony plan FILE`.")
+    claim_home(settings)
+    ensure_softhsm(settings)
+    _require_trusted_clock()
+    _tell(ceremonies.make(settings, resources().hsm, root_token(settings), resources().clock.now()))
+
+
+def _require_trusted_clock() -> None:
+    with command_context() as ctx:
+        ctx.require_trusted_clock()  # certificates are dated for years
+
+
+def _tell(held: Held, *, entered: bool = True) -> None:
+    """Put what was made into the record of acts, and say it."""
+    if entered:
+        with command_context() as ctx:
+            recorded.record_ceremony(ctx, resources().settings, held.trust)
+    for label, count in held.keys.items():
+        click.echo(f"token {label}: {count} keys sound")
+    click.echo(f"record of keys: version {held.record.version}, {len(held.record.keys)} keys")
+    trust = held.trust
+    click.echo(f"keyset version {trust.keyset.version}, epoch {trust.epoch}, root SPKI SHA-256 {trust.pin}")
+
+
+@ceremony_group.command("plan")
+@click.argument("path", metavar="FILE", type=FILE)
+@click.option("--custodian", "custodians", multiple=True, required=True, help="User name of a custodian; two are needed.")
+def plan(path: Path, custodians: tuple[str, ...]) -> None:
+    """Write the file of a ceremony: tokens, keys, attributes, check values, custodians. It is reviewed before it is used."""
+    sha256 = ceremony_file.write(path, ceremony_file.plan(resources().settings, custodians))
+    click.echo(f"{path}: SHA-256 {sha256}")
+
+
+@ceremony_group.command("run")
+@click.argument("path", metavar="FILE", type=FILE)
+@click.option("--rehearse", is_flag=True, help="Hold it on a software token that is thrown away; nothing of this installation is touched.")
+def run(path: Path, rehearse: bool) -> None:
+    """Make keys where they are missing as the file says, publish the keyset, and record every key. A rehearsal must come before."""
+    settings = resources().settings
+    file = ceremony_file.read(path, settings)
+    if rehearse:
+        now = resources().clock.now()
+        _tell(ceremonies.rehearse(settings, now, file), entered=False)
+        ceremony_file.note_rehearsal(file, now.isoformat())
+        click.echo(f"rehearsed: {path} (SHA-256 {file.sha256}); the keys of the rehearsal are gone")
+        return
+    if settings.env in ("production", "training") and not file.is_rehearsed:
+        raise CeremonyRefused(f"{path} was not rehearsed as it is: `sifilma hsm ceremony run {path} --rehearse`.")
+    _begin(settings, file)
+    now = resources().clock.now()
+    _tell(ceremonies.make(settings, resources().hsm, root_token(settings), now, file.custodians, file.sha256))
+
+
+@ceremony_group.command("record")
+@click.argument("path", metavar="FILE", type=FILE)
+def take_record(path: Path) -> None:
+    """Record every key that is there, and make none: for an installation whose keys were made before keys were recorded."""
+    settings = resources().settings
+    file = ceremony_file.read(path, settings)
+    _begin(settings, file)
+    _tell(ceremonies.take_record(settings, resources().hsm, root_token(settings), resources().clock.now(), file))
+
+
+def _begin(settings: Settings, file: CeremonyFile) -> None:
+    """Have the custodians of a file confirm it."""
+    claim_home(settings)
+    ensure_softhsm(settings)
+    _require_trusted_clock()
+    confirm(settings, file.custodians, file.sha256, ask)
+
+
+@group.command("keys")
+def keys() -> None:
+    """Label, id, use and attributes of every planned key, as read back from the token, and how it compares with its record."""
+    wrong = 0
+    hsm = resources().hsm
+    differing = hsm.read_back()
+    for info in hsm.keys(SIGNING_PLAN):
+        faults = [*info.faults, *([differing[info.label]] if info.label in differing else [])]
+        wrong += bool(faults)
+        sound = "sound, its attributes can still be changed" if info.is_open else "sound"
+        click.echo(f"{info.label:16} id {info.id.hex()}  {info.kind.value:28} {'FAULTS: ' + ', '.join(faults) if faults else sound}")
+        click.echo("  " + " ".join(name for name, value in sorted(info.attributes.items()) if value))
+    record = key_checks.load_record(resources().settings)
+    click.echo(f"record of keys: version {record.version}" if record.version else "no record of keys: `sifilma hsm ceremony record FILE`")
+    if wrong:
+        raise click.ClickException(f"{wrong} keys are not what their template demands, or not what was recorded of them")
+
+
+@group.command("check")
+def check() -> None:
+    """Sign with the health key, verify in software, and see whether the keyset vouches for the token's keys."""
+    hsm = resources().hsm
+    health = hsm.check()
+    if not health.ok:
+        raise click.ClickException(f"the HSM does not work: {health.last_error}")
+    published = keyset.load(resources().settings)
+    for label, use in keyset.USES:
+        try:
+            click.echo(f"{label:16} {published.kid(hsm, label, use)}")
+        except HSMError as fault:
+            raise click.ClickException(f"{label}: {fault}") from fault
+    click.echo(f"the HSM works; keyset version {published.keyset.version}, root {published.pin}")
