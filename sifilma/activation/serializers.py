@@ -30,7 +30,8 @@ from sifilma.activation.schemas import (
     ReplacementOut,
     TokenStateOut,
 )
-from sifilma.activation.tokens.service import MAX_TRIES, find_issue, of_request
+from sifilma.activation.tokens import service as tokens
+from sifilma.activation.tokens.service import MAX_TRIES, of_request
 from sifilma.activation.trust import status_list
 from sifilma.approvals.letters import letter_warnings
 from sifilma.cards.models import Card, Unit
@@ -55,7 +56,9 @@ VERBS = {
 
 def tokens_to_come(ctx: Context, request: ActivationRequest) -> int:
     """Return for how many cards of an approved request the worker still makes tokens."""
-    issue = find_issue(ctx.session, request.id)
+    if request.state != State.APPROVED or request.machines <= tokens.AT_ONCE:
+        return 0
+    issue = tokens.find_issue(ctx.session, request.id)
     return request.machines - issue.made_to if issue is not None and issue.ended_at is None else 0
 
 
@@ -217,8 +220,8 @@ def requested_cards(ctx: Context, request: ActivationRequest, most: int | None =
     named = {one.card_id: one for one in ctx.session.scalars(rows)}
     order = {card_id: one.position for card_id, one in named.items()}
     cards = cards_out(ctx, list(ctx.session.scalars(select(Card).where(Card.id.in_(order)))))
-    tokens = select(Token).where(Token.activation_request_id == request.id).order_by(Token.id)
-    latest = {token.card_id: token for token in ctx.session.scalars(tokens.where(Token.card_id.in_(order)) if most else tokens)}
+    of_all = select(Token).where(Token.activation_request_id == request.id).order_by(Token.id)
+    latest = {token.card_id: token for token in ctx.session.scalars(of_all.where(Token.card_id.in_(order)) if most else of_all)}
     numbers = replaced_numbers(ctx, named.values())
     made = []
     for card in sorted(cards, key=lambda card: order[card.id]):

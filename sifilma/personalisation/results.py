@@ -38,8 +38,6 @@ from sifilma.personalisation.schemas import ResultIn
 from sifilma.personalisation.service import KIND, get_request, new_card
 
 OPEN = (State.APPROVED, State.PERSONALISING)
-# Failed cards first: the unit of one is then free for the card that takes its place.
-ENDS = (("failed", CardState.DAMAGED, say("Personalisation failed.")), ("personalised", CardState.PERSONALISED, ""))
 KEYS_AT_ONCE = 500
 """Key check values of one call to the HSM, which has a time-out."""
 RESULTS = Format(
@@ -308,19 +306,26 @@ def _save(
     ctx.session.add_all(made)
     # Results are flushed before the steps of the cards: the trigger `card_quantity` wants that of each.
     ctx.session.flush()
-    with ctx.session.no_autoflush:  # unit, KCV and step are one UPDATE, after which the unit of a failed card is free for another
-        for result in results:
-            card = cards[result.sam_uid]
-            if result.hardware_number:
-                card.unit_id = units[result.hardware_number].id
-            card.kcv = kcvs.get(result.sam_uid, "")
-        for outcome, target, note in ENDS:
-            CARD.move_all(ctx.session, [cards[one.sam_uid] for one in results if one.outcome == outcome], target, act, note)
+    # Unit, KCV and step are one UPDATE. Failed cards come first, one by one: the unit of each is then free for another card.
+    failed, good = ([one for one in results if one.outcome == outcome] for outcome in ("failed", "personalised"))
+    for result in failed:
+        CARD.move(ctx.session, _filled(cards[result.sam_uid], result, units, kcvs), CardState.DAMAGED, act, say("Personalisation failed."))
+    ctx.session.flush()
+    made_cards = [_filled(cards[result.sam_uid], result, units, kcvs) for result in good]
+    CARD.move_all(ctx.session, made_cards, CardState.PERSONALISED, act)
     outcomes = {result.sam_uid: result.outcome for result in results}
     blanks.settle_results(ctx, settings.blank_low_stock, request.id, outcomes, act)
     _advance(ctx, request, act)
     ctx.session.flush()
     return request
+
+
+def _filled(card: Card, result: ResultIn, units: dict[str, Unit], kcvs: dict[str, str]) -> Card:
+    """Return the card with what its result says of it."""
+    if result.hardware_number:
+        card.unit_id = units[result.hardware_number].id
+    card.kcv = kcvs.get(result.sam_uid, "")
+    return card
 
 
 def _advance(ctx: Context, request: PersonalisationRequest, act: Any) -> None:
