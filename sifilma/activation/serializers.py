@@ -40,6 +40,7 @@ from sifilma.cards.serializers import cards_out, history_out
 from sifilma.documents.service import sha256_of
 from sifilma.identity.models import Organisation
 from sifilma.kernel.context import Context
+from sifilma.kernel.db import among
 from sifilma.personalisation.serializers import approval_out
 from sifilma.regions.service import names_of
 from sifilma.web.links import API, links, steps
@@ -269,4 +270,4 @@ def shown(ctx: Context, activations: list[Activation]) -> list[ShownActivation]:
 
 
 def _pairs(ctx: Context, key: Any, value: Any, ids: set[UUID]) -> dict[UUID, str]:
-    return dict(ctx.session.execute(select(key, value).where(key.in_(ids))).all())
+    return dict(ctx.session.execute(select(key, value).where(among(ctx.session, key, ids))).all())

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import UUID
@@ -13,6 +14,7 @@ from flask_sqlalchemy_lite import SQLAlchemy
 from psycopg import errors as pg_errors
 from sqlalchemy import (
     JSON,
+    ColumnElement,
     DateTime,
     Dialect,
     Engine,
@@ -21,10 +23,15 @@ from sqlalchemy import (
     TypeDecorator,
     Uuid,
     and_,
+    any_,
     bindparam,
     create_engine,
     event,
+    func,
     inspect,
+    literal,
+    select,
+    type_coerce,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -178,6 +185,17 @@ def hold(session: Session, row: Base) -> None:
     Others that lock it wait. SQLite has no FOR UPDATE and needs none: BEGIN IMMEDIATE lets one writer in at a time.
     """
     session.refresh(row, with_for_update={"of": type(row)})
+
+
+def among(session: Session, column: Any, values: Collection[Any]) -> ColumnElement[bool]:
+    """Return the condition that a column (text or UUID) has one of many values.
+
+    They are one parameter: a statement takes 65,535 at most, and each would be compiled anew.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        return cast("ColumnElement[bool]", column == any_(literal(list(values), postgresql.ARRAY(column.type))))
+    plain = json.dumps([value.hex if isinstance(value, UUID) else value for value in values])
+    return cast("ColumnElement[bool]", column.in_(select(type_coerce(func.json_each(plain).table_valued("value").c.value, column.type))))
 
 
 def write_all(session: Session, rows: Sequence[Any]) -> None:

@@ -26,7 +26,7 @@ from sifilma.documents.tables.templates import Filled
 from sifilma.identity.permissions import Operation
 from sifilma.kernel import deadline
 from sifilma.kernel.context import Context
-from sifilma.kernel.db import hold
+from sifilma.kernel.db import among, hold
 from sifilma.kernel.errors import Conflict, Invalid
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.repeats import repeats, same_as
@@ -143,7 +143,9 @@ def add_results(ctx: Context, settings: Settings, hsm: HSM, request_id: UUID, gi
     deadline.allow_for(len(results))
     _require_open(request)
     key_version = settings.master_version
-    versions = dict(ctx.session.execute(select(Card.uid, Card.key_version).where(Card.uid.in_([r.sam_uid for r in results]))).all())
+    versions = dict(
+        ctx.session.execute(select(Card.uid, Card.key_version).where(among(ctx.session, Card.uid, [r.sam_uid for r in results]))).all()
+    )
     # No HSM call inside a transaction (docs/architecture.md, rule 3). So the request is read again afterwards, and checked again.
     ctx.uow.end_read()
     kcvs = _check_values(hsm, results, versions, key_version)
@@ -196,7 +198,7 @@ def _errors(
     results = list(rows.values())
     in_batch = set(ctx.session.scalars(select(BatchRow.unit_id).where(BatchRow.personalisation_request_id == request.id)))
     tied = _tied(ctx, request)
-    elsewhere = set(ctx.session.scalars(select(Card.uid).where(Card.uid.in_([r.sam_uid for r in results])))) - set(cards)
+    elsewhere = set(ctx.session.scalars(select(Card.uid).where(among(ctx.session, Card.uid, [r.sam_uid for r in results])))) - set(cards)
     working = {row: result.hardware_number for row, result in rows.items() if result.outcome == "personalised"}
     again, same_unit = repeats({row: result.sam_uid for row, result in rows.items()}), repeats(working)
     for row, result in rows.items():

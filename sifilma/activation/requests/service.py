@@ -40,6 +40,7 @@ from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import within_limit
 from sifilma.kernel import deadline
 from sifilma.kernel.context import Act, Context
+from sifilma.kernel.db import among
 from sifilma.kernel.errors import Conflict, Faults, Invalid
 from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.ids import uuid7
@@ -161,7 +162,7 @@ def _cards(ctx: Context, request: ActivationRequest, kind: RequestKind, uids: li
     cards = list(by_uids(ctx, uids, *mine, is_ready(kind)).values())
     if len({card.function for card in cards}) > 1:
         raise Invalid.field("cards", "One request is for R or for RW cards, not for both.")
-    named = Card.id.in_([card.id for card in cards])
+    named = among(ctx.session, Card.id, [card.id for card in cards])
     # Without these locks two concurrent drafts would not see each other. The order of ids keeps them from a deadlock.
     ctx.session.execute(select(Card.id).where(named).order_by(Card.id).with_for_update())
     taken = set(ctx.session.scalars(select(Card.uid).where(named, Card.id.in_(busy_cards_query(request.id)))))
@@ -208,9 +209,10 @@ def content(ctx: Context, request: ActivationRequest) -> dict[str, Any]:
     Of a replacement also the units, by id: their numbers may be corrected.
     """
     deadline.allow_for(request.machines)
-    ids = [named.card_id for named in request.cards]
-    uids = dict(ctx.session.execute(select(Card.id, Card.uid).where(Card.id.in_(ids))).all())
-    moved = [[uids[one.card_id], str(one.former_unit_id), str(one.unit_id), one.reason] for one in request.cards if one.unit_id is not None]
+    part = ActivationRequestCard
+    query = select(Card.uid, part.former_unit_id, part.unit_id, part.reason).join(Card, Card.id == part.card_id)
+    cards = ctx.session.execute(query.where(part.activation_request_id == request.id).order_by(part.position)).all()
+    moved = [[one.uid, str(one.former_unit_id), str(one.unit_id), one.reason] for one in cards if one.unit_id is not None]
     return ({"replacements": moved} if moved else {}) | {
         "id": str(request.id),
         "organisation": str(request.organisation_id),
@@ -220,7 +222,7 @@ def content(ctx: Context, request: ActivationRequest) -> dict[str, Any]:
         "letter": [request.letter_number, request.letter_date.isoformat(), request.subject],
         "letter_file": ctx.session.scalar(select(Document.sha256).where(Document.id == request.letter_document_id)),
         "personalisation_request": str(request.personalisation_request_id or ""),
-        "cards": [uids[card_id] for card_id in ids],
+        "cards": [one.uid for one in cards],
         "notes": request.notes,
     }
 
