@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 
 from config.settings import Settings
 from sifilma.approvals.four_eyes import content_digest
@@ -279,7 +279,6 @@ def take(
     """Receive a handover without the cards (by id) that are missing. Of those that came `broken` only the holder changes here."""
     state = HandoverState.PARTLY_RECEIVED if missing else HandoverState.RECEIVED
     act = _decide(ctx, handover, state, Action.HANDOVER_RECEIVE, note)
-    deadline.allow_for(len(handover.cards))
     came = [card for card in cards_of(ctx, handover) if card.id not in missing]
     bring_in(ctx, handover, came, act, handover.number, broken)
 
@@ -308,8 +307,14 @@ def cancel(ctx: Context, handover_id: UUID, note: str = "") -> Handover:
     return _undo(ctx, handover, HandoverState.CANCELLED, Action.HANDOVER_CANCEL, note)
 
 
+def _take_time(ctx: Context, handover_id: UUID) -> None:
+    """Let an act about many cards take its time, before the cards are read."""
+    deadline.allow_for(ctx.session.scalar(select(func.count()).where(HandoverCard.handover_id == handover_id)) or 0)
+
+
 def as_issuer(ctx: Context, handover_id: UUID) -> Handover:
     """Return a handover of the actor's organisation as issuer. Raise NotFound outside the scope, Forbidden for another organisation."""
+    _take_time(ctx, handover_id)
     handover = get_handover(ctx, handover_id)
     if handover.issuer_id != ctx.actor.organisation_id:
         raise Forbidden("Only the issuer cancels a handover.", type="not-issuer")
@@ -318,6 +323,7 @@ def as_issuer(ctx: Context, handover_id: UUID) -> Handover:
 
 def as_receiver(ctx: Context, handover_id: UUID) -> Handover:
     """Return a handover to the actor's organisation. Raise NotFound outside the scope, Forbidden for another organisation."""
+    _take_time(ctx, handover_id)
     handover = get_handover(ctx, handover_id)
     if handover.receiver_id != ctx.actor.organisation_id:
         raise Forbidden("Only the named receiver answers a handover.", type="not-receiver")
@@ -327,7 +333,6 @@ def as_receiver(ctx: Context, handover_id: UUID) -> Handover:
 def _undo(ctx: Context, handover: Handover, state: HandoverState, action: Action, note: str) -> Handover:
     act = _decide(ctx, handover, state, action, note)
     former = {row.card_id: row.former_state for row in handover.cards}
-    deadline.allow_for(len(former))
     cards = [card for card in cards_of(ctx, handover) if card.state == CardState.HANDED_OVER]
     for target in sorted({former[card.id] for card in cards}):
         _move_cards(ctx, [card for card in cards if former[card.id] == target], CardState(target), act, f"{handover.number}: {note}")
