@@ -193,12 +193,12 @@ class Settings(BaseSettings):
         description="days after a place was rejected until its card is suspended, if nobody decides and it is not relocated",
         ge=1,
     )
-    batch_max_rows: int = Field(1000, description="rows of a batch file accepted in one request")
+    batch_max_rows: int = Field(100_000, description="rows of a file of cards, units, keys or results accepted in one request")
     blank_ledger_required: bool = Field(
         False, description="whether a result is refused whose UID was never delivered as a blank SAM; otherwise it is asked about"
     )
     blank_low_stock: int = Field(0, description="operators are told when fewer blank SAMs than this are left; 0: never", ge=0)
-    bulk_max_rows: int = Field(10_000, description="rows of a file of activations, done one after the other by the worker")
+    bulk_max_rows: int = Field(100_000, description="rows of a file of activations, done one after the other by the worker")
     master_version: int = Field(1, description="`sam-master-vN` used for newly approved personalisations", ge=1)
     witnesses_min: int = Field(2, description="witnesses of a destruction; never below 2", ge=2)
     legal_basis_destruction: str = Field(

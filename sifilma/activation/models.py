@@ -19,8 +19,9 @@ from sifilma.kernel.db import Base, UtcDateTime
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.lifecycle import Cause, LifeCycle, Stateful, Transition, state_check
 
-_ISSUED = "state = 'issued'"
+_VALID = "state IN ('issued', 'redeemed')"
 _PROPOSED = "state = 'proposed'"
+_WAITING = "ended_at IS NULL"
 _REVIEWED = text("review_state <> 'none'")
 _STANDING = "state IN ('active', 'suspended')"
 
@@ -155,8 +156,9 @@ class ActivationRequest(Requested, Base):
 
     organisation: Mapped[Organisation] = relationship(lazy="joined")
     approvals: Mapped[list[ActivationApproval]] = relationship(order_by="ActivationApproval.at", lazy="selectin")
+    # There may be a hundred thousand: whoever wants them asks.
     cards: Mapped[list[ActivationRequestCard]] = relationship(
-        order_by="ActivationRequestCard.position", lazy="selectin", cascade="all, delete-orphan"
+        order_by="ActivationRequestCard.position", lazy="select", cascade="all, delete-orphan"
     )
 
 
@@ -221,7 +223,8 @@ class Token(Stateful, Base):
     __table_args__ = (
         CheckConstraint(state_check(TokenState), name="state"),
         CheckConstraint("tries BETWEEN 0 AND 5", name="tries"),
-        Index("uq_token_open", "activation_request_id", "card_id", unique=True, sqlite_where=text(_ISSUED), postgresql_where=text(_ISSUED)),
+        # A card has at most one token of a request that is open or used: so there are never more than the request names cards.
+        Index("uq_token_valid", "activation_request_id", "card_id", unique=True, sqlite_where=text(_VALID), postgresql_where=text(_VALID)),
         Index(None, "card_id", "state"),
         Index(None, "activation_request_id"),
         Index(None, "state", "expires_at"),
@@ -238,6 +241,25 @@ class Token(Stateful, Base):
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     status_list: Mapped[int] = mapped_column(ForeignKey("status_list.number"))
     status_index: Mapped[int]
+
+
+class TokenIssue(Base):
+    """The tokens of an approved request of many cards, which the worker makes. `made_to` is the position of the last card that was seen to.
+
+    `passed_over` counts the cards that were not ready any more when their turn came: they have no token.
+    """
+
+    __tablename__ = "token_issue"
+    __table_args__ = (
+        CheckConstraint("made_to >= 0 AND passed_over BETWEEN 0 AND made_to", name="counts"),
+        Index("ix_token_issue_waiting", "activation_request_id", sqlite_where=text(_WAITING), postgresql_where=text(_WAITING)),
+    )
+
+    activation_request_id: Mapped[UUID] = mapped_column(ForeignKey("activation_request.id"), primary_key=True)
+    made_to: Mapped[int] = mapped_column(Integer, default=0)
+    passed_over: Mapped[int] = mapped_column(Integer, default=0)
+    began_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class Activation(RecordedInEntry, Base):

@@ -18,6 +18,7 @@ from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import at_outlets, scoped
 from sifilma.kernel.actor import Actor
 from sifilma.kernel.context import Context
+from sifilma.kernel.db import among
 from sifilma.kernel.errors import NotFound
 from sifilma.kernel.paging import Listing
 
@@ -129,4 +130,4 @@ def list_revocations(ctx: Context) -> Listing[Revocation]:
 
 def uids(ctx: Context, card_ids: list[UUID]) -> dict[UUID, str]:
     """Return UIDs by card id."""
-    return dict(ctx.session.execute(select(Card.id, Card.uid).where(Card.id.in_(card_ids))).all())
+    return dict(ctx.session.execute(select(Card.id, Card.uid).where(among(ctx.session, Card.id, card_ids))).all())

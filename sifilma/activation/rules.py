@@ -32,13 +32,15 @@ triggers.guard(
     " AND r.state = 'approved')",
     "token: only for a card of an approved request of its organisation",
 )
+# Never more tokens than approved machines, and no counting of them: a request names at most as many cards as machines when it is submitted,
+# and then does not change; a token is for a named card; an index (`uq_token_valid`) lets a card have one that is open or used.
 triggers.guard(
-    "token_machines",
-    "token",
-    "INSERT",
-    "(SELECT COUNT(*) FROM token t WHERE t.activation_request_id = NEW.activation_request_id AND t.state IN ('issued', 'redeemed'))"
-    " >= (SELECT r.machines FROM activation_request r WHERE r.id = NEW.activation_request_id)",
-    "token: not more than the approved machines",
+    "activation_request_machines",
+    "activation_request",
+    "UPDATE",
+    "OLD.state <> NEW.state AND NEW.state = 'submitted'"
+    " AND (SELECT COUNT(*) FROM activation_request_card k WHERE k.activation_request_id = NEW.id) > NEW.machines",
+    "activation_request: not more cards than machines",
 )
 triggers.immutable(
     "activation",

@@ -33,7 +33,7 @@ class ActivationRequestIn(LetterIn):
     kind: Literal["new", "relocation", "renewal", "replacement"] = "new"
     personalisation_request: UUID | None = None
     machines: int = Field(ge=1, le=100_000)
-    cards: list[Uid] = Field(min_length=1, max_length=10_000)
+    cards: list[Uid] = Field(min_length=1, max_length=100_000)
     replacements: list[ReplacementIn] = Field(default_factory=list, max_length=10_000)
 
     @model_validator(mode="before")
@@ -218,7 +218,10 @@ class ReplacementOut(BaseModel):
 
 
 class ActivationRequestOut(ActivationRequestBrief):
-    """A request with all it holds: its cards, its tokens' states, its history."""
+    """A request with all it holds: its cards, its tokens' states, its history.
+
+    `tokens_to_come` counts the cards of an approved request whose tokens are still being made.
+    """
 
     notes: str
     personalisation_request: UUID | None
@@ -226,6 +229,7 @@ class ActivationRequestOut(ActivationRequestBrief):
     cards: list[str]
     replacements: list[ReplacementOut]
     tokens: list[TokenStateOut]
+    tokens_to_come: int
     history: list[StepOut]
     warnings: list[Sentence]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,15 @@ from uuid import UUID
 from sqlalchemy import select
 
 from sifilma.accounts.serializers import party
-from sifilma.activation.models import ACTIVATION_REQUEST, Activation, ActivationRequest, Manifest, Revocation
+from sifilma.activation.models import (
+    ACTIVATION_REQUEST,
+    Activation,
+    ActivationRequest,
+    ActivationRequestCard,
+    Manifest,
+    Revocation,
+    Token,
+)
 from sifilma.activation.models import RequestState as State
 from sifilma.activation.queries import uids
 from sifilma.activation.schemas import (
@@ -22,6 +30,7 @@ from sifilma.activation.schemas import (
     ReplacementOut,
     TokenStateOut,
 )
+from sifilma.activation.tokens import service as tokens
 from sifilma.activation.tokens.service import MAX_TRIES, of_request
 from sifilma.activation.trust import status_list
 from sifilma.approvals.letters import letter_warnings
@@ -31,6 +40,7 @@ from sifilma.cards.serializers import cards_out, history_out
 from sifilma.documents.service import sha256_of
 from sifilma.identity.models import Organisation
 from sifilma.kernel.context import Context
+from sifilma.kernel.db import among
 from sifilma.personalisation.serializers import approval_out
 from sifilma.regions.service import names_of
 from sifilma.web.links import API, links, steps
@@ -43,6 +53,14 @@ VERBS = {
     "cancel": State.CANCELLED,
     "tokens": State.COMPLETED,
 }
+
+
+def tokens_to_come(ctx: Context, request: ActivationRequest) -> int:
+    """Return for how many cards of an approved request the worker still makes tokens."""
+    if request.state != State.APPROVED or request.machines <= tokens.AT_ONCE:
+        return 0
+    issue = tokens.find_issue(ctx.session, request.id)
+    return request.machines - issue.made_to if issue is not None and issue.ended_at is None else 0
 
 
 def brief(request: ActivationRequest) -> ActivationRequestBrief:
@@ -64,13 +82,14 @@ def full(ctx: Context, request: ActivationRequest) -> ActivationRequestOut:
             TokenStateOut(sam_uid=uid, state=token.state, tries_left=MAX_TRIES - token.tries, expires_at=token.expires_at)
             for token, uid in of_request(ctx.session, request.id)
         ],
+        tokens_to_come=tokens_to_come(ctx, request),
         history=history_out(ctx, ACTIVATION_REQUEST.kind, request.id),
         warnings=list[str](letter_warnings(ctx.now, request.letter_number, request.letter_date)),
     )
 
 
 def _replacements_out(ctx: Context, request: ActivationRequest, named: Mapping[UUID, str]) -> list[ReplacementOut]:
-    numbers = replaced_numbers(ctx, request)
+    numbers = replaced_numbers(ctx, request.cards)
     return [
         ReplacementOut(
             sam_uid=named[one.card_id],
@@ -83,9 +102,9 @@ def _replacements_out(ctx: Context, request: ActivationRequest, named: Mapping[U
     ]
 
 
-def replaced_numbers(ctx: Context, request: ActivationRequest) -> dict[UUID, str]:
-    """Return the hardware numbers of the units that a replacement names, by id; of other kinds none. At most one query."""
-    ids = {unit_id for one in request.cards for unit_id in (one.unit_id, one.former_unit_id) if unit_id is not None}
+def replaced_numbers(ctx: Context, cards: Iterable[ActivationRequestCard]) -> dict[UUID, str]:
+    """Return the hardware numbers of the units that cards of a replacement name, by id; of other kinds none. At most one query."""
+    ids = {unit_id for one in cards for unit_id in (one.unit_id, one.former_unit_id) if unit_id is not None}
     return _pairs(ctx, Unit.id, Unit.hardware_number, ids) if ids else {}
 
 
@@ -195,12 +214,16 @@ class RequestedCard:
     replacement: tuple[str, str, str] | None = None
 
 
-def requested_cards(ctx: Context, request: ActivationRequest) -> list[RequestedCard]:
-    """Return the cards of a request in its order, in a fixed number of queries."""
-    order = {named.card_id: named.position for named in request.cards}
+def requested_cards(ctx: Context, request: ActivationRequest, most: int | None = None) -> list[RequestedCard]:
+    """Return the cards of a request in its order, the first `most` if it is given, in a fixed number of queries."""
+    part = ActivationRequestCard
+    rows = select(part).where(part.activation_request_id == request.id).order_by(part.position).limit(most)
+    named = {one.card_id: one for one in ctx.session.scalars(rows)}
+    order = {card_id: one.position for card_id, one in named.items()}
     cards = cards_out(ctx, list(ctx.session.scalars(select(Card).where(Card.id.in_(order)))))
-    latest = {token.card_id: token for token, _ in of_request(ctx.session, request.id)}
-    numbers, named = replaced_numbers(ctx, request), {one.card_id: one for one in request.cards}
+    of_all = select(Token).where(Token.activation_request_id == request.id).order_by(Token.id)
+    latest = {token.card_id: token for token in ctx.session.scalars(of_all.where(Token.card_id.in_(order)) if most else of_all)}
+    numbers = replaced_numbers(ctx, named.values())
     made = []
     for card in sorted(cards, key=lambda card: order[card.id]):
         token, one = latest.get(card.id), named[card.id]
@@ -247,4 +270,4 @@ def shown(ctx: Context, activations: list[Activation]) -> list[ShownActivation]:
 
 
 def _pairs(ctx: Context, key: Any, value: Any, ids: set[UUID]) -> dict[UUID, str]:
-    return dict(ctx.session.execute(select(key, value).where(key.in_(ids))).all())
+    return dict(ctx.session.execute(select(key, value).where(among(ctx.session, key, ids))).all())

@@ -8,7 +8,17 @@ from __future__ import annotations
 from sqlalchemy import exists, select
 
 from sifilma.activation.manifests.revocation import STANDING, withdraw
-from sifilma.activation.models import ACTIVATION_REQUEST, TOKEN, ActivationRequest, Manifest, ManifestState, RequestState, Token, TokenState
+from sifilma.activation.models import (
+    ACTIVATION_REQUEST,
+    TOKEN,
+    ActivationRequest,
+    Manifest,
+    ManifestState,
+    RequestState,
+    Token,
+    TokenIssue,
+    TokenState,
+)
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.kernel.context import Context
@@ -43,6 +53,7 @@ def expire_requests(ctx: Context) -> int:
         ActivationRequest.redeemed < ActivationRequest.machines,
         ~still_open,
         exists().where(Token.activation_request_id == ActivationRequest.id),
+        ~exists().where(TokenIssue.activation_request_id == ActivationRequest.id, TokenIssue.ended_at.is_(None)),
         ~exists().where(Token.activation_request_id == ActivationRequest.id, Token.state == TokenState.ISSUED),
     )
     # Only the request is locked, and one that an approver or another worker has locked is left for the next run.

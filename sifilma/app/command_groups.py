@@ -26,6 +26,7 @@ from sifilma.accounts import consents
 from sifilma.accounts.cli import organisations, users
 from sifilma.activation import tasks
 from sifilma.activation.suspensions.tasks import suspend_overdue
+from sifilma.activation.tokens import tasks as tokens
 from sifilma.app.audit_commands import group as audit
 from sifilma.app.audit_commands import sign_checkpoint, take_entries
 from sifilma.app.clock_commands import group as clock
@@ -160,7 +161,7 @@ def _wait() -> None:
     """Wait for the next round. Messages are sent within a second meanwhile, since somebody waits for a code, and files are worked on."""
     until = time.monotonic() + EVERY_SECONDS
     while time.monotonic() < until:
-        if not run_timed(ROWS, JOBS[ROWS]):
+        if not any([run_timed(ROWS, JOBS[ROWS]), run_timed(TOKENS, JOBS[TOKENS])]):  # both: neither waits for the other's end
             time.sleep(1)
         run_timed(MESSAGES, JOBS[MESSAGES])
 
@@ -208,6 +209,11 @@ def _work() -> int:
     held = resources()
     places = partial(place_check, held.settings.home)
     return worker.work(worker.Tools(command_context, held.settings, held.hsm, held.files, places, _name(os.getpid())))
+
+
+def _issue_tokens() -> int:
+    held = resources()
+    return tokens.issue(command_context, held.settings, held.hsm)
 
 
 @cache
@@ -263,9 +269,11 @@ class Timed:
 SIGN = "sign of life"
 MESSAGES = "messages sent"
 ROWS = "rows of files settled"
+TOKENS = "tokens made"
 JOBS: dict[str, Timed] = {
     MESSAGES: Timed(_deliver, goes_by_the_clock=False),  # codes for signing in go on; nothing lapses meanwhile (`outbox.send`)
     ROWS: Timed(_work, goes_by_the_clock=True),
+    TOKENS: Timed(_issue_tokens, goes_by_the_clock=True),
     "entries taken into the log": Timed(take_entries, goes_by_the_clock=False),  # an order, not a time
     "checkpoints signed": Timed(sign_checkpoint, goes_by_the_clock=True),
     "tokens expired": Timed(_in_one(tasks.expire_tokens), goes_by_the_clock=True),

@@ -87,6 +87,7 @@ def _flask_config(settings: Settings) -> dict[str, Any]:
         "SQLALCHEMY_ENGINES": {"default": {"url": url, **engine_options(url, pool_size=settings.database_pool)}},
         "MAX_CONTENT_LENGTH": settings.max_upload,
         "MAX_FORM_MEMORY_SIZE": 2 * 1024 * 1024,
+        "MAX_FORM_PARTS": 10_000,  # a box for each of thousands of cards
         "REQUEST_DEADLINE": settings.request_deadline,
         "TRAP_HTTP_EXCEPTIONS": False,
     }

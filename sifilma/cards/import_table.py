@@ -14,7 +14,7 @@ from sifilma.cards.models import DeviceModel, Unit, UnitKeyChange
 from sifilma.cards.outlets.models import Outlet
 from sifilma.cards.outlets.queries import own_outlets
 from sifilma.cards.proposals import NewKey
-from sifilma.cards.schemas import UnitIn, UnitKeyRowIn
+from sifilma.cards.schemas import CardRowIn, UnitIn, UnitKeyRowIn
 from sifilma.cards.service import all_models, require_units, unit_errors, units_query
 from sifilma.documents.service import Upload
 from sifilma.documents.tables import sheets
@@ -195,3 +195,16 @@ def list_of_units(units: Iterable[Unit]) -> Lookup:
 def needed(column: Column) -> Column:
     """Return a column that must be there in this kind of table."""
     return replace(column, required=True)
+
+
+CARDS = Format(say("Cards"), (needed(SAM_UID),))
+
+
+def read_cards(ctx: Context, file: Upload, max_rows: int) -> dict[int, str]:
+    """Read the UIDs of a CSV or XLSX file that names cards, by row. Raise Invalid with every error of every row."""
+    sheet = sheets.read(file.data, CARDS, max_rows=max_rows, field="card_list")
+    ctx.warn(sheet.warnings)
+    rows, errors = parsed(sheet, CardRowIn)
+    if errors:
+        raise Invalid("Some rows cannot be read.", errors=sheet.located(errors))
+    return {number: row.sam_uid for number, row in rows.items()}

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from sifilma.cards.identifiers import HardwareNumber, Pcid
+from sifilma.cards.identifiers import HardwareNumber, Pcid, Uid
 from sifilma.cards.public_keys import PublicJwk
 from sifilma.kernel.schemas import Prose, Strict
 from sifilma.kernel.text import Sentence
@@ -61,6 +61,12 @@ class UnitKeyIn(Strict):
 
     unit: UUID
     public_jwk: PublicJwk
+
+
+class CardRowIn(Strict):
+    """One row of a file that names cards."""
+
+    sam_uid: Uid
 
 
 class UnitKeysIn(Strict):

@@ -35,6 +35,7 @@ from sifilma.cards.upkeep.models import UnitCorrection
 from sifilma.cards.upkeep.proposals import open_corrections
 from sifilma.identity.models import Organisation, Person, User
 from sifilma.kernel.context import Context
+from sifilma.kernel.db import among
 from sifilma.kernel.field_notes import RETURNED, notes_of
 from sifilma.kernel.lifecycle import History, Stateful
 from sifilma.web.links import links
@@ -128,7 +129,7 @@ def _correction_out(found: UnitCorrection) -> CorrectionOut:
 
 def cards_out(ctx: Context, cards: list[Card]) -> list[CardOut]:
     """Return cards with the hardware numbers of their units, in one query for all units."""
-    query = select(Unit.id, Unit.hardware_number).where(Unit.id.in_([card.unit_id for card in cards if card.unit_id]))
+    query = select(Unit.id, Unit.hardware_number).where(among(ctx.session, Unit.id, [card.unit_id for card in cards if card.unit_id]))
     numbers: dict[UUID, str] = dict(ctx.session.execute(query).all())
     pending = _pending_reports(ctx, cards)
     return [_card_out(card, numbers, pending.get(card.id)) for card in cards]

@@ -24,7 +24,7 @@ from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped
 from sifilma.kernel.context import Act, Context
-from sifilma.kernel.db import hold
+from sifilma.kernel.db import among, hold
 from sifilma.kernel.errors import Conflict, Faults, Invalid, NotFound
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.lifecycle import History
@@ -358,7 +358,7 @@ def living_by_unit(cards: Iterable[Card]) -> dict[UUID, Card]:
 def register_cards(ctx: Context, cards: list[Card]) -> Act:
     """Register new cards in one act and return the act. Raise Conflict (`uid-known`) if a UID is registered already."""
     uids = [card.uid for card in cards]
-    known = ctx.session.scalars(select(Card.uid).where(Card.uid.in_(uids))).all()
+    known = ctx.session.scalars(select(Card.uid).where(among(ctx.session, Card.uid, uids))).all()
     if known:
         raise Conflict(say("These UIDs are registered already: %(uids)s.", uids=", ".join(sorted(known)[:5])), type="uid-known")
     act = record(ctx, Action.CARD_REGISTER, "personalisation_request", cards[0].personalisation_request_id, rows=cards, count=len(cards))
@@ -402,7 +402,7 @@ def by_uids(ctx: Context, uids: list[str], *conditions: Any) -> dict[str, Card]:
 
     Raise Invalid that names each one (`item`, from 1) that is named twice, is unknown or does not meet the conditions.
     """
-    found = {card.uid: card for card in ctx.session.scalars(select(Card).where(Card.uid.in_(uids), *conditions))}
+    found = {card.uid: card for card in ctx.session.scalars(select(Card).where(among(ctx.session, Card.uid, uids), *conditions))}
     again = repeats(numbered(uids))
     faults = Faults()
     for number, uid in enumerate(uids, start=1):

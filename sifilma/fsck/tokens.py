@@ -42,6 +42,20 @@ def machines(now: Snapshot) -> Found:
     )
 
 
+@in_snapshot("token-issue", "Each card of an approved request has had a token, waits for it, or was passed over because it was not ready.")
+def issue(now: Snapshot) -> Found:
+    """Count the cards without a token among those that were seen to: by the approval, or by the worker up to a position."""
+    return now.find(
+        "activation_request",
+        "SELECT r.id, COUNT(*) AS cards, MAX(COALESCE(i.passed_over, 0)) AS passed FROM activation_request r"
+        " JOIN activation_request_card k ON k.activation_request_id = r.id LEFT JOIN token_issue i ON i.activation_request_id = r.id"
+        " WHERE r.state IN ('approved', 'completed', 'expired') AND (i.activation_request_id IS NULL OR k.position <= i.made_to)"
+        " AND NOT EXISTS (SELECT 1 FROM token t WHERE t.activation_request_id = r.id AND t.card_id = k.card_id)"
+        " GROUP BY r.id HAVING COUNT(*) <> MAX(COALESCE(i.passed_over, 0))",
+        "has {cards} cards without a token, {passed} were passed over",
+    )
+
+
 @in_snapshot("token-count", "A request counts its redeemed tokens, and is completed exactly with the last one.")
 def count(now: Snapshot) -> Found:
     """Compare the counter in the request's row with its redeemed tokens. It is in the row so that concurrent activations agree."""

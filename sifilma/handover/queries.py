@@ -17,6 +17,7 @@ from sifilma.handover.models import RECEIPTS, Handover, HandoverCard, HandoverSi
 from sifilma.identity.models import AccountState, Organisation, Person, User, UserRole, counts
 from sifilma.kernel.actor import Role
 from sifilma.kernel.context import Context
+from sifilma.kernel.db import among
 from sifilma.personalisation.models import PersonalisationRequest
 
 MOST_LOOKED_AT = 200
@@ -48,7 +49,7 @@ class Stated:
 def cards_of(ctx: Context, handover: Handover) -> list[Card]:
     """Return the cards of a handover, in their order on the BAST."""
     ids = [row.card_id for row in handover.cards]
-    found = {card.id: card for card in ctx.session.scalars(select(Card).where(Card.id.in_(ids)))}
+    found = {card.id: card for card in ctx.session.scalars(select(Card).where(among(ctx.session, Card.id, ids)))}
     return [found[card_id] for card_id in ids]
 
 
@@ -91,7 +92,7 @@ def is_newest_receipt() -> ColumnElement[bool]:
 def units_of(ctx: Context, cards: Sequence[Card]) -> dict[UUID, Unit]:
     """Return the units that cards are tied to today, by the unit's id."""
     ids = {card.unit_id for card in cards if card.unit_id}
-    return {unit.id: unit for unit in ctx.session.scalars(select(Unit).where(Unit.id.in_(ids)))} if ids else {}
+    return {unit.id: unit for unit in ctx.session.scalars(select(Unit).where(among(ctx.session, Unit.id, ids)))} if ids else {}
 
 
 def stated_of(ctx: Context, handover: Handover) -> Stated:

@@ -14,6 +14,7 @@ from sifilma.handover.queries import cards_on_their_way_query
 from sifilma.identity.models import Organisation
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
+from sifilma.kernel.db import among
 from sifilma.kernel.errors import Forbidden, Invalid
 from sifilma.kernel.text import say
 from sifilma.personalisation.models import PersonalisationRequest
@@ -44,7 +45,7 @@ def require_may(ctx: Context, kind: HandoverKind) -> None:
 def hold_cards(ctx: Context, uids: Sequence[str]) -> None:
     """Lock cards until the transaction ends: a broken card takes no step when it goes back, which would tell two returns apart."""
     # Rows are locked in the order of their ids, so that two returns cannot deadlock.
-    ctx.session.execute(select(Card.id).where(Card.uid.in_(uids)).order_by(Card.id).with_for_update(key_share=True))
+    ctx.session.execute(select(Card.id).where(among(ctx.session, Card.uid, uids)).order_by(Card.id).with_for_update(key_share=True))
 
 
 def returnable() -> tuple[ColumnElement[bool], ...]:
@@ -68,7 +69,7 @@ def require_way_back(ctx: Context, receiver: Organisation, cards: Sequence[Card]
     """Raise Invalid unless the receiver is the directorate or made every one of the cards."""
     if receiver.kind == OrganisationKind.DIRECTORATE:
         return
-    named = Card.id.in_([card.id for card in cards])
+    named = among(ctx.session, Card.id, [card.id for card in cards])
     other = ctx.session.scalars(select(Card.uid).where(named, maker_id().is_distinct_from(receiver.id)).order_by(Card.uid).limit(1)).first()
     if other is not None or receiver.kind != OrganisationKind.MANUFACTURER:
         told = say("%(uid)s goes back to its manufacturer or to the directorate only.", uid=other or (cards[0].uid if cards else ""))

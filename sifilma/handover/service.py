@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 
 from config.settings import Settings
 from sifilma.approvals.four_eyes import content_digest
@@ -27,6 +27,7 @@ from sifilma.identity.fields import SignatoryIn
 from sifilma.identity.models import IdKind, Organisation, Person, User, role_ends
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped
+from sifilma.kernel import deadline
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.context import Act, Context
 from sifilma.kernel.errors import Conflict, Faults, Forbidden, Invalid, NotFound
@@ -87,6 +88,7 @@ def issue(ctx: Context, settings: Settings, store: FileStore, data: HandoverIn) 
     cards, and for a return by the directorate.
     """
     returns.require_may(ctx, data.kind)
+    deadline.allow_for(len(data.cards))
     if data.kind is HandoverKind.RETURN:
         returns.hold_cards(ctx, data.cards)
     faults, issuer, receiver, cards = _check(ctx, dict(data))
@@ -305,8 +307,14 @@ def cancel(ctx: Context, handover_id: UUID, note: str = "") -> Handover:
     return _undo(ctx, handover, HandoverState.CANCELLED, Action.HANDOVER_CANCEL, note)
 
 
+def _take_time(ctx: Context, handover_id: UUID) -> None:
+    """Let an act about many cards take its time, before the cards are read."""
+    deadline.allow_for(ctx.session.scalar(select(func.count()).where(HandoverCard.handover_id == handover_id)) or 0)
+
+
 def as_issuer(ctx: Context, handover_id: UUID) -> Handover:
     """Return a handover of the actor's organisation as issuer. Raise NotFound outside the scope, Forbidden for another organisation."""
+    _take_time(ctx, handover_id)
     handover = get_handover(ctx, handover_id)
     if handover.issuer_id != ctx.actor.organisation_id:
         raise Forbidden("Only the issuer cancels a handover.", type="not-issuer")
@@ -315,6 +323,7 @@ def as_issuer(ctx: Context, handover_id: UUID) -> Handover:
 
 def as_receiver(ctx: Context, handover_id: UUID) -> Handover:
     """Return a handover to the actor's organisation. Raise NotFound outside the scope, Forbidden for another organisation."""
+    _take_time(ctx, handover_id)
     handover = get_handover(ctx, handover_id)
     if handover.receiver_id != ctx.actor.organisation_id:
         raise Forbidden("Only the named receiver answers a handover.", type="not-receiver")
@@ -324,10 +333,9 @@ def as_receiver(ctx: Context, handover_id: UUID) -> Handover:
 def _undo(ctx: Context, handover: Handover, state: HandoverState, action: Action, note: str) -> Handover:
     act = _decide(ctx, handover, state, action, note)
     former = {row.card_id: row.former_state for row in handover.cards}
-    for card in cards_of(ctx, handover):
-        if card.state == CardState.HANDED_OVER:
-            CARD.move(ctx.session, card, former[card.id], act, f"{handover.number}: {note}")
-    ctx.session.flush()
+    cards = [card for card in cards_of(ctx, handover) if card.state == CardState.HANDED_OVER]
+    for target in sorted({former[card.id] for card in cards}):
+        _move_cards(ctx, [card for card in cards if former[card.id] == target], CardState(target), act, f"{handover.number}: {note}")
     return handover
 
 
@@ -346,6 +354,5 @@ def _decide(ctx: Context, handover: Handover, state: HandoverState, action: Acti
 
 
 def _move_cards(ctx: Context, cards: list[Card], target: CardState, act: Act, note: str) -> None:
-    for card in cards:
-        CARD.move(ctx.session, card, target, act, note)
+    CARD.move_all(ctx.session, cards, target, act, note)
     ctx.session.flush()

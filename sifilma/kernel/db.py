@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import UUID
@@ -11,12 +12,35 @@ from uuid import UUID
 import psycopg
 from flask_sqlalchemy_lite import SQLAlchemy
 from psycopg import errors as pg_errors
-from sqlalchemy import JSON, DateTime, Dialect, Engine, MetaData, String, TypeDecorator, Uuid, create_engine, event
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    DateTime,
+    Dialect,
+    Engine,
+    MetaData,
+    String,
+    TypeDecorator,
+    Uuid,
+    and_,
+    any_,
+    bindparam,
+    create_engine,
+    event,
+    func,
+    inspect,
+    literal,
+    select,
+    type_coerce,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import URL, CursorResult, ExceptionContext, Result, make_url
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.orm.exc import StaleDataError
 
 from sifilma.kernel import deadline
 from sifilma.kernel.outages import is_lost
@@ -36,6 +60,7 @@ PING_AFTER = 1.0  # seconds without use after which a connection is checked
 # Both lie below the default request deadline of 10 s, so that PostgreSQL itself ends a statement before the client gives up.
 STATEMENT_TIMEOUT_MS = 8_000
 LOCK_TIMEOUT_MS = 3_000
+WRITTEN_TOGETHER = 1000  # rows whose changes are on their way to the database at a time
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -160,6 +185,42 @@ def hold(session: Session, row: Base) -> None:
     Others that lock it wait. SQLite has no FOR UPDATE and needs none: BEGIN IMMEDIATE lets one writer in at a time.
     """
     session.refresh(row, with_for_update={"of": type(row)})
+
+
+def among(session: Session, column: Any, values: Collection[Any]) -> ColumnElement[bool]:
+    """Return the condition that a column (text or UUID) has one of many values.
+
+    They are one parameter: a statement takes 65,535 at most, and each would be compiled anew.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        return cast("ColumnElement[bool]", column == any_(literal(list(values), postgresql.ARRAY(column.type))))
+    plain = json.dumps([value.hex if isinstance(value, UUID) else value for value in values])
+    return cast("ColumnElement[bool]", column.in_(select(type_coerce(func.json_each(plain).table_valued("value").c.value, column.type))))
+
+
+def write_all(session: Session, rows: Sequence[Any]) -> None:
+    """Write what changed of rows that are stored already, all of one class with a `revision`, in one round trip for each set of columns.
+
+    A flush sends one UPDATE after the other and waits for each, because it compares the revision of each. Here the sum is compared: raise
+    StaleDataError if somebody else has changed one. Rows without a change are passed over.
+    """
+    lots: dict[frozenset[str], list[Any]] = {}
+    for row in rows:
+        if names := frozenset(inspect(row).committed_state):
+            lots.setdefault(names, []).append(row)
+    for names, lot in lots.items():
+        table = type(lot[0]).__table__
+        is_as_read = and_(table.c.id == bindparam("_id"), table.c.revision == bindparam("_revision"))
+        statement = update(table).where(is_as_read).values(revision=table.c.revision + 1, **{name: bindparam(name) for name in names})
+        for start in range(0, len(lot), WRITTEN_TOGETHER):
+            part = lot[start : start + WRITTEN_TOGETHER]
+            values = [{"_id": row.id, "_revision": row.revision} | {name: getattr(row, name) for name in names} for row in part]
+            if changed(session.connection().execute(statement, values)) != len(part):
+                raise StaleDataError(f"of {len(part)} rows of {table.name} some were changed meanwhile")
+        for row in lot:
+            for name in names:
+                set_committed_value(row, name, getattr(row, name))
+            set_committed_value(row, "revision", row.revision + 1)
 
 
 def upsert(session: Session, table: type[Base]) -> postgresql.Insert:

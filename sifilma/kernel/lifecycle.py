@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -14,7 +14,7 @@ from sqlalchemy.orm import Mapped, Session, declared_attr, mapped_column
 
 from sifilma.kernel import triggers
 from sifilma.kernel.context import Act
-from sifilma.kernel.db import Base, UtcDateTime
+from sifilma.kernel.db import Base, UtcDateTime, write_all
 from sifilma.kernel.errors import Conflict
 from sifilma.kernel.text import say
 
@@ -133,6 +133,15 @@ class LifeCycle:
         self.require(obj, target)
         self._call(session, obj, str(target), act)
         _stamp(obj, target, act, note)
+
+    def move_all(self, session: Session, objects: Sequence[Any], target: str, act: Act, note: str = "") -> None:
+        """Take the same step with many objects, and write what changed of them together: one round trip, not one for each.
+
+        Raise as `move` does, and StaleDataError if somebody else changed one of them meanwhile.
+        """
+        for obj in objects:
+            self.move(session, obj, target, act, note)
+        write_all(session, objects)
 
     def _call(self, session: Session, obj: Any, target: str, act: Act) -> None:
         for state, hook in self._hooks:

@@ -84,14 +84,42 @@ def _render_sqlite(rule: Rule) -> list[str]:
 
 def _render_postgresql(rule: Rule) -> list[str]:
     body = f"{rule.then};" if rule.then else f"RAISE EXCEPTION '{rule.message}' USING ERRCODE = 'integrity_constraint_violation';"
-    if rule.when:
-        body = f"IF {rule.when} THEN {body} END IF;"
+    for condition in reversed(_nested(rule.when)):
+        body = f"IF {condition} THEN {body} END IF;"
     result = "OLD" if rule.event == "DELETE" else "NEW"
     timing = "AFTER" if rule.then else "BEFORE"
     return [
         f"CREATE FUNCTION {rule.full_name}() RETURNS trigger LANGUAGE plpgsql AS $body$ BEGIN {body} RETURN {result}; END $body$",
         f"CREATE TRIGGER {rule.full_name} {timing} {rule.event} ON {rule.table} FOR EACH ROW EXECUTE FUNCTION {rule.full_name}()",
     ]
+
+
+def _nested(when: str) -> list[str]:
+    """Return a condition as one or two that must both hold. The first has no sub-query: what it spares goes through no planner.
+
+    PL/pgSQL evaluates a plain expression by itself, and hands one with a sub-query to the executor whole, though its first part be false.
+    """
+    parts = _conjuncts(when)
+    plain = [part for part in parts if "SELECT" not in part]
+    asking = [part for part in parts if "SELECT" in part]
+    return [" AND ".join(some) for some in (plain, asking) if some]
+
+
+_WORD = re.compile(r"'[^']*'|[()]|\b(?:AND|OR|BETWEEN|CASE)\b")
+
+
+def _conjuncts(when: str) -> list[str]:
+    """Split a condition at the ANDs outside its parentheses and texts. One that cannot be split there stays whole."""
+    parts, depth, begin = list[str](), 0, 0
+    for found in _WORD.finditer(when):
+        word = found[0]
+        depth += {"(": 1, ")": -1}.get(word, 0)
+        if depth == 0 and word in ("OR", "BETWEEN", "CASE"):
+            return [when]
+        if depth == 0 and word == "AND":
+            parts.append(when[begin : found.start()].strip())
+            begin = found.end()
+    return [part for part in (*parts, when[begin:].strip()) if part]
 
 
 def installed(connection: Connection) -> set[str]:

@@ -138,13 +138,19 @@ class ReplacedCard(Base):
 
 
 class PersonalisationResult(RecordedOnce, Base):
-    """The result of one card on the personalisation machine. `kcv` is the key check value from the HSM (6 hex), empty for a failed card."""
+    """The result of one card on the personalisation machine. `kcv` is the key check value from the HSM (6 hex), empty for a failed card.
+
+    `place` numbers the personalised cards of a request: within its quantity, and each once. So nobody has to count them.
+    """
 
     __tablename__ = "personalisation_result"
     __recorded__ = ("personalisation_request_id", "card_id", "outcome", "hardware_number", "kcv")
     __table_args__ = (
         CheckConstraint("outcome IN ('personalised', 'failed')", name="outcome"),
+        CheckConstraint("(outcome = 'personalised') = (place IS NOT NULL)", name="place"),
+        CheckConstraint("place >= 1", name="place_from"),
         UniqueConstraint("card_id"),
+        UniqueConstraint("personalisation_request_id", "place"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
@@ -153,6 +159,7 @@ class PersonalisationResult(RecordedOnce, Base):
     outcome: Mapped[str] = mapped_column(String(12))
     hardware_number: Mapped[str] = mapped_column(String(40), default="")
     kcv: Mapped[str] = mapped_column(String(6), default="")
+    place: Mapped[int | None]
     act_id: Mapped[UUID] = mapped_column(ForeignKey("audit_entry.id", deferrable=True, initially="DEFERRED"))
 
 
@@ -229,10 +236,17 @@ triggers.guard(
     "card_quantity",
     "card",
     "UPDATE",
-    "OLD.state <> NEW.state AND NEW.state = 'personalised' AND OLD.state = 'registered' AND (SELECT COUNT(*) FROM personalisation_result r"
-    " WHERE r.personalisation_request_id = NEW.personalisation_request_id AND r.outcome = 'personalised') >"
-    " (SELECT q.quantity FROM personalisation_request q WHERE q.id = NEW.personalisation_request_id)",
-    "card: more cards than were approved",
+    "OLD.state <> NEW.state AND NEW.state = 'personalised' AND OLD.state = 'registered' AND NOT EXISTS (SELECT 1"
+    " FROM personalisation_result r WHERE r.card_id = NEW.id AND r.personalisation_request_id = NEW.personalisation_request_id"
+    " AND r.outcome = 'personalised')",
+    "card: personalised by its result only",
+)
+triggers.guard(
+    "personalisation_result_place",
+    "personalisation_result",
+    "INSERT",
+    "NEW.place > (SELECT q.quantity FROM personalisation_request q WHERE q.id = NEW.personalisation_request_id)",
+    "personalisation_result: more cards than were approved",
 )
 triggers.guard(
     "card_born_approved",

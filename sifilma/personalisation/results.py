@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any
 from uuid import UUID
 
@@ -23,8 +24,9 @@ from sifilma.documents.tables.rows import NO_SHEET, parsed
 from sifilma.documents.tables.sheets import Row, RowError, Sheet
 from sifilma.documents.tables.templates import Filled
 from sifilma.identity.permissions import Operation
+from sifilma.kernel import deadline
 from sifilma.kernel.context import Context
-from sifilma.kernel.db import hold
+from sifilma.kernel.db import among, hold
 from sifilma.kernel.errors import Conflict, Invalid
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.repeats import repeats, same_as
@@ -36,6 +38,8 @@ from sifilma.personalisation.schemas import ResultIn
 from sifilma.personalisation.service import KIND, get_request, new_card
 
 OPEN = (State.APPROVED, State.PERSONALISING)
+KEYS_AT_ONCE = 500
+"""Key check values of one call to the HSM, which has a time-out."""
 RESULTS = Format(
     say("Results"),
     (
@@ -136,9 +140,12 @@ def add_results(ctx: Context, settings: Settings, hsm: HSM, request_id: UUID, gi
     no results in its state, Invalid with every error of every row, and the errors of the HSM (`hsm.errors`).
     """
     request, results = get_request(ctx, request_id, Operation.PERSONALISE), list(given.rows.values())
+    deadline.allow_for(len(results))
     _require_open(request)
     key_version = settings.master_version
-    versions = dict(ctx.session.execute(select(Card.uid, Card.key_version).where(Card.uid.in_([r.sam_uid for r in results]))).all())
+    versions = dict(
+        ctx.session.execute(select(Card.uid, Card.key_version).where(among(ctx.session, Card.uid, [r.sam_uid for r in results]))).all()
+    )
     # No HSM call inside a transaction (docs/architecture.md, rule 3). So the request is read again afterwards, and checked again.
     ctx.uow.end_read()
     kcvs = _check_values(hsm, results, versions, key_version)
@@ -167,8 +174,12 @@ def _check_values(hsm: HSM, results: list[ResultIn], versions: dict[str, int], c
     A registered card has a key version; a new one gets `current`.
     """
     uids = [result.sam_uid for result in results if result.outcome == "personalised"]
-    keys = hsm.run(lambda do: [do.derive_open_key(versions.get(uid, current), bytes.fromhex(uid)) for uid in uids])
-    return {uid: key_check_value(key) for uid, key in zip(uids, keys, strict=True)}
+    values: dict[str, str] = {}
+    for start in range(0, len(uids), KEYS_AT_ONCE):
+        wanted = [(uid, versions.get(uid, current)) for uid in uids[start : start + KEYS_AT_ONCE]]
+        keys = hsm.run(lambda do, wanted=wanted: [do.derive_open_key(version, bytes.fromhex(uid)) for uid, version in wanted])  # type: ignore[misc]  # mypy cannot infer the default
+        values |= {uid: key_check_value(key) for (uid, _), key in zip(wanted, keys, strict=True)}
+    return values
 
 
 def _units_by_number(ctx: Context, request: PersonalisationRequest) -> dict[str, Unit]:
@@ -187,7 +198,7 @@ def _errors(
     results = list(rows.values())
     in_batch = set(ctx.session.scalars(select(BatchRow.unit_id).where(BatchRow.personalisation_request_id == request.id)))
     tied = _tied(ctx, request)
-    elsewhere = set(ctx.session.scalars(select(Card.uid).where(Card.uid.in_([r.sam_uid for r in results])))) - set(cards)
+    elsewhere = set(ctx.session.scalars(select(Card.uid).where(among(ctx.session, Card.uid, [r.sam_uid for r in results])))) - set(cards)
     working = {row: result.hardware_number for row, result in rows.items() if result.outcome == "personalised"}
     again, same_unit = repeats({row: result.sam_uid for row, result in rows.items()}), repeats(working)
     for row, result in rows.items():
@@ -278,6 +289,7 @@ def _save(
     if new:
         register_cards(ctx, new)
     cards |= {card.uid: card for card in new}
+    places = count(personalised(ctx, request) + 1)
     made = [
         PersonalisationResult(
             id=uuid7(),
@@ -286,6 +298,7 @@ def _save(
             outcome=result.outcome,
             hardware_number=result.hardware_number or "",
             kcv=kcvs.get(result.sam_uid, ""),
+            place=next(places) if result.outcome == "personalised" else None,
         )
         for result in results
     ]
@@ -293,21 +306,28 @@ def _save(
     for one in made:
         one.act_id = act.id
     ctx.session.add_all(made)
-    # Results are flushed before the steps of the cards: the trigger `card_quantity` counts them at each step.
+    # Results are flushed before the steps of the cards: the trigger `card_quantity` wants that of each.
     ctx.session.flush()
-    for result in results:
-        card = cards[result.sam_uid]
-        if result.hardware_number:  # in one UPDATE with the step, after which the unit of a failed card is free for another
-            card.unit_id = units[result.hardware_number].id
-        card.kcv = kcvs.get(result.sam_uid, "")
-        failed = result.outcome == "failed"
-        target = CardState.DAMAGED if failed else CardState.PERSONALISED
-        CARD.move(ctx.session, card, target, act, say("Personalisation failed.") if failed else "")
+    # Unit, KCV and step are one UPDATE. Failed cards come first, one by one: the unit of each is then free for another card.
+    failed, good = ([one for one in results if one.outcome == outcome] for outcome in ("failed", "personalised"))
+    for result in failed:
+        CARD.move(ctx.session, _filled(cards[result.sam_uid], result, units, kcvs), CardState.DAMAGED, act, say("Personalisation failed."))
+    ctx.session.flush()
+    made_cards = [_filled(cards[result.sam_uid], result, units, kcvs) for result in good]
+    CARD.move_all(ctx.session, made_cards, CardState.PERSONALISED, act)
     outcomes = {result.sam_uid: result.outcome for result in results}
     blanks.settle_results(ctx, settings.blank_low_stock, request.id, outcomes, act)
     _advance(ctx, request, act)
     ctx.session.flush()
     return request
+
+
+def _filled(card: Card, result: ResultIn, units: dict[str, Unit], kcvs: dict[str, str]) -> Card:
+    """Return the card with what its result says of it."""
+    if result.hardware_number:
+        card.unit_id = units[result.hardware_number].id
+    card.kcv = kcvs.get(result.sam_uid, "")
+    return card
 
 
 def _advance(ctx: Context, request: PersonalisationRequest, act: Any) -> None:

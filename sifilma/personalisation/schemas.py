@@ -35,7 +35,7 @@ class PersonalisationIn(LetterIn):
     quantity: int | None = Field(None, ge=1, le=100_000)
     on_behalf_of: UUID | None = None
     purchase_order_number: str = Field("", max_length=100)
-    replaces: list[Uid] = Field(default_factory=list, max_length=10_000)
+    replaces: list[Uid] = Field(default_factory=list, max_length=100_000)
 
 
 class PersonalisationRemarks(Remarks):
@@ -84,7 +84,7 @@ class ResultIn(Strict):
 class ResultsIn(Strict):
     """Some or all results of a request."""
 
-    results: list[ResultIn] = Field(min_length=1, max_length=1000)
+    results: list[ResultIn] = Field(min_length=1, max_length=100_000)
 
 
 class CloseIn(Strict):

@@ -20,6 +20,7 @@ from sifilma.identity.models import Person, User
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.actor import Role
 from sifilma.kernel.context import Context
+from sifilma.kernel.db import among
 from sifilma.personalisation.models import PERSONALISATION, PersonalisationRequest, PersonalisationResult
 from sifilma.personalisation.models import PersonalisationState as State
 from sifilma.personalisation.proposals import CLOSINGS, find_closing, may_propose
@@ -163,7 +164,7 @@ def _closing(ctx: Context, request: PersonalisationRequest) -> ClosingOut | None
 def _batch(ctx: Context, request: PersonalisationRequest) -> list[dict[str, Any]]:
     if not request.rows:
         return []
-    query = select(Unit.id, Unit.hardware_number).where(Unit.id.in_([row.unit_id for row in request.rows]))
+    query = select(Unit.id, Unit.hardware_number).where(among(ctx.session, Unit.id, [row.unit_id for row in request.rows]))
     numbers: dict[UUID, str] = dict(ctx.session.execute(query).all())
     return [
         {"row": row.row_no, "hardware_number": numbers[row.unit_id], "pcid": row.pcid, "sam_uid": row.sam_uid, "sam_perso": row.sam_perso}

@@ -61,6 +61,7 @@ NAMES = {
     "missing": _("Missing cards"),
     "model": _("Model"),
     "more": _("Further UIDs"),
+    "card_list": _("File with UIDs"),
     "name": _("Name"),
     "note": _("Note"),
     "notes": _("Notes"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -129,6 +129,17 @@ class Form:
         for number, line in enumerate(self.get(lines).splitlines(), start=1):
             if line.strip():
                 found.setdefault(line.strip(), (lines, number))
+        self.places[name] = list(found.values())
+        return list(found)
+
+    def also_listed(self, name: str, listed: Sequence[str], file: str, rows: Mapping[int, str]) -> list[str]:
+        """Return the list `name`, so far `listed`, with what stands in the rows of a file.
+
+        An error of an item is told at the file, with its row.
+        """
+        found = dict(zip(listed, self.places[name], strict=True))
+        for number, value in rows.items():
+            found.setdefault(value, (file, number))
         self.places[name] = list(found.values())
         return list(found)
 

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from sifilma.kernel.ids import uuid7
-from tests.support.world import World
+from tests.support.world import World, done, letter
 
 
 @pytest.fixture
@@ -100,3 +100,25 @@ def test_every_step_has_its_history_row_and_its_audit_entry(lived: World) -> Non
             f" WHERE h.object_kind = '{table}' AND h.object_id = t.id ORDER BY h.id DESC LIMIT 1)"
         )
         assert wrong[0][0] == 0, table
+
+
+def test_the_database_counts_no_tokens_and_lets_none_too_many_in(world: World) -> None:
+    ready = world.ready(count=2)
+    done(world.client("magetan.kepala").post("/activations", world.activation(ready, ready.uids[0])), 201)
+    columns = "activation_request_id, card_id, organisation_id, mac, sealed, tries, expires_at, status_list, revision, changed_at, act_id"
+    for state in ("issued", "redeemed"):
+        with pytest.raises(IntegrityError, match=r"uq_token_valid|token.activation_request_id, token.card_id"):
+            world.sql(
+                f"INSERT INTO token (id, status_index, state, change_note, {columns}) SELECT :id, 9000, 'issued', '', {columns}"
+                f" FROM token WHERE state = '{state}'",
+                id=uuid7().hex,
+            )
+    draft = world.letter() | {"kind": "new", "machines": 2, "cards": world.received(count=2)}
+    made = done(world.client("magetan.kepala").send("/activation-requests", draft, letter=letter()), 201)["id"]
+    world.sql("UPDATE activation_request SET machines = 1 WHERE state = 'draft'")
+    with pytest.raises(IntegrityError, match="not more cards than machines"):
+        world.sql(
+            "UPDATE activation_request SET state = 'submitted', digest = 'x', revision = revision + 1,"
+            " act_id = (SELECT id FROM audit_entry ORDER BY id LIMIT 1) WHERE state = 'draft'"
+        )
+    assert done(world.client("magetan.kepala").get(f"/activation-requests/{made}"))["state"] == "draft"

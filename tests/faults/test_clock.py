@@ -378,6 +378,7 @@ def test_every_job_of_the_worker_says_whether_it_goes_by_the_clock() -> None:
     assert {name: job.goes_by_the_clock for name, job in command_groups.JOBS.items()} == {
         "messages sent": False,
         "rows of files settled": True,
+        "tokens made": True,
         "entries taken into the log": False,
         "checkpoints signed": True,
         "tokens expired": True,

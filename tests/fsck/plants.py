@@ -26,6 +26,8 @@ TOKENS = [
           "UPDATE token SET state='cancelled' WHERE id = {some token state='redeemed'}"),
     plant("token-machines", "activation_request", "has 3 tokens for 1 approved machines",
           "UPDATE activation_request SET machines=1 WHERE state='approved'"),
+    plant("token-issue", "activation_request", "cards without a token, 0 were passed over",
+          "DELETE FROM token WHERE id = (SELECT id FROM token WHERE state='issued' ORDER BY id LIMIT 1)"),
     plant("token-count", "activation_request", "counts 0 redeemed tokens, there are",
           "UPDATE activation_request SET redeemed=0 WHERE id = {some activation_request state='completed'}"),
     plant("token-count", "activation_request", "is completed with 1 of 3 tokens redeemed",

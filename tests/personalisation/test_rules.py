@@ -6,7 +6,9 @@ from functools import partial
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
+from sifilma.personalisation import results
 from tests.support.simultaneous_calls import run_simultaneously
 from tests.support.visitor import Visitor, goes_to
 from tests.support.world import World, done, letter, new_uid
@@ -72,3 +74,23 @@ def test_the_form_offers_broken_cards_and_keeps_those_that_were_ticked(sqlite_wo
     made = done(ask(world, BANK, [uid]), 201)["id"]
     assert f'value="{uid}" checked' in bank.get(f"/personalisasi/{made}/ubah").get_data(as_text=True)
     assert goes_to(bank.send(f"/personalisasi/{made}/ubah", **stated, replaces=[uid])).startswith(f"/personalisasi/{made}")
+
+
+def test_the_database_takes_no_card_more_than_was_approved_and_none_without_its_result(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = world.units("mandiri.kepala", 1, "SOFTORB-CRD-1", "R", pcid=False)[0]
+    request = world.batch([(number, "SOFTORB-CRD-1", "ab" * 16, new_uid())])
+    world.approve("personalisation-requests", request, "penyetuju1")
+    with pytest.raises(IntegrityError, match="personalised by its result only"):
+        world.sql(
+            "UPDATE card SET state = 'personalised', revision = revision + 1,"
+            " act_id = (SELECT id FROM audit_entry ORDER BY id LIMIT 1) WHERE state = 'registered'"
+        )
+    asked = world.submitted(OFFICE, "R", 1)["id"]
+    world.approve("personalisation-requests", asked, "penyetuju1")
+    monkeypatch.setattr(results, "_too_many", lambda *_: None)  # what the service refuses, the database refuses by itself
+    body = {"results": [{"sam_uid": new_uid(), "outcome": "personalised"} for _ in range(2)]}
+    refused = world.client("operator1").post(f"{PATH}/{asked}/results", body)
+    assert refused.status_code == 409, refused.json
+    assert world.sql("SELECT COUNT(*) FROM personalisation_result")[0][0] == 0

@@ -24,8 +24,20 @@ def _switch_keys_off(connection: Connection) -> None:
 
 
 def back_to_0040(connection: Connection) -> None:
-    """Undo 0044 on a database without triggers."""
+    """Undo 0041 and 0042 on a database without triggers: there are no tallies, and all tokens are counted and made at once."""
+    _switch_keys_off(connection)
     undo = Operations(MigrationContext.configure(connection))
+    undo.drop_table("token_issue")
+    undo.drop_index("uq_token_valid", "token")
+    issued = text("state = 'issued'")
+    undo.create_index(
+        "uq_token_open", "token", ["activation_request_id", "card_id"], unique=True, sqlite_where=issued, postgresql_where=issued
+    )
+    with undo.batch_alter_table("personalisation_result") as batch:
+        for check in ("place", "place_from"):
+            batch.drop_constraint(f"ck_personalisation_result_{check}", type_="check")
+        batch.drop_constraint("uq_personalisation_result_personalisation_request_id_place", type_="unique")
+        batch.drop_column("place")
     for table in ("card_uid", "card_tally", "card_tally_change"):
         undo.drop_table(table)
     for table, name in (("unit", "hardware_number_part"), ("unit", "pcid_part"), ("unit", "organisation_id_id"),
@@ -40,7 +52,6 @@ def back_to_0040(connection: Connection) -> None:
 def back_to_0037(connection: Connection) -> None:
     """Undo 0038 and what came after it on a database without triggers: there are no outlets."""
     back_to_0040(connection)
-    _switch_keys_off(connection)
     for table, column in (("row_digest", "kind"), ("history", "object_kind")):
         connection.execute(text(f"DELETE FROM {table} WHERE {column} = 'outlet'"))
     undo = Operations(MigrationContext.configure(connection))

@@ -38,7 +38,9 @@ from sifilma.documents.service import Upload, keep_pdf
 from sifilma.documents.uploads import inspect_pdf
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import within_limit
+from sifilma.kernel import deadline
 from sifilma.kernel.context import Act, Context
+from sifilma.kernel.db import among
 from sifilma.kernel.errors import Conflict, Faults, Invalid
 from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.ids import uuid7
@@ -55,6 +57,7 @@ def draft(ctx: Context, store: FileStore, data: ActivationRequestIn, letter: Upl
 
     Raise Invalid that names what is missing or wrong, and Conflict (`letter-known`) if another request has this letter.
     """
+    deadline.allow_for(data.machines)
     request = _blank(ctx)
     _fill(ctx, store, request, data, letter)
     act = WAY.act(ctx, request, "draft", kind=request.kind, machines=request.machines)
@@ -77,6 +80,7 @@ def edit(ctx: Context, store: FileStore, request_id: UUID, data: ActivationReque
     request = REQUESTS.get_own(ctx, request_id)
     if request.state not in EDITABLE:
         raise Conflict("What is submitted does not change.", state=request.state)
+    deadline.allow_for(data.machines)
     _fill(ctx, store, request, data, letter)
     WAY.act(ctx, request, "edit", machines=request.machines)
     ctx.session.flush()
@@ -158,7 +162,7 @@ def _cards(ctx: Context, request: ActivationRequest, kind: RequestKind, uids: li
     cards = list(by_uids(ctx, uids, *mine, is_ready(kind)).values())
     if len({card.function for card in cards}) > 1:
         raise Invalid.field("cards", "One request is for R or for RW cards, not for both.")
-    named = Card.id.in_([card.id for card in cards])
+    named = among(ctx.session, Card.id, [card.id for card in cards])
     # Without these locks two concurrent drafts would not see each other. The order of ids keeps them from a deadlock.
     ctx.session.execute(select(Card.id).where(named).order_by(Card.id).with_for_update())
     taken = set(ctx.session.scalars(select(Card.uid).where(named, Card.id.in_(busy_cards_query(request.id)))))
@@ -212,9 +216,11 @@ def content(ctx: Context, request: ActivationRequest) -> dict[str, Any]:
 
     Of a replacement also the units, by id: their numbers may be corrected.
     """
-    ids = [named.card_id for named in request.cards]
-    uids = dict(ctx.session.execute(select(Card.id, Card.uid).where(Card.id.in_(ids))).all())
-    moved = [[uids[one.card_id], str(one.former_unit_id), str(one.unit_id), one.reason] for one in request.cards if one.unit_id is not None]
+    deadline.allow_for(request.machines)
+    part = ActivationRequestCard
+    query = select(Card.uid, part.former_unit_id, part.unit_id, part.reason).join(Card, Card.id == part.card_id)
+    cards = ctx.session.execute(query.where(part.activation_request_id == request.id).order_by(part.position)).all()
+    moved = [[one.uid, str(one.former_unit_id), str(one.unit_id), one.reason] for one in cards if one.unit_id is not None]
     return ({"replacements": moved} if moved else {}) | {
         "id": str(request.id),
         "organisation": str(request.organisation_id),
@@ -224,7 +230,7 @@ def content(ctx: Context, request: ActivationRequest) -> dict[str, Any]:
         "letter": [request.letter_number, request.letter_date.isoformat(), request.subject],
         "letter_file": ctx.session.scalar(select(Document.sha256).where(Document.id == request.letter_document_id)),
         "personalisation_request": str(request.personalisation_request_id or ""),
-        "cards": [uids[card_id] for card_id in ids],
+        "cards": [one.uid for one in cards],
         "notes": request.notes,
     }
 
@@ -255,20 +261,27 @@ REQUESTS = Requests(
 def approve(ctx: Context, settings: Settings, hsm: HSM, request_id: UUID, digest: str, note: str = "") -> ActivationRequest:
     """Approve exactly this digest. With the last approval that is needed, each card gets its token and its status index.
 
-    The tokens are made in the HSM first, with no transaction open; approval and tokens are one commit. Raise NotFound outside the scope,
-    Conflict or Forbidden as `Submissions.approve` does, Conflict (`cards-changed`) if a card is not ready any more, and ClockNotTrusted.
+    The tokens are made in the HSM first, with no transaction open; approval and tokens are one commit. Those of more than
+    `tokens.AT_ONCE` cards are made by the worker: the approval stays one short act. Raise NotFound outside the scope, Conflict or Forbidden
+    as `Submissions.approve` does, Conflict (`cards-changed`) if a card is not ready any more, and ClockNotTrusted.
     """
     ctx.require_trusted_clock()
     seen = get_request(ctx, request_id, Operation.ACTIVATION_APPROVE)
     WAY.require_approvable(ctx, seen, digest)
     _require_right(ctx, seen)
     is_last = WAY.missing(seen) <= 1
-    fresh = _make_tokens(ctx, hsm, seen) if is_last else []
+    is_large = seen.machines > tokens.AT_ONCE
+    if is_last:
+        _require_unchanged(ctx, seen)
+    fresh = _make_tokens(ctx, hsm, seen) if is_last and not is_large else []
 
     def store(request: ActivationRequest, act: Act) -> None:
         if not is_last:  # another approver approved after our read, so no tokens were made
             raise Conflict("Somebody else approved this a moment ago. Look again.")
-        tokens.store(ctx, settings, request, fresh, act)
+        if is_large:
+            tokens.issue_later(ctx, request)
+        else:
+            tokens.store(ctx, settings, request, fresh, act)
 
     ctx.uow.begin_write()
     return REQUESTS.approve(ctx, request_id, digest, note, store)
@@ -297,11 +310,15 @@ def _changed(request: ActivationRequest, uids: Sequence[str]) -> Text:
     return say("These cards are no longer %(state)s: %(uids)s. Return the request.", state=ready, uids=", ".join(uids[:5]))
 
 
-def _make_tokens(ctx: Context, hsm: HSM, request: ActivationRequest) -> list[tokens.Fresh]:
-    """Make a token for each card. Raise Conflict that names the cards that are not ready any more; none is skipped."""
+def _require_unchanged(ctx: Context, request: ActivationRequest) -> None:
+    """Raise Conflict that names the cards that are not ready any more; none is skipped."""
     changed = cards_changed(ctx, [request])
     if changed:
         raise Conflict(changed[request.id], type="cards-changed")
+
+
+def _make_tokens(ctx: Context, hsm: HSM, request: ActivationRequest) -> list[tokens.Fresh]:
+    """Make a token for each card."""
     query = select(Card.id, Card.uid).join(ActivationRequestCard, ActivationRequestCard.card_id == Card.id)
     query = query.where(ActivationRequestCard.activation_request_id == request.id).order_by(ActivationRequestCard.position)
     rows = ctx.session.execute(query).all()

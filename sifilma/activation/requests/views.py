@@ -17,7 +17,7 @@ from sifilma.activation.requests import form_choices, queries, service
 from sifilma.activation.requests.batch_approval import TOGETHER
 from sifilma.activation.requests.service import REQUESTS, WAY
 from sifilma.activation.schemas import ActivationRequestIn, ActivationReturnIn
-from sifilma.activation.serializers import brief, requested_cards
+from sifilma.activation.serializers import brief, requested_cards, tokens_to_come
 from sifilma.activation.tokens import service as tokens
 from sifilma.approvals.batch_views import add_together
 from sifilma.approvals.decision_views import Decision, add_decisions, bound, noted, remarked
@@ -26,6 +26,7 @@ from sifilma.approvals.forms import letter_day, submits, wanted
 from sifilma.approvals.four_eyes import EDITABLE
 from sifilma.approvals.letters import letter_warnings
 from sifilma.approvals.service import given, offered
+from sifilma.cards.import_table import read_cards
 from sifilma.cards.serializers import returned, timeline
 from sifilma.documents import list_views, lists
 from sifilma.documents.file_views import paper
@@ -62,6 +63,8 @@ EXPORT = Export(
     filters={"q": "", "state": "", "function": "", "umur": "", "menunggu": "", "terlambat": "", "pemegang": ""},
 )
 _ROW = re.compile(r"replacements\.(\d{1,4})\.\w+")
+MOST_SHOWN = 500
+"""Cards that the page of a request shows."""
 ROWS = 3
 """The least empty rows that the form of a replacement offers."""
 KINDS = [str(name) for name in RequestKind]
@@ -186,7 +189,7 @@ def reveal(request_id: UUID) -> Response:
 
 def _card_of_own(ctx: Context, uid: str) -> str:
     found = REQUESTS.get_own(ctx, (request.view_args or {})["request_id"])
-    if uid not in {one.card.uid for one in requested_cards(ctx, found)}:
+    if not tokens.names(ctx.session, found.id, uid):
         raise NotFound()
     return uid
 
@@ -218,6 +221,8 @@ def _sent(form: Form, letter: Upload | None, found: ActivationRequest | None = N
         cards = [row["sam_uid"] for row in more["replacements"] if "sam_uid" in row]
     else:
         cards = form.listed("cards", "cards", "more")
+        if given := upload("card_list"):
+            cards = form.also_listed("cards", cards, "card_list", read_cards(context(), given, resources().settings.batch_max_rows))
     also = lambda known: service.faults(context(), known, letter, found)  # noqa: E731
     return form.model(ActivationRequestIn, also, cards=cards, machines=max(1, len(cards)), **more)
 
@@ -241,6 +246,8 @@ def _saved(ctx: Context, form: Form, saved: ActivationRequest) -> AnyResponse:
 def _form(form: Form, found: ActivationRequest | None = None, *, bast: UUID | None = None, all_due: bool = False) -> Response:
     wanted = form.get("kind")
     lots = form_choices.cards_for(context(), wanted, found.id if found else None) if wanted in KINDS else []
+    if lots and wanted != RequestKind.REPLACEMENT:
+        _keep_more(form, lots)
     if bast or all_due:
         form.values.setlist("cards", form_choices.chosen(context(), lots, handover=bast, all_due=all_due))
     back = returned(context(), ACTIVATION_REQUEST.kind, found, found.id) if found else None
@@ -260,13 +267,23 @@ def _form(form: Form, found: ActivationRequest | None = None, *, bast: UUID | No
     )
 
 
+def _keep_more(form: Form, lots: list[form_choices.Lot]) -> None:
+    """Name the chosen cards that the form offers no box for in its field for further UIDs, so that they stay chosen."""
+    boxes = {card.uid for lot in lots for card in lot.cards}
+    chosen = form.values.getlist("cards")
+    if more := [uid for uid in chosen if uid not in boxes]:
+        form.values.setlist("cards", [uid for uid in chosen if uid in boxes])
+        form.values["more"] = "\n".join(dict.fromkeys([*form.get("more").split(), *more]))
+
+
 def _page(request_id: UUID, form: Form) -> Response:
     ctx = context()
     found = get_request(ctx, request_id)
     return form.again(
         "activation/request.html",
         asked=found,
-        cards=requested_cards(ctx, found),
+        cards=requested_cards(ctx, found, MOST_SHOWN),
+        to_come=tokens_to_come(ctx, found),
         approvals=given(ctx, found),
         can=_can(found),
         decides=offered(ctx, REQUESTS, found),

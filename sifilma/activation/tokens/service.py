@@ -18,7 +18,17 @@ from config.settings import Settings
 from hsm import HSM
 from hsm.keys import label_of
 from hsm.token import Operations
-from sifilma.activation.models import TOKEN, ActivationRequest, DataKey, RequestKind, RequestState, Token, TokenState
+from sifilma.activation.models import (
+    TOKEN,
+    ActivationRequest,
+    ActivationRequestCard,
+    DataKey,
+    RequestKind,
+    RequestState,
+    Token,
+    TokenIssue,
+    TokenState,
+)
 from sifilma.activation.queries import get_request, tokens_query
 from sifilma.activation.suspensions.queries import is_ready
 from sifilma.activation.tokens import sealing
@@ -27,6 +37,7 @@ from sifilma.audit.models import Action
 from sifilma.audit.service import record, record_in
 from sifilma.cards.models import Card
 from sifilma.identity.permissions import Operation
+from sifilma.kernel import deadline
 from sifilma.kernel.context import Act, Context
 from sifilma.kernel.db import hold
 from sifilma.kernel.errors import Conflict, NotFound
@@ -99,6 +110,17 @@ def _make(do: Operations, request_id: UUID, cards: Sequence[tuple[UUID, str]], d
     return made
 
 
+def issue_later(ctx: Context, request: ActivationRequest) -> None:
+    """Have the worker make the tokens of a request that was just approved (`tasks.issue`)."""
+    ctx.session.add(TokenIssue(activation_request_id=request.id, made_to=0, passed_over=0, began_at=ctx.now))
+    ctx.session.flush()
+
+
+def find_issue(session: Session, request_id: UUID) -> TokenIssue | None:
+    """Return how far the worker is with the tokens of a request, None if they were made with its approval."""
+    return session.get(TokenIssue, request_id)
+
+
 def store(ctx: Context, settings: Settings, request: ActivationRequest, fresh: Sequence[Fresh], act: Act) -> None:
     """Store the tokens of an approved request as issued, each with a reserved status index."""
     expires_at = ctx.trusted_now + timedelta(days=settings.token_days)
@@ -139,9 +161,12 @@ def reveal(ctx: Context, hsm: HSM, request_id: UUID) -> list[Revealed]:
     open_rows = [(token, uid) for token, uid in rows if token.expires_at > ctx.now]
     if not open_rows:
         raise Conflict("This request has no open token any more.", type="no-token")
+    deadline.allow_for(len(open_rows))
     keys = _data_keys(ctx.session, [token for token, _ in open_rows])
     ctx.uow.end_read()
-    shown = hsm.run(lambda do: _open(do, open_rows, keys))
+    shown: list[Revealed] = []
+    for part in _parts(open_rows):
+        shown += hsm.run(lambda do, part=part: _open(do, part, keys))  # type: ignore[misc]  # mypy cannot infer the default
     ctx.uow.begin_write()
     record(ctx, Action.TOKEN_REVEAL, "activation_request", request_id, count=len(shown), cards=[uid for _, uid in open_rows])
     return shown
@@ -227,23 +252,33 @@ def _card_without_activation(ctx: Context, request: ActivationRequest, uid: str)
 
     Raise NotFound if the request does not name it, and Conflict if its token was used or it is not in the needed state and hands.
     """
-    tokens = [token for token, its_uid in of_request(ctx.session, request.id) if its_uid == uid]
-    if not tokens:
+    named = names(ctx.session, request.id, uid)
+    if named is None:
         raise NotFound("This request names no such card.")
-    if any(token.state == TokenState.REDEEMED for token in tokens):
+    issue = find_issue(ctx.session, request.id)
+    if issue is not None and issue.made_to < named.position:
+        raise Conflict("The tokens of this request are still being made.", type="tokens-being-made")
+    of_card = Token.activation_request_id == request.id, Token.card_id == named.card_id
+    if ctx.session.scalar(select(Token.id).where(*of_card, Token.state == TokenState.REDEEMED)) is not None:
         raise Conflict("This card's token has been used.", type="token-used")
-    card = ctx.session.get_one(Card, tokens[0].card_id, populate_existing=True)
+    card = ctx.session.get_one(Card, named.card_id, populate_existing=True)
     ready = select(Card.id).where(Card.id == card.id, Card.holder_id == request.organisation_id, is_ready(RequestKind(request.kind)))
     if ctx.session.scalar(ready) is None:
         raise Conflict(say("The card is %(state)s: it gets no new token.", state=card.state), type="card-not-ready", state=card.state)
     return card.id
 
 
+def names(session: Session, request_id: UUID, uid: str) -> ActivationRequestCard | None:
+    """Return the card with this UID as a request names it, or None."""
+    query = select(ActivationRequestCard).join(Card, Card.id == ActivationRequestCard.card_id)
+    return session.scalars(query.where(ActivationRequestCard.activation_request_id == request_id, Card.uid == uid)).first()
+
+
 def cancel_open(session: Session, act: Act, note: str, *where: object) -> int:
     """Cancel every open token that meets the conditions. Return their number."""
     tokens = list(session.scalars(select(Token).where(Token.state == TokenState.ISSUED, *where)))  # type: ignore[arg-type]  # column expressions
-    for token in tokens:
-        TOKEN.move(session, token, TokenState.CANCELLED, act, note)
+    deadline.allow_for(len(tokens))
+    TOKEN.move_all(session, tokens, TokenState.CANCELLED, act, note)
     session.flush()
     return len(tokens)
 

@@ -10,7 +10,7 @@ from sifilma.cards.identifiers import Uid
 from sifilma.identity.fields import SignatoryIn
 from sifilma.kernel.schemas import NoteIn, Prose, Strict
 
-MOST_CARDS = 10_000
+MOST_CARDS = 100_000
 Cards = Annotated[list[Uid], Field(max_length=MOST_CARDS)]
 
 

@@ -22,7 +22,7 @@ from sifilma.cards.models import Card, CardState
 from sifilma.documents.tables.sheets import RowError
 from sifilma.kernel.context import Act, Context
 from sifilma.kernel.days import wrong_paper_day
-from sifilma.kernel.db import hold
+from sifilma.kernel.db import among, hold
 from sifilma.kernel.errors import Conflict, Faults, Invalid
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.repeats import repeats, same_as
@@ -220,7 +220,7 @@ def result_faults(ctx: Context, request_id: UUID, rows: Mapping[int, str]) -> di
     if not rows or not is_kept(ctx):
         return {}
     query = select(BlankCard.uid, BlankCard.personalisation_request_id).where(
-        BlankCard.uid.in_(rows.values()), BlankCard.state != BlankState.WITHDRAWN
+        among(ctx.session, BlankCard.uid, rows.values()), BlankCard.state != BlankState.WITHDRAWN
     )
     found: dict[str, UUID | None] = dict(ctx.session.execute(query).all())
     wrong: dict[int, Text] = {}
@@ -234,7 +234,7 @@ def result_faults(ctx: Context, request_id: UUID, rows: Mapping[int, str]) -> di
 
 def settle_results(ctx: Context, low: int, request_id: UUID, outcomes: Mapping[str, str], act: Act) -> None:
     """Move the blanks of these cards (outcome by UID) to what their results say. UIDs that the ledger does not know are passed over."""
-    blanks = _locked(ctx, BlankCard.uid.in_(outcomes), BlankCard.state.in_((BlankState.STOCKED, BlankState.ISSUED)))
+    blanks = _locked(ctx, among(ctx.session, BlankCard.uid, outcomes), BlankCard.state.in_((BlankState.STOCKED, BlankState.ISSUED)))
     from_store = sum(1 for blank in blanks if blank.state == BlankState.STOCKED)
     for blank in blanks:
         blank.personalisation_request_id = request_id

@@ -6,7 +6,7 @@ PostgreSQL finds parts by trigrams. The owner of the database may create that ex
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0044"
+revision = "0041"
 down_revision = "0040"
 branch_labels = None
 depends_on = None
