@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 
 class KeyKind(StrEnum):
@@ -109,11 +110,41 @@ MASTER = "sam-master-v"
 """The beginning of the labels of card master keys."""
 
 
+ROTATED = frozenset(key.label for key in SIGNING_PLAN if key.label != "health-test" and not key.label.startswith(MASTER))
+"""The roles whose keys are replaced by further versions. The first version has the role's name as its label, version N adds `-vN`."""
+
+
+class Exact(str):
+    """The label of one key on the token. A plain label that is a role means the version in use (`HSM.versions`)."""
+
+    __slots__ = ()
+
+
+@cache
+def label_of(role: str, version: int) -> Exact:
+    """Return the label of a version of a role's key."""
+    return Exact(role if version == 1 else f"{role}-v{version}")
+
+
+def role_of(label: str) -> tuple[str, int]:
+    """Return the role and the version that a label names."""
+    role, dash, number = label.rpartition("-v")
+    return (role, int(number)) if dash and role in ROTATED and number.isdecimal() else (label, 1)
+
+
+def version_plan(role: str, version: int) -> KeyPlan:
+    """Return the plan of a version of a role's key, 2…255. Raise ValueError outside this range (one byte names it where it is stored)."""
+    if role not in ROTATED or not 2 <= version <= 255:
+        raise ValueError(f"there is no version {version} of {role}")
+    first = next(key for key in SIGNING_PLAN if key.label == role)
+    return KeyPlan(label_of(role, version), first.kind, first.id + bytes((version,)))
+
+
 def kind_of(label: str) -> KeyKind | None:
     """Return the kind of a key by its label, or None for a label that no key of this project has."""
     if label.startswith(MASTER):
         return KeyKind.AES_CMAC
-    return next((key.kind for key in (*SIGNING_PLAN, *ROOT_PLAN) if key.label == label), None)
+    return next((key.kind for key in (*SIGNING_PLAN, *ROOT_PLAN) if key.label == role_of(label)[0]), None)
 
 
 def secret_kind(label: str) -> KeyKind | None:

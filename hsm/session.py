@@ -19,13 +19,14 @@ from hsm.keys import FORM, READ_BACK, KeyInfo, KeyKind, KeyPlan, kind_of, secret
 IV = 12  # bytes: the length that SP 800-38D, section 5.2.1.1, recommends for GCM
 CHECK_TEXT = b"SI-FILMA check value"  # neither as long as what a token's MAC is made of nor as what a card's key is derived from
 _CLASS = {KeyKind.EC_SIGN: ObjectClass.PRIVATE_KEY}  # all other kinds are secret keys
-_FITS = {
-    Mechanism.ECDSA: KeyKind.EC_SIGN,
-    Mechanism.SHA256_HMAC: KeyKind.HMAC,
-    Mechanism.AES_CMAC: KeyKind.AES_CMAC,
-    Mechanism.AES_GCM: KeyKind.AES_SEAL,
+_USES = {
+    "ecdsa": (KeyKind.EC_SIGN, "sign"),
+    "hmac": (KeyKind.HMAC, "sign"),
+    "cmac": (KeyKind.AES_CMAC, "sign"),
+    "seal": (KeyKind.AES_SEAL, "encrypt"),
+    "open": (KeyKind.AES_SEAL, "decrypt"),
 }
-"""The form of key that each mechanism takes."""
+"""Each use of a key: the kind of key that its mechanism takes, and the operation."""
 
 
 class TokenSession:
@@ -34,7 +35,7 @@ class TokenSession:
     def __init__(self, session: Any) -> None:
         self._session = session
         self._handles: dict[tuple[str, ObjectClass], Any] = {}
-        self._fitting: set[tuple[str, Mechanism]] = set()
+        self._ready: dict[tuple[str, str], Any] = {}
         self.compared: set[str] = set()
         """The labels of keys that were compared with their check values."""
 
@@ -45,29 +46,29 @@ class TokenSession:
         """
         if len(digest) != 32:
             raise HSMMisuse(f"a SHA-256 digest has 32 bytes, not {len(digest)}")
-        signature: bytes = self._able(label, Mechanism.ECDSA, "sign")(digest, mechanism=Mechanism.ECDSA)
+        signature: bytes = self._able(label, "ecdsa")(digest, mechanism=Mechanism.ECDSA)
         return signature
 
     def hmac(self, label: str, message: bytes) -> bytes:
         """Return the HMAC of `message` by CKM_SHA256_HMAC, 32 bytes."""
-        mac: bytes = self._able(label, Mechanism.SHA256_HMAC, "sign")(message, mechanism=Mechanism.SHA256_HMAC)
+        mac: bytes = self._able(label, "hmac")(message, mechanism=Mechanism.SHA256_HMAC)
         return mac
 
     def cmac(self, label: str, message: bytes) -> bytes:
         """Return the CMAC of `message` by CKM_AES_CMAC, 16 bytes."""
-        mac: bytes = self._able(label, Mechanism.AES_CMAC, "sign")(message, mechanism=Mechanism.AES_CMAC)
+        mac: bytes = self._able(label, "cmac")(message, mechanism=Mechanism.AES_CMAC)
         return mac
 
     def seal(self, label: str, plaintext: bytes, associated_data: bytes) -> bytes:
         """Encrypt with CKM_AES_GCM under a random IV and return IV (12 bytes) ‖ ciphertext ‖ tag (16 bytes)."""
         iv = os.urandom(IV)
-        encrypt = self._able(label, Mechanism.AES_GCM, "encrypt")
+        encrypt = self._able(label, "seal")
         sealed: bytes = encrypt(plaintext, mechanism=Mechanism.AES_GCM, mechanism_param=GCMParams(iv, associated_data, 128))
         return iv + sealed
 
     def open_sealed(self, label: str, sealed: bytes, associated_data: bytes) -> bytes:
         """Return the plaintext. Raise HSMMisuse when the sealed data or the associated data were changed."""
-        decrypt = self._able(label, Mechanism.AES_GCM, "decrypt")
+        decrypt = self._able(label, "open")
         param = GCMParams(sealed[:IV], associated_data, 128)
         try:
             plaintext: bytes = decrypt(sealed[IV:], mechanism=Mechanism.AES_GCM, mechanism_param=param)
@@ -79,7 +80,7 @@ class TokenSession:
 
     def sign_of_life(self, label: str) -> None:
         """Encrypt one byte with the key. A PKCS11Error shows that the key cannot be used any more, so the sealed data is not to blame."""
-        encrypt = self._able(label, Mechanism.AES_GCM, "encrypt")
+        encrypt = self._able(label, "seal")
         encrypt(b"\x00", mechanism=Mechanism.AES_GCM, mechanism_param=GCMParams(os.urandom(IV), b"", 128))
 
     def public_key(self, label: str) -> ec.EllipticCurvePublicKey:
@@ -104,7 +105,7 @@ class TokenSession:
         """Have a key searched anew at its next use: a handle that is kept does not show that another key has got its label."""
         for object_class in (ObjectClass.PRIVATE_KEY, ObjectClass.PUBLIC_KEY, ObjectClass.SECRET_KEY):
             self._handles.pop((label, object_class), None)
-        self._fitting = {pair for pair in self._fitting if pair[0] != label}
+        self._ready = {pair: method for pair, method in self._ready.items() if pair[0] != label}
 
     def find(self, label: str) -> KeyPlan | None:
         """Return the plan that a key of this label has, or None for a label that no key of this project has."""
@@ -120,7 +121,7 @@ class TokenSession:
         kind = secret_kind(label)
         if kind is KeyKind.AES_SEAL:  # GCM is all it may do: one text under one IV, which a random IV equals once in 2^96
             param = GCMParams(bytes(IV), CHECK_TEXT, 128)
-            made = self._able(label, Mechanism.AES_GCM, "encrypt")(CHECK_TEXT, mechanism=Mechanism.AES_GCM, mechanism_param=param)
+            made = self._able(label, "seal")(CHECK_TEXT, mechanism=Mechanism.AES_GCM, mechanism_param=param)
         elif kind is KeyKind.AES_CMAC:
             made = self.cmac(label, CHECK_TEXT)
         elif kind is KeyKind.HMAC:
@@ -171,19 +172,21 @@ class TokenSession:
         others = list(self._session.get_objects({Attribute.PRIVATE: True}))
         return HSMKeyMissing(f"no key is called {label}") if others else p11.NoSuchKey()
 
-    def _able(self, label: str, mechanism: Mechanism, operation: str) -> Any:
-        """Return the key's method `operation`. Raise HSMMisuse if its attributes forbid it: python-pkcs11 then leaves the method out.
+    def _able(self, label: str, use: str) -> Any:
+        """Return the key's method for a use. Raise HSMMisuse if its attributes forbid it: python-pkcs11 then leaves the method out.
 
-        Raise HSMKeyChanged for a key of another form than the mechanism takes. SoftHSM signs with it all the same.
+        Raise HSMKeyChanged for a key of another type, length or curve than the use takes. Tokens sign with some of them all the same.
         """
-        kind = _FITS[mechanism]
-        key = self._key(label, _CLASS.get(kind, ObjectClass.SECRET_KEY))
-        if (label, mechanism) not in self._fitting:  # once in a session: the handle stays the same object
+        method = self._ready.get((label, use))
+        if method is None:  # once in a session: the handle stays the same object
+            kind, operation = _USES[use]
+            key = self._key(label, _CLASS.get(kind, ObjectClass.SECRET_KEY))
+            if kind_of(label) not in (kind, None):  # the caller's mistake, and no other key on the token
+                raise HSMMisuse(f"{label} may not {operation}")
             self._require_form(label, key, kind)
-            self._fitting.add((label, mechanism))
-        method = getattr(key, operation, None)
-        if method is None:
-            raise HSMMisuse(f"{label} may not {operation}")
+            method = self._ready[label, use] = getattr(key, operation, None)
+            if method is None:
+                raise HSMMisuse(f"{label} may not {operation}")
         return method
 
     @staticmethod

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, utils
 from hsm import derivation
 from hsm.adapter import HSMPrivateKey
 from hsm.errors import HSMError, HSMKeyChanged, HSMKeyMissing, HSMMisuse
-from hsm.keys import MASTER, SIGNING_PLAN, KeyInfo, KeyKind, KeyPlan
+from hsm.keys import MASTER, SIGNING_PLAN, Exact, KeyInfo, KeyKind, KeyPlan, label_of
 from hsm.module import Module, TokenConfig, TokenInfo
 from hsm.records import KeyRecord, of_info
 from hsm.session import TokenSession
@@ -46,12 +46,24 @@ class Operations:
     def __init__(self, session: TokenSession, hsm: HSM) -> None:
         self.session = session
         self._hsm = hsm
+        self._versions: Mapping[str, int] | None = None
+
+    def version(self, role: str) -> int:
+        """Return the version of a role's key that is in use. Within one call it stays the same, though a rotation may come in between."""
+        if self._versions is None:
+            self._versions = self._hsm.versions()
+        return self._versions.get(role, 1)
+
+    def exact(self, label: str) -> str:
+        """Return the label on the token: that of the version in use for a role."""
+        return label if isinstance(label, Exact) else label_of(label, self.version(label))
 
     def sign(self, label: str, digest: bytes) -> bytes:
         """Return the signature of a 32-byte digest, 64 bytes r ‖ s. Raise HSMKeyChanged if it does not verify with the pinned public key.
 
         The check runs in software and costs about 45 µs. It keeps a faulty or exchanged HSM from signing something nobody can verify.
         """
+        label = self.exact(label)
         self._require(label)
         pinned = self._hsm.pinned.get(label)
         if pinned is None:
@@ -62,6 +74,7 @@ class Operations:
 
     def hmac(self, label: str, message: bytes) -> bytes:
         """Return the HMAC-SHA-256 of `message`, 32 bytes."""
+        label = self.exact(label)
         self._require(label)
         return self.session.hmac(label, message)
 
@@ -76,11 +89,13 @@ class Operations:
 
     def seal(self, label: str, plaintext: bytes, associated_data: bytes) -> bytes:
         """Encrypt by C_Encrypt(CKM_AES_GCM) and return IV (12 bytes) ‖ ciphertext ‖ tag (16 bytes)."""
+        label = self.exact(label)
         self._require(label)
         return self.session.seal(label, plaintext, associated_data)
 
     def open_sealed(self, label: str, sealed: bytes, associated_data: bytes) -> bytes:
         """Return the plaintext. Raise HSMMisuse when the sealed data or the associated data were changed."""
+        label = self.exact(label)
         self._require(label)
         return self.session.open_sealed(label, sealed, associated_data)
 
@@ -154,6 +169,7 @@ class Operations:
 class HSM:
     """One token. The library starts at the first call. Threads and forked processes may use the same object.
 
+    `versions` returns which version of a role's key is in use, where that is not the first (`keys.ROTATED`).
     `recorded` returns the records of keys by label, as made at the ceremony. A key that differs is not used. `wrong` says what differs, by
     label, as of the last look; `told` is called when that changes, in whatever thread looked.
     `before_call` runs in the caller's thread before each call. The application uses it to check that no database transaction is open.
@@ -165,6 +181,7 @@ class HSM:
         self._before_call = before_call
         self.pinned: dict[str, ec.EllipticCurvePublicKey] = {}
         self.recorded: Callable[[], Mapping[str, KeyRecord]] = dict
+        self.versions: Callable[[], Mapping[str, int]] = dict
         self.wrong: Mapping[str, str] = {}
         self.told: Callable[[Mapping[str, str]], None] = lambda _wrong: None
         self._health: tuple[float, Health] | None = None
@@ -183,12 +200,17 @@ class HSM:
         self._before_call()
         return self.module.call(self.config, lambda session: function(Operations(session, self)))
 
+    def current(self, label: str) -> Exact:
+        """Return the label of the key that is in use for a role now. What must fit together (a key id and a signature) takes it once."""
+        return label if isinstance(label, Exact) else label_of(label, self.versions().get(label, 1))
+
     def sign(self, label: str, digest: bytes) -> bytes:
         """Return the signature of a 32-byte digest, 64 bytes r ‖ s, verified in software."""
         return self.run(lambda do: do.sign(label, digest))
 
     def public_key(self, label: str) -> ec.EllipticCurvePublicKey:
         """Return the public half. It is pinned for the life of this object: a token that later shows another key is refused."""
+        label = self.current(label)
         found = self.pinned.get(label)
         return found if found is not None else self.run(lambda do: self.pin_key(label, do.session.public_key(label)))
 

@@ -138,7 +138,14 @@ triggers.guard(
 )
 four_eyes.protect_proposal("revocation", "manifest_id", "reason")
 triggers.immutable("published_status_list")
-triggers.immutable("data_key")
+triggers.immutable("data_key", "id", "organisation_id", "month")
+triggers.guard(
+    "data_key_sealed_anew",
+    "data_key",
+    "UPDATE",
+    "(OLD.sealed IS DISTINCT FROM NEW.sealed) AND length(NEW.sealed) <> 61",  # the byte of a later version of the key that seals it
+    "data_key: sealed anew by a later version only",
+)
 triggers.guard(
     "manifest_revoked_by_two",
     "manifest",

@@ -33,6 +33,7 @@ from sifilma.app.clock_commands import group as clock
 from sifilma.app.leavers import pseudonymise_leavers
 from sifilma.app.retention import forget_old
 from sifilma.audit import rounds
+from sifilma.custody import rotation
 from sifilma.custody.cli import group as hsm
 from sifilma.destruction import tasks as destructions
 from sifilma.fsck.cli import fsck
@@ -283,6 +284,7 @@ JOBS: dict[str, Timed] = {
     "access reviews opened": Timed(_in_one(lambda ctx: access.open_reviews(ctx, resources().settings)), goes_by_the_clock=True),
     "access reviews closed": Timed(_in_one(access.close_reviews), goes_by_the_clock=True),
     "temporary roles ended": Timed(_in_one(access.end_roles), goes_by_the_clock=True),
+    "data keys sealed anew": Timed(lambda: rotation.seal_anew(command_context, resources().hsm), goes_by_the_clock=False),
     "papers stored": Timed(_store_papers, goes_by_the_clock=False),  # what a paper states was dated when it was issued
     "known people asked": Timed(_in_one(lambda ctx: consents.ask_known_people(ctx, resources().settings)), goes_by_the_clock=True),
     "people asked for whom help was asked": Timed(_in_one(lambda ctx: tell_people(ctx, resources().settings)), goes_by_the_clock=False),

@@ -5,13 +5,16 @@ A lower package may not import a higher one, so the application connects them on
 
 from __future__ import annotations
 
+from contextlib import suppress
+from datetime import timedelta
+
 from sqlalchemy.exc import SQLAlchemyError
 
 from sifilma.activation import queries, unit_place
 from sifilma.activation.bulk import job as bulk
 from sifilma.activation.manifests import revocation
 from sifilma.activation.requests.service import busy_cards_query
-from sifilma.activation.trust import status_list
+from sifilma.activation.trust import keyset, status_list
 from sifilma.audit import checkpoints, rounds
 from sifilma.destruction import berita_acara
 from sifilma.destruction.service import proposed_cards_query
@@ -19,6 +22,7 @@ from sifilma.handover import bast, returns
 from sifilma.handover.discrepancies import berita_acara as discrepancy_paper
 from sifilma.handover.discrepancies import service as discrepancies
 from sifilma.kernel.db import db
+from sifilma.kernel.errors import Unavailable
 from sifilma.kernel.timekeeping import watch
 from sifilma.kernel.unit_of_work import UnitOfWork
 from sifilma.oversight import region_imports
@@ -37,8 +41,9 @@ def register() -> None:
     watch.register_signed("manifest", queries.newest_moment_query)
     rounds.register_walk("region", region_imports.compare_codes)
     rounds.register_walk("user_account", authority.compare_versions)
-    if measure_rows not in metrics.MEASURES:
-        metrics.MEASURES.append(measure_rows)
+    for measure in (measure_rows, measure_keys):
+        if measure not in metrics.MEASURES:
+            metrics.MEASURES.append(measure)
     revocation.register_hooks()
     unit_place.register_hooks()
     decision_notices.register_hooks(resources)
@@ -51,6 +56,13 @@ def register() -> None:
     bast.register_paper()
     discrepancy_paper.register_paper()
     berita_acara.register_paper()
+
+
+def measure_keys() -> None:
+    """Set for a scrape how many days are left until signing ends. Without a usable keyset the gauge stays as it was."""
+    held = resources()
+    with suppress(Unavailable):
+        metrics.KEY_DAYS.set((min(keyset.load(held.settings).ends().values()) - held.clock.now()) / timedelta(days=1))
 
 
 def measure_rows() -> None:

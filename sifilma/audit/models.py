@@ -175,6 +175,8 @@ class Action(StrEnum):
     JOB_CANCEL = "job.cancel"
     REGIONS_IMPORT = "regions.import"
     KEYS_CEREMONY = "keys.ceremony"
+    KEYS_ROTATE = "keys.rotate"
+    KEYS_COMPROMISE = "keys.compromise"
     CLOCK_ACCEPT = "clock.accept"
     PERSON_REGISTER = "person.register"
     PERSON_CHANGE = "person.change"

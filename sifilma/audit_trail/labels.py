@@ -172,6 +172,8 @@ ACTIONS: dict[str, LazyString] = {
     Action.SEAL_RENEW: _("Seals renewed"),
     Action.SEAL_END: _("Row without a valid seal ended"),
     Action.KEYS_CEREMONY: _("Key ceremony held"),
+    Action.KEYS_ROTATE: _("Key replaced by a new one"),
+    Action.KEYS_COMPROMISE: _("Key revoked as compromised"),
 }
 OBJECTS: dict[str, LazyString] = {
     "access_review": _("Confirmation of accounts"),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -9,14 +12,17 @@ import click
 from flask.cli import AppGroup
 
 from config.settings import Settings
-from hsm.errors import HSMError
-from hsm.keys import SIGNING_PLAN
+from hsm import HSM, KeyPlan
+from hsm.errors import HSMError, HSMKeyAmbiguous, HSMKeyMissing
+from hsm.keys import MASTER, ROTATED, SIGNING_PLAN, label_of, master_plan, version_plan
 from sifilma.activation.trust import ceremonies as recorded
 from sifilma.activation.trust import key_checks, keyset
-from sifilma.custody import ceremonies, ceremony_file
+from sifilma.audit.models import Action
+from sifilma.audit.service import record
+from sifilma.custody import ceremonies, ceremony_file, rotation
 from sifilma.custody.ceremonies import Held
 from sifilma.custody.ceremony_file import CeremonyFile, CeremonyRefused
-from sifilma.custody.custodians import confirm
+from sifilma.custody.custodians import confirm, confirm_act
 from sifilma.kernel.installation import claim_home
 from sifilma.resources import ensure_softhsm, resources, root_token
 from sifilma.web.command import command_context
@@ -104,22 +110,82 @@ def _begin(settings: Settings, file: CeremonyFile) -> None:
     confirm(settings, file.custodians, file.sha256, ask)
 
 
+@group.command("rotate")
+@click.argument("role", metavar="KEY", type=click.Choice(rotation.ROLES))
+@click.option("--custodian", "custodians", multiple=True, help="User name of a custodian; two are needed.")
+@click.option("--publish-only", is_flag=True, help="Make and publish the key, and use it at the next call: readers get the keyset before.")
+def rotate(role: str, custodians: tuple[str, ...], publish_only: bool) -> None:
+    """Make the next version of a key and use it. What the versions before it made stays valid; nothing is interrupted."""
+    settings = resources().settings
+    ensure_softhsm(settings)
+    _require_trusted_clock()
+    people = confirm_act(settings, custodians, ask)
+    now = resources().clock.now()
+    done = rotation.rotate(settings, resources().hsm, root_token(settings), now, role, custodians, publish_only=publish_only)
+    with command_context() as ctx:
+        recorded.record_ceremony(ctx, settings, done.trust)
+        for one in people:
+            record(replace(ctx, actor=one), Action.KEYS_ROTATE, "key", done.label, used=done.is_used, keyset=done.trust.keyset.version)
+    click.echo(f"{done.label}: made, recorded, keyset version {done.trust.keyset.version}")
+    if role == rotation.MASTER_ROLE:
+        version = done.label.rpartition("-v")[2]
+        click.echo(f"new cards get it when SIFILMA_MASTER_VERSION={version} is set and server and worker were started anew")
+    else:
+        click.echo("it is in use" if done.is_used else f"it waits: `sifilma hsm rotate {role}` uses it")
+
+
+@group.command("compromise")
+@click.argument("role", metavar="KEY", type=click.Choice(rotation.REVOKED))
+@click.option("--custodian", "custodians", multiple=True, help="User name of a custodian; two are needed.")
+@click.option("--version", type=int, help="The version that is revoked; by default the one in use.")
+def compromise(role: str, custodians: tuple[str, ...], version: int | None) -> None:
+    """Revoke a signing key: its successor signs, what it signed verifies nowhere. Print the manifests in force that fall, as CSV."""
+    settings = resources().settings
+    ensure_softhsm(settings)
+    _require_trusted_clock()
+    people = confirm_act(settings, custodians, ask)
+    done = rotation.compromise(settings, resources().hsm, root_token(settings), resources().clock.now(), role, custodians, version)
+    with command_context() as ctx:
+        recorded.record_ceremony(ctx, settings, done.trust)
+        fallen = rotation.affected(ctx.session, done.kid)
+        for one in people:
+            by = replace(ctx, actor=one)
+            record(by, Action.KEYS_COMPROMISE, "key", done.label, kid=done.kid, manifests=len(fallen))
+    told = f"{done.label} is revoked in keyset version {done.trust.keyset.version}"
+    click.echo(f"{told}; {len(fallen)} manifests in force fall with it", err=True)
+    lines = io.StringIO()
+    csv.writer(lines).writerows([("sam_uid", "manifest", "organisation", "hardware_number"), *fallen])
+    click.echo(lines.getvalue(), nl=False)
+
+
 @group.command("keys")
 def keys() -> None:
     """Label, id, use and attributes of every planned key, as read back from the token, and how it compares with its record."""
-    wrong = 0
     hsm = resources().hsm
     differing = hsm.read_back()
-    for info in hsm.keys(SIGNING_PLAN):
-        faults = [*info.faults, *([differing[info.label]] if info.label in differing else [])]
-        wrong += bool(faults)
-        sound = "sound, its attributes can still be changed" if info.is_open else "sound"
-        click.echo(f"{info.label:16} id {info.id.hex()}  {info.kind.value:28} {'FAULTS: ' + ', '.join(faults) if faults else sound}")
-        click.echo("  " + " ".join(name for name, value in sorted(info.attributes.items()) if value))
-    record = key_checks.load_record(resources().settings)
-    click.echo(f"record of keys: version {record.version}" if record.version else "no record of keys: `sifilma hsm ceremony record FILE`")
+    made = key_checks.load_record(resources().settings)
+    later = [version_plan(role, version) for role in ROTATED for version in made.known(role) if version > 1]
+    masters = [master_plan(int(label.removeprefix(MASTER))) for label in made.keys if label.startswith(MASTER) and label != f"{MASTER}1"]
+    wrong = sum(not _tell_key(hsm, key, differing.get(key.label, "")) for key in (*SIGNING_PLAN, *later, *masters))
+    for role, version in sorted(made.versions.items()):
+        click.echo(f"in use for {role}: {label_of(role, version)}")
+    click.echo(f"record of keys: version {made.version}" if made.version else "no record of keys: `sifilma hsm ceremony record FILE`")
     if wrong:
         raise click.ClickException(f"{wrong} keys are not what their template demands, or not what was recorded of them")
+
+
+def _tell_key(hsm: HSM, key: KeyPlan, differs: str) -> bool:
+    """Say what a key is, and in what it differs from its record. Return whether it is sound."""
+    try:
+        [info] = hsm.keys((key,))
+    except (HSMKeyMissing, HSMKeyAmbiguous) as fault:
+        click.echo(f"{key.label:16} id {key.id.hex()}  {key.kind.value:28} FAULTS: {fault}")
+        return False
+    faults = [*info.faults, *([differs] if differs else [])]
+    sound = "sound, its attributes can still be changed" if info.is_open else "sound"
+    click.echo(f"{info.label:16} id {info.id.hex()}  {info.kind.value:28} {'FAULTS: ' + ', '.join(faults) if faults else sound}")
+    click.echo("  " + " ".join(name for name, value in sorted(info.attributes.items()) if value))
+    return not faults
 
 
 @group.command("check")

@@ -5,7 +5,6 @@ Manifests and tokens never change once stored. So a batch is read, the transacti
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID
@@ -160,10 +159,7 @@ def token_opens(look: Outside) -> Found:
 
 def _wrong_macs(do: Operations, rows: Sequence[Any], opened: dict[UUID, str]) -> set[UUID]:
     return {
-        row.id
-        for row in rows
-        if row.id in opened
-        and not hmac.compare_digest(do.hmac("token-mac", tokens.message(row.activation_request_id, row.uid, opened[row.id])), row.mac)
+        row.id for row in rows if row.id in opened and not tokens.matches(do, row.activation_request_id, row.uid, opened[row.id], row.mac)
     }
 
 

@@ -107,7 +107,7 @@ def sealed(now: Snapshot) -> Found:
     # A sealed token is the data key's id (16), IV (12), token (10) and tag (16); a sealed data key is IV, key (32) and tag.
     lengths = (
         ("token", "token", "sealed", "= 54"),
-        ("token", "token", "mac", "= 32"),
+        ("token", "token", "mac", "IN (32, 33)"),
         ("data_key", "data_key", "sealed", ">= 60"),
         ("manifest", "manifest", "sealed_body", "> 300"),
         ("user", "user_account", "totp_sealed", ">= 44"),

@@ -20,10 +20,11 @@ from flask_babel import lazy_gettext as _
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from sifilma.activation.trust import keyset
 from sifilma.audit import checkpoints
 from sifilma.kernel import deadline
 from sifilma.kernel.db import db
-from sifilma.kernel.errors import NotFound
+from sifilma.kernel.errors import NotFound, Unavailable
 from sifilma.kernel.unit_of_work import UnitOfWork
 from sifilma.resources import Resources, resources
 from sifilma.web import health, time_health
@@ -111,6 +112,16 @@ def _pace(session: Session, now: datetime) -> Look:
         return Look(tone)
 
 
+def _keys(held: Resources, found: Look) -> Look:
+    """Return LATE for a token that works, while a signing key is about to end."""
+    if found.tone is not Tone.GOOD:
+        return found
+    try:
+        return Look(Tone.LATE) if keyset.load(held.settings).ending(held.clock.now()) else found
+    except Unavailable:
+        return Look(Tone.AWAY)
+
+
 PARTS = (
     Part(
         _("Database"),
@@ -122,9 +133,10 @@ PARTS = (
     ),
     Part(
         _("Security module (HSM)"),
-        lambda _held: _good(health.check_hsm()["ok"]),
+        lambda held: _keys(held, _good(health.check_hsm()["ok"])),
         {
             Tone.GOOD: _("Makes signatures: cards can be activated."),
+            Tone.LATE: _("Makes signatures, but a key that signs ends within weeks: the operators put a new one in its place."),
             Tone.AWAY: _("Does not answer. Activation waits until it is back; no token is used up meanwhile. Other work goes on."),
         },
     ),

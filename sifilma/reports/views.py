@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
+
 from flask import Blueprint, render_template, request
 
+from manifests.keyset import Use
+from sifilma.activation.trust import keyset
 from sifilma.audit import rounds
 from sifilma.kernel.actor import Role
+from sifilma.kernel.context import Context
+from sifilma.kernel.errors import Unavailable
 from sifilma.reports import home
 from sifilma.reports.first_steps import pages as first_steps
 from sifilma.reports.first_steps.views import is_hidden
@@ -27,9 +34,18 @@ def show() -> str:
     alarm = find_alarm(ctx.session) if ctx.actor.is_central else None
     findings = rounds.open_findings(ctx.session) if ctx.actor.is_central else 0
     refused_rows = home.refused_rows(ctx) if ctx.actor.roles & {Role.AUDITOR, Role.USER_ADMIN} else 0
-    told = {"alarm": alarm, "findings": findings, "refused_rows": refused_rows}
+    ending = _ending_keys(ctx) if ctx.actor.is_central else {}
+    told = {"ending": ending, "alarm": alarm, "findings": findings, "refused_rows": refused_rows}
     steps = [] if is_hidden() else first_steps.steps(ctx)
     return render_template("reports/home.html", home=home.home(ctx, resources().targets), tasks=TASKS, first_steps=steps, **told)
+
+
+def _ending_keys(ctx: Context) -> Mapping[Use, datetime]:
+    """Return until when keys sign that end soon, by their use. A keyset that is missing is told where something is signed."""
+    try:
+        return keyset.load(resources().settings).ending(ctx.now)
+    except Unavailable:
+        return {}
 
 
 @blueprint.get("/tugas")

@@ -40,6 +40,7 @@ CLOCK_TRUSTED = Gauge("sifilma_clock_trusted", "1 if the clock is trusted", regi
 CLOCK_AHEAD = Gauge("sifilma_clock_ahead_seconds", "By how much an untrusted clock is ahead", registry=REGISTRY)
 ROWS_FOUND = Gauge("sifilma_row_findings", "Rows that acts rest on and that were changed past the service", registry=REGISTRY)
 ROWS_AGE = Gauge("sifilma_rows_compared_age_seconds", "Time since every row that acts rest on was compared", registry=REGISTRY)
+KEY_DAYS = Gauge("sifilma_signing_key_days", "Days until signing with the first of the signing keys ends", registry=REGISTRY)
 KEYS_DIFFERING = Gauge("sifilma_keys_differing", "Keys on the token that are not what was recorded of them", registry=REGISTRY)
 MEASURES: list[Callable[[], None]] = []
 """What packages above this one set for a scrape. Each leaves its gauge as it was where the database does not answer."""

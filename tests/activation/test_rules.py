@@ -51,6 +51,7 @@ REFUSED = {
     "the record is rewritten": "UPDATE audit_entry SET action = 'access.denied'",
     "the record goes": "DELETE FROM audit_entry",
     "a data key is exchanged": "UPDATE data_key SET month = '1999-01'",
+    "a data key is sealed by something else": "UPDATE data_key SET sealed = (SELECT mac FROM token LIMIT 1)",
     "a one-time code's step goes back": "UPDATE user_account SET totp_last_step = -1",
     "a person becomes another": "UPDATE user_account SET person_id = (SELECT id FROM person WHERE identity = 'test:admin1')",
 }

@@ -390,6 +390,7 @@ def test_every_job_of_the_worker_says_whether_it_goes_by_the_clock() -> None:
         "access reviews opened": True,
         "access reviews closed": True,
         "temporary roles ended": True,
+        "data keys sealed anew": False,
         "papers stored": False,
         "known people asked": True,
         "people asked for whom help was asked": False,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pkcs11 import Attribute, KeyType, MechanismFlag
+from pkcs11 import Attribute, KeyType, Mechanism, MechanismFlag
 from pkcs11.util.ec import encode_named_curve_parameters
 
 from hsm import HSM, HSMKeyAmbiguous, HSMKeyChanged, HSMKeyMissing, HSMMisuse, HSMUnavailable, KeyKind, KeyPlan, ceremony
@@ -168,6 +168,24 @@ def test_check_values_tell_keys_apart_and_an_exchanged_key_is_used_for_nothing(s
     token._health = None  # a good result of before is kept for seconds
     state = token.check()
     assert (state.ok, "another key than that of the ceremony" in state.last_error) == (False, True)
+
+
+def test_a_key_of_another_type_or_length_than_its_use_takes_is_refused_though_the_token_would_take_it(softhsm: SoftHSM) -> None:
+    token = softhsm.token("type", EC)
+    put_secret(token, "sam-master-v1", bytes(range(16)), SIGN=True, VERIFY=True)
+    assert raw(token, lambda on: on.get_key(label="sam-master-v1").sign(b"x", mechanism=Mechanism.AES_CMAC))
+    put_secret(token, "token-mac", bytes(range(32)), SIGN=True, VERIFY=True)  # an AES key
+    with pytest.raises(HSMKeyChanged, match="token-mac is no key of the kind generic secret 256, HMAC: its KEY_TYPE is AES"):
+        token.hmac("token-mac", b"x")
+    with pytest.raises(HSMKeyChanged, match="sam-master-v1 is no key of the kind AES-256, CMAC: its VALUE_LEN is 16"):
+        token.derive_open_key(1, bytes(8))
+
+
+def test_an_attribute_of_a_key_that_was_made_cannot_be_changed(softhsm: SoftHSM) -> None:
+    token = softhsm.token("closed", SEAL)
+    key = {Attribute.LABEL: "seal-kek"}
+    error = refusal(lambda: raw(token, lambda on: next(iter(on.get_objects(key))).__setitem__(Attribute.WRAP, True)))
+    assert isinstance(error, HSMMisuse)  # CKR_ACTION_PROHIBITED is no outage: the library is not restarted for it
 
 
 def test_two_keys_with_one_label_are_refused(softhsm: SoftHSM) -> None:

@@ -12,9 +12,9 @@ from tests.support.world import new_uid
 
 ORDER_ACTS: list[tuple[str, dict[str, Any]]] = [
     ("order_two_and_make_one", {}),
-    *[("propose_to_close", {})] * 2,
+    *[("propose_to_close", {})] * 3,
     *[("decide_on_closing", {"decision": decision}) for decision in ("execute", "execute", "reject")],
-    ("make_the_rest", {}),
+    *[("make_the_rest", {})] * 3,
 ]
 
 TOLD = """

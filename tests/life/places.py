@@ -22,8 +22,8 @@ STATES = ("proposed", "suspended", "dropped", "answered", "lifted", "closed")
 
 PLACE_ACTS: list[tuple[str, dict[str, Any]]] = [
     *[("review_the_place", {"decision": decision}) for decision in ("rejected", "rejected", "rejected", "accepted")],
-    *[("decide_on_the_suspension", {"decision": decision}) for decision in ("suspend", "suspend", "drop")],
-    ("lift_the_suspension", {}),
+    *[("decide_on_the_suspension", {"decision": decision}) for decision in ("suspend", "drop", "drop", "drop")],
+    *[("lift_the_suspension", {})] * 3,
 ]
 
 TOLD = """
@@ -155,6 +155,23 @@ class Places(Machine):
     def place_taken(self, card: Card, activation: str, where: dict[str, Any]) -> None:
         """Take in where an activation that has just succeeded stands."""
         card.stand_at(Place(activation, "waiting" if where is FAR else "none"))
+
+    def next_of_place(self, card: Card) -> bool:
+        """Take the usual next step about every second place of a card: suspend the card, and lift every second suspension.
+
+        Return False if there is none: the other suspended cards are relocated.
+        """
+        if len(card.places) % 2 == 0:
+            return False
+        if card.places[-1].review == "waiting":
+            self.review_the_place(card, "rejected")
+        elif card.open and card.open.state == "proposed":
+            self.decide_on_the_suspension(card, "suspend")
+        elif card.open and self.taken["lift True"] < self.taken["decision True"] // 2:
+            self.lift_the_suspension(card)
+        else:
+            return False
+        return True
 
     def review_the_place(self, card: Card, decision: str) -> None:
         place = next((place for place in reversed(card.places) if place.review != "none"), None)

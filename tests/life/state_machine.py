@@ -185,7 +185,8 @@ class Life(Places, Orders, RuleBasedStateMachine):
     def onward(self, card: Card) -> None:
         """Take the usual next step in the state of the card."""
         if card.state in ("received", "active", "suspended"):
-            self._next_of_request(card)
+            if not self.next_of_place(card):
+                self._next_of_request(card)
         elif card.state in ("damaged", "locked"):
             self.destroy(card)
         elif card.state == "handed_over" and card.missing:

@@ -145,8 +145,8 @@ class World:
         )
         self.hsm = hsm
         home.mkdir(parents=True, exist_ok=True)
+        self.app = create_app(self.settings, clock=self.clock, hsm=hsm)  # before its keyset: it says which record of keys counts
         self.trust = keyset.publish(self.settings, hsm, root, start)
-        self.app = create_app(self.settings, clock=self.clock, hsm=hsm)
         self.organisations: dict[str, UUID] = {}
         self.users: dict[str, UUID] = {}
         self.seeds: dict[str, str] = {}

@@ -18,7 +18,7 @@ from config.settings import Settings
 from hsm import HSM
 from hsm.derivation import kcv as key_check_value
 from hsm.errors import HSMKeyChanged
-from hsm.keys import MASTER
+from hsm.keys import MASTER, Exact
 from hsm.token import Operations
 from manifests import conf, jws, payload
 from sifilma.activation.issuing.rules import placed
@@ -86,6 +86,15 @@ class Ready:
 
 
 @dataclass(frozen=True)
+class Signer:
+    """The key that signs: its label on the token, its id, and the epoch of its keyset."""
+
+    label: Exact
+    kid: str
+    epoch: int
+
+
+@dataclass(frozen=True)
 class Signed:
     """What the HSM made. No transaction was open."""
 
@@ -135,10 +144,11 @@ def check_place(places: PlaceCheck, data: PlaceIn, code: str, regency: str) -> P
 
 def sign(ctx: Context, settings: Settings, hsm: HSM, ready: Sequence[Ready]) -> list[Signed | None]:
     """Sign the manifests in one call to the HSM, outside any transaction. An entry is None for a wrong token. Raise ClockNotTrusted."""
+    label = hsm.current("manifest-sign")  # before the keyset: a key that is in use is published
     published = keyset.load(settings)
     at = ctx.trusted_now
-    kid = published.signing_kid(hsm, "manifest-sign", "manifest", at)
-    return hsm.run(lambda do: [_sign(do, at, settings, one, published.epoch, kid) for one in ready])
+    signer = Signer(label, published.signing_kid(hsm, label, "manifest", at), published.epoch)
+    return hsm.run(lambda do: [_sign(do, at, settings, one, signer) for one in ready])
 
 
 def issue(ctx: Context, pairs: Sequence[tuple[Ready, Signed]]) -> list[Issued]:
@@ -255,18 +265,18 @@ def wrong_token(left: int) -> Invalid:
     return Invalid.field("token", say("The token is not this card's. %(hint)s", hint=hint), type="token-refused")
 
 
-def _sign(do: Operations, at: datetime, settings: Settings, ready: Ready, epoch: int, kid: str) -> Signed | None:
+def _sign(do: Operations, at: datetime, settings: Settings, ready: Ready, signer: Signer) -> Signed | None:
     """Compare the token, derive the card's key and compare it, sign and seal. Return None for a wrong token."""
     row = ready.row
     if not tokens.matches(do, row.request_id, row.uid, ready.data.token, row.mac):
         return None
     open_key = do.derive_open_key(row.key_version, bytes.fromhex(row.uid))
     _require_key(do, row, open_key)
-    manifest = _manifest(at, settings, ready, epoch, open_key)
+    manifest = _manifest(at, settings, ready, signer.epoch, open_key)
     body = manifest.to_bytes()
-    line = jws.sign(body, kid, jws.MANIFEST_TYPE, lambda digest: do.sign("manifest-sign", digest))
+    line = jws.sign(body, signer.kid, jws.MANIFEST_TYPE, lambda digest: do.sign(signer.label, digest))
     key: AESGCM = sealing.open_key(do, row.holder_id, row.data_key_month, row.data_key_sealed)
-    return Signed(manifest, payload.payload_hash(body), kid, sealing.seal(key, line.encode(), b"manifest", ready.manifest_id))
+    return Signed(manifest, payload.payload_hash(body), signer.kid, sealing.seal(key, line.encode(), b"manifest", ready.manifest_id))
 
 
 def _require_key(do: Operations, row: Any, open_key: bytes) -> None:

@@ -17,7 +17,7 @@ from sifilma.activation.tokens.service import MAX_TRIES
 from sifilma.cards.models import Card, Unit, UnitCondition
 from sifilma.cards.schemas import CardOut
 from sifilma.cards.serializers import cards_out
-from sifilma.cards.service import ENDED, cards_query
+from sifilma.cards.service import ENDED, cards_query, units_query
 from sifilma.handover.models import HandoverCard
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import within_limit
@@ -77,7 +77,7 @@ def cards_for(ctx: Context, kind: str, request_id: UUID | None = None) -> list[L
 
 def what_broke(ctx: Context, uids: Collection[str]) -> dict[str, str]:
     """Return what was said of the broken machines of the actor's organisation that these cards are in, by UID."""
-    query = select(Card.uid, Unit.change_note).join(Unit, Unit.id == Card.unit_id).where(Card.uid.in_(uids))
+    query = units_query(ctx).with_only_columns(Card.uid, Unit.change_note).join(Card, Card.unit_id == Unit.id).where(Card.uid.in_(uids))
     broken = query.where(Unit.organisation_id == ctx.actor.organisation_id, Unit.condition == UnitCondition.BROKEN)
     return {row.uid: row.change_note for row in ctx.session.execute(broken)}
 

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from hsm import HSM
 from hsm.errors import HSMMisuse
+from hsm.keys import label_of
 from hsm.token import Operations
 from sifilma.activation.models import DataKey
 from sifilma.kernel.context import Context
@@ -21,6 +22,8 @@ from sifilma.kernel.db import upsert
 from sifilma.kernel.ids import uuid7
 
 KEK = "seal-kek"
+SEALED_KEY = 60
+"""Bytes of a sealed data key: IV (12), key (32) and tag (16)."""
 IV = 12
 
 
@@ -44,7 +47,7 @@ def ensure_key(ctx: Context, hsm: HSM, organisation_id: UUID) -> DataKey:
     ctx.uow.end_read()
     # No transaction is open: sealing is a call to the HSM.
     if found is None:
-        sealed = hsm.seal(KEK, os.urandom(32), key_identity(organisation_id, month))
+        sealed = hsm.run(lambda do: seal_key(do, organisation_id, month, os.urandom(32)))
         ctx.uow.separately(lambda session: _insert(session, organisation_id, month, sealed))
         ctx.uow.begin_read()
         found = _find(ctx.session, organisation_id, month)
@@ -64,7 +67,29 @@ def _insert(session: Session, organisation_id: UUID, month: str, sealed: bytes) 
 
 def open_key(do: Operations, organisation_id: UUID, month: str, sealed: bytes) -> AESGCM:
     """Return the data key, opened in the HSM. The caller keeps it in memory for one act only."""
-    return AESGCM(do.open_sealed(KEK, sealed, key_identity(organisation_id, month)))
+    return AESGCM(open_data_key(do, organisation_id, month, sealed))
+
+
+def open_data_key(do: Operations, organisation_id: UUID, month: str, sealed: bytes) -> bytes:
+    """Return the 32 bytes of a data key, opened with the version of `seal-kek` that it was sealed with."""
+    version, part = parted(sealed, SEALED_KEY)
+    return do.open_sealed(label_of(KEK, version), part, key_identity(organisation_id, month))
+
+
+def seal_key(do: Operations, organisation_id: UUID, month: str, key: bytes) -> bytes:
+    """Return a data key, sealed with the version of `seal-kek` that is in use."""
+    version = do.version(KEK)
+    return versioned(version, do.seal(label_of(KEK, version), key, key_identity(organisation_id, month)))
+
+
+def versioned(version: int, made: bytes) -> bytes:
+    """Return what a version of a key made, with one byte before it that names the version. The first version is not named."""
+    return made if version == 1 else bytes((version,)) + made
+
+
+def parted(stored: bytes, length: int) -> tuple[int, bytes]:
+    """Return the version and what it made, of this length in bytes."""
+    return (stored[0], stored[1:]) if len(stored) == length + 1 else (1, stored)
 
 
 def unwrap(hsm: HSM, data_key: DataKey) -> AESGCM:

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from config.settings import Settings
 from hsm import HSM
+from hsm.keys import label_of
 from hsm.token import Operations
 from sifilma.activation.models import (
     TOKEN,
@@ -44,6 +45,7 @@ from sifilma.kernel.ids import uuid7
 from sifilma.kernel.text import say
 
 LENGTH = 10
+MAC, MAC_LENGTH = "token-mac", 32
 ALPHABET = string.ascii_letters + string.digits
 MAX_TRIES = 5
 # Cards per HSM call and rows per query: an HSM call has a time-out, and `IN` a limit on parameters.
@@ -76,8 +78,17 @@ def message(request_id: UUID, uid: str, token: str) -> bytes:
 
 
 def matches(do: Operations, request_id: UUID, uid: str, token: str, mac: bytes) -> bool:
-    """Return whether a typed token is the one behind the stored MAC. The comparison takes constant time."""
-    return hmac.compare_digest(do.hmac("token-mac", message(request_id, uid, token)), mac)
+    """Return whether a typed token is the one behind the stored MAC, whichever version of `token-mac` made it. The comparison takes
+    constant time.
+    """
+    version, made = sealing.parted(mac, MAC_LENGTH)
+    return hmac.compare_digest(do.hmac(label_of(MAC, version), message(request_id, uid, token)), made)
+
+
+def make_mac(do: Operations, request_id: UUID, uid: str, token: str) -> bytes:
+    """Return the MAC of a token, made by the version of `token-mac` that is in use."""
+    version = do.version(MAC)
+    return sealing.versioned(version, do.hmac(label_of(MAC, version), message(request_id, uid, token)))
 
 
 def make(hsm: HSM, request_id: UUID, cards: Sequence[tuple[UUID, str]], data_key: DataKey) -> list[Fresh]:
@@ -95,7 +106,7 @@ def _make(do: Operations, request_id: UUID, cards: Sequence[tuple[UUID, str]], d
     for card_id, uid in cards:
         token_id, token = uuid7(), "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
         sealed = data_key.id.bytes + sealing.seal(key, token.encode(), b"token", token_id)
-        made.append(Fresh(token_id, card_id, do.hmac("token-mac", message(request_id, uid, token)), sealed))
+        made.append(Fresh(token_id, card_id, make_mac(do, request_id, uid, token), sealed))
     return made
 
 

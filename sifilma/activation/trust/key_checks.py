@@ -8,9 +8,11 @@ the secret keys alone: they are compared until a record is made.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ import structlog
 from config.settings import Settings
 from hsm import HSM, ceremony
 from hsm.errors import HSMKeyChanged
-from hsm.keys import ROOT_PLAN, KeyInfo, secret_kind
+from hsm.keys import ROOT_PLAN, KeyInfo, role_of, secret_kind
 from hsm.records import KeyRecord, of_check
 from manifests import jws
 from manifests.encoding import Malformed
@@ -34,7 +36,8 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Record:
-    """The record of keys. `version` is 0 for one that only knows check values. `ceremony` is the SHA-256 of the ceremony's file.
+    """The record of keys. `version` is 0 for one that only knows check values. `versions` says which version of a role's key is in use,
+    where that is not the first. `ceremony` is the SHA-256 of the ceremony's file.
 
     `by` are the user names of the custodians; both are empty where no ceremony with custodians was held.
     """
@@ -43,9 +46,14 @@ class Record:
     by: Sequence[str] = ()
     ceremony: str = ""
     keys: Mapping[str, KeyRecord] = field(default_factory=dict)
+    versions: Mapping[str, int] = field(default_factory=dict)
+
+    def known(self, role: str) -> list[int]:
+        """Return the versions of a role's key that are recorded, the first one first."""
+        return sorted(version for found, version in map(role_of, self.keys) if found == role)
 
 
-_loaded: dict[Path, tuple[int, Record]] = {}
+_loaded: dict[str, tuple[int, Record]] = {}
 
 
 def load(settings: Settings) -> Mapping[str, KeyRecord]:
@@ -58,25 +66,38 @@ def load_record(settings: Settings) -> Record:
 
     A process reads the file again when it has changed.
     """
-    path, name = settings.trust / FILE, FILE
+    path, checks = _paths(settings.home)
+    name = FILE
     try:
         changed = _changed(path)
         if not changed:
-            path, name = settings.trust / CHECKS, CHECKS
+            path, name = checks, CHECKS
             changed = _changed(path)
         known = _loaded.get(path)
         if known is None or known[0] != changed:
-            made = Record() if not changed else _verified(settings, path.read_bytes()) if name == FILE else _of_checks(path.read_bytes())
+            data = Path(path).read_bytes() if changed else b""
+            made = Record() if not changed else _verified(settings, data) if name == FILE else _of_checks(data)
             known = _loaded[path] = (changed, made)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as broken:
         raise HSMKeyChanged(f"{name} cannot be used, so no key can be compared") from broken
     return known[1]
 
 
-def _changed(path: Path) -> int:
+def versions(settings: Settings) -> Mapping[str, int]:
+    """Return which version of a role's key is in use, where that is not the first. Raise as `load` does."""
+    return load_record(settings).versions
+
+
+@cache
+def _paths(home: Path) -> tuple[str, str]:
+    """Return the paths of the record and of the check values of before. They are asked for at every act, so they are made once."""
+    return str(home / "trust" / FILE), str(home / "trust" / CHECKS)
+
+
+def _changed(path: str) -> int:
     """Return when a file was changed last, in nanoseconds, or 0 if there is none."""
     try:
-        return path.stat().st_mtime_ns
+        return os.stat(path).st_mtime_ns  # noqa: PTH116  # a Path costs as much again
     except FileNotFoundError:
         return 0
 
@@ -89,7 +110,7 @@ def _verified(settings: Settings, line: bytes) -> Record:
     if root_sha256(root) != (settings.trust / "root.sha256").read_text().strip() or not jws.verify(parts, root):
         raise Malformed("not signed by the pinned root")
     records = [KeyRecord(**one) for one in told["keys"]]
-    return Record(told["version"], told["by"], told["ceremony"], {one.label: one for one in records})
+    return Record(told["version"], told["by"], told["ceremony"], {one.label: one for one in records}, told["versions"])
 
 
 def _of_checks(data: bytes) -> Record:
@@ -111,7 +132,7 @@ def record(settings: Settings, signing: HSM, root: HSM, now: datetime, by: Seque
         raise HSMKeyChanged(f"another token: {', '.join(wrong)} on it is another key than that of the ceremony")
     if before.version and found.keys() <= before.keys.keys() and not by:
         return before
-    return write(settings, root, now, Record(before.version + 1, list(by), held, found))
+    return write(settings, root, now, Record(before.version + 1, list(by), held, found, before.versions))
 
 
 def _differs(before: KeyRecord, found: KeyRecord) -> bool:
@@ -129,6 +150,7 @@ def write(settings: Settings, root: HSM, now: datetime, record: Record) -> Recor
         "kind": settings.env,
         "by": list(record.by),
         "ceremony": record.ceremony,
+        "versions": dict(record.versions),
         "root": jws.jwk(root_key),
         "root_key": [one.as_json() for one in ceremony.describe(root) if one.label == ROOT_PLAN[0].label],
         "keys": [record.keys[label].as_json() for label in sorted(record.keys)],

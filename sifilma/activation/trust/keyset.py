@@ -19,6 +19,7 @@ from cryptography.x509.oid import NameOID
 
 from config.settings import Settings
 from hsm import HSM
+from hsm.keys import Exact, role_of
 from manifests import jws
 from manifests.keyset import Jwk, Key, Keyset, KeysetRefused, Use, root_sha256, sign_keyset, verify_keyset
 from sifilma.activation.trust import key_checks
@@ -30,6 +31,10 @@ log = structlog.get_logger()
 FILE = "sam-keyset.jws"
 KEY_YEARS = 10
 BEFORE = timedelta(minutes=5)  # keys and certificates count from this long before the ceremony: clocks of its node and of the issuer differ
+AFTER = timedelta(minutes=5)
+"""Signing stops this long before a key's end: what a node with a clock that is ahead signed must not be dated after it."""
+SOON = timedelta(days=90)
+"""This long before signing with a key ends, operators are told: readers need the new keyset before, and get it by hand."""
 ROOT_YEARS = 20
 USES: tuple[tuple[str, Use], ...] = (
     ("manifest-sign", "manifest"),
@@ -57,6 +62,18 @@ class Trust:
         """Return the public keys for a use, including former ones, without revoked ones."""
         return [key.jwk.key() for key in self.keyset.keys if key.use == use and key.revoked_at is None]
 
+    def ends(self) -> dict[Use, datetime]:
+        """Return when signing for each use ends: AFTER before the end of its newest key. Older ones sign nothing any more."""
+        last: dict[Use, int] = {}
+        for key in self.keyset.keys:
+            if key.revoked_at is None:
+                last[key.use] = max(key.exp, last.get(key.use, 0))
+        return {use: datetime.fromtimestamp(end, UTC) - AFTER for use, end in last.items()}
+
+    def ending(self, now: datetime) -> dict[Use, datetime]:
+        """Return those of `ends` that have come or come within SOON."""
+        return {use: end for use, end in sorted(self.ends().items()) if end - now <= SOON}
+
     def kid(self, hsm: HSM, label: str, use: Use) -> str:
         """Return the key id of a signing key. Raise Unavailable if the keyset does not hold this key, or holds it as revoked."""
         public = hsm.public_key(label)
@@ -79,7 +96,7 @@ class Trust:
         kid = self.kid(hsm, label, use)
         key = self.keyset.find(kid, use)
         assert key is not None  # noqa: S101  # `kid` found it
-        if not key.nbf <= int(now.timestamp()) <= key.exp:
+        if not key.nbf <= int(now.timestamp()) <= key.exp - AFTER.total_seconds():
             raise _outside_period(label, key)
         return kid
 
@@ -99,16 +116,21 @@ class Vouched:
     hsm: HSM
     settings: Settings
     clock: Clock
+    _exact: dict[str, Exact] = field(default_factory=dict)
+
+    def _vouched(self, label: str) -> Exact:
+        """Return the label of the key that is in use, the same one each time, if the keyset vouches for it."""
+        exact = self._exact.setdefault(label, self.hsm.current(label))
+        load(self.settings).signing_kid(self.hsm, exact, dict(USES)[label], self.clock.now())
+        return exact
 
     def public_key(self, label: str) -> ec.EllipticCurvePublicKey:
         """Return the key's public half."""
-        load(self.settings).signing_kid(self.hsm, label, dict(USES)[label], self.clock.now())
-        return self.hsm.public_key(label)
+        return self.hsm.public_key(self._vouched(label))
 
     def sign(self, label: str, digest: bytes) -> bytes:
         """Return the signature of a 32-byte digest."""
-        load(self.settings).signing_kid(self.hsm, label, dict(USES)[label], self.clock.now())
-        return self.hsm.sign(label, digest)
+        return self.hsm.sign(self._vouched(label), digest)
 
 
 _lock = threading.Lock()
@@ -156,8 +178,8 @@ def publish(settings: Settings, signing: HSM, root: HSM, now: datetime, by: Sequ
     before = _published(settings)
     if before is not None and before.keyset.root != Jwk.of(root.public_key("root")):
         raise Unavailable("The root token holds another root than the published keyset: a change of root is a ceremony of its own.")
-    key_checks.record(settings, signing, root, now, by, held)
-    keys = {label: signing.public_key(label) for label, _ in USES}
+    labels = [Exact(label) for label in key_checks.record(settings, signing, root, now, by, held).keys if role_of(label)[0] in dict(USES)]
+    keys = {label: signing.public_key(label) for label in sorted(labels)}
     kids = {jws.thumbprint(key) for key in keys.values()}
     if before is not None and kids <= {key.kid for key in before.keyset.keys}:
         return before
@@ -165,27 +187,42 @@ def publish(settings: Settings, signing: HSM, root: HSM, now: datetime, by: Sequ
     line = sign_keyset(keyset, (root.public_key("root"), lambda digest: root.sign("root", digest)))
     settings.trust.mkdir(parents=True, exist_ok=True)
     _replace(settings.trust / "root.sha256", (root_sha256(root.public_key("root")) + "\n").encode())
-    for name, data in _certificates(signing, root, now, settings.mark).items():
-        _replace(settings.trust / name, data)
+    publish_certificates(settings, signing, root, now)
     # The keyset comes last: `load` reads the pin again when this file changes.
     _replace(settings.trust / FILE, line.encode())
     return load(settings)
+
+
+def revoke(settings: Settings, root: HSM, kid: str, now: datetime) -> Trust:
+    """Publish the next version of the keyset, in which a key is revoked: what it signed verifies nowhere any more."""
+    before = load(settings)
+    keys = [key.model_copy(update={"revoked_at": int(now.timestamp())}) if key.kid == kid else key for key in before.keyset.keys]
+    keyset = before.keyset.model_copy(update={"version": before.keyset.version + 1, "keys": keys})
+    line = sign_keyset(keyset, (root.public_key("root"), lambda digest: root.sign("root", digest)))
+    _replace(settings.trust / FILE, line.encode())
+    return load(settings)
+
+
+def publish_certificates(settings: Settings, signing: HSM, root: HSM, now: datetime) -> None:
+    """Sign and publish the certificates of the root and of the keys in use."""
+    for name, data in _certificates(signing, root, now, settings.mark).items():
+        _replace(settings.trust / name, data)
 
 
 def _published(settings: Settings) -> Trust | None:
     return load(settings) if (settings.trust / FILE).exists() else None
 
 
-def _next(before: Trust | None, keys: dict[str, ec.EllipticCurvePublicKey], root: ec.EllipticCurvePublicKey, now: datetime) -> Keyset:
+def _next(before: Trust | None, keys: dict[Exact, ec.EllipticCurvePublicKey], root: ec.EllipticCurvePublicKey, now: datetime) -> Keyset:
     """Return the next version of the keyset. Keys published before stay in it, since readers hold manifests signed with them."""
     start = int((now - BEFORE).timestamp())
     end = int((now + timedelta(days=365 * KEY_YEARS)).timestamp())
     old = list(before.keyset.keys) if before else []
     known = {key.kid for key in old}
     new = [
-        Key(jwk=Jwk.of(keys[label]), use=use, nbf=start, exp=end, revoked_at=None)
-        for label, use in USES
-        if jws.thumbprint(keys[label]) not in known
+        Key(jwk=Jwk.of(key), use=dict(USES)[role_of(label)[0]], nbf=start, exp=end, revoked_at=None)
+        for label, key in sorted(keys.items(), key=lambda one: [role for role, _ in USES].index(role_of(one[0])[0]))
+        if jws.thumbprint(key) not in known
     ]
     version, epoch = (before.keyset.version + 1, before.keyset.epoch) if before else (1, 1)
     return Keyset(version=version, epoch=epoch, root=Jwk.of(root), keys=[*old, *new])

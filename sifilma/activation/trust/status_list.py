@@ -13,12 +13,12 @@ from sqlalchemy.orm import Session
 from config.settings import Settings
 from hsm import HSM, HSMError
 from manifests.status import StatusList as SignedList
-from manifests.status import StatusRefused, StatusValue, parse_status, sign_status
+from manifests.status import StatusRefused, StatusValue, parse_status, sign_status, split_status
 from sifilma.activation.models import Manifest, ManifestState, PublishedStatusList, StatusList
 from sifilma.activation.trust import keyset
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import upsert
-from sifilma.kernel.errors import ClockNotTrusted, KeyOutsidePeriod, NotFound
+from sifilma.kernel.errors import ClockNotTrusted, KeyOutsidePeriod, NotFound, Unavailable
 from sifilma.kernel.ids import uuid7
 
 LABEL = "status-sign"
@@ -87,7 +87,7 @@ def current(ctx: Context, settings: Settings, hsm: HSM, number: int) -> str:
     changes, size = row.changes, row.size  # before the entries: a change in between is then published next time
     last = _last(ctx.session, number)
     published, previous = (last.seq, last.jws) if last is not None else (0, None)
-    if last is not None and kept_seq <= published and last.changes == changes and _is_fresh(last, ctx.now, settings):
+    if last is not None and kept_seq <= published and last.changes == changes and _is_good(last, ctx.now, settings):
         return last.jws
     newest = kept if kept_seq > published else previous
     if newest is not None and _is_clock_doubtful(ctx):
@@ -96,7 +96,8 @@ def current(ctx: Context, settings: Settings, hsm: HSM, number: int) -> str:
     entries = _entries(ctx.session, number)
     ctx.uow.end_read()
     issued = ctx.trusted_now
-    kid = keyset.load(settings).signing_kid(hsm, LABEL, "status", issued)
+    label = hsm.current(LABEL)  # before the keyset: a key that is in use is published
+    kid = keyset.load(settings).signing_kid(hsm, label, "status", issued)
     if kept_seq > published:  # an older database was restored: continue after what was published
         published, previous = kept_seq, kept
     for index in _revoked(previous):
@@ -111,7 +112,7 @@ def current(ctx: Context, settings: Settings, hsm: HSM, number: int) -> str:
         size=size,
         entries=sorted(entries.items()),
     )
-    line = sign_status(made, kid, lambda digest: hsm.sign(LABEL, digest))
+    line = sign_status(made, kid, lambda digest: hsm.sign(label, digest))
     ctx.uow.begin_write()
     return _publish(
         ctx, settings, PublishedStatusList(number=number, seq=made.seq, changes=changes, jws=line, issued_at=issued, expires_at=expires)
@@ -121,6 +122,20 @@ def current(ctx: Context, settings: Settings, hsm: HSM, number: int) -> str:
 def _is_fresh(last: PublishedStatusList, now: datetime, settings: Settings) -> bool:
     """Return whether a publication is not past half its life, and not dated later than now."""
     return last.issued_at <= now + AHEAD and last.expires_at > now + timedelta(hours=settings.status_list_hours) / 2
+
+
+def _is_good(last: PublishedStatusList, now: datetime, settings: Settings) -> bool:
+    """Return whether a publication in which nothing has changed is served as it is."""
+    return _is_fresh(last, now, settings) and not _is_revoked(last.jws, settings)
+
+
+def _is_revoked(line: str, settings: Settings) -> bool:
+    """Return whether the key of a publication was revoked since: readers refuse it. Without a usable keyset nothing better can be made."""
+    try:
+        revoked = {key.kid for key in keyset.load(settings).keyset.keys if key.use == "status" and key.revoked_at is not None}
+    except Unavailable:
+        return False
+    return bool(revoked) and split_status(line.encode()).kid in revoked
 
 
 def _is_clock_doubtful(ctx: Context) -> bool:

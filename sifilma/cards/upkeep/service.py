@@ -13,7 +13,7 @@ from sifilma.cards.models import BOUND, UNIT, Card, CardState, Unit, UnitConditi
 from sifilma.cards.outlets.models import Outlet
 from sifilma.cards.outlets.queries import hold_open
 from sifilma.cards.schemas import CorrectIn
-from sifilma.cards.service import NO_PCID, PCID_TAKEN, cards_in, get_unit, model_faults, models_by_name
+from sifilma.cards.service import NO_PCID, PCID_TAKEN, cards_in, get_unit, model_faults, models_by_name, units_query
 from sifilma.identity.permissions import Operation
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import hold
@@ -65,7 +65,8 @@ def broken_alike(ctx: Context, unit: Unit) -> list[tuple[str, str]]:
     if not is_own(ctx, unit) or unit.condition != UnitCondition.WORKING:
         return []
     broken = Unit.organisation_id == unit.organisation_id, Unit.function == unit.function, Unit.condition == UnitCondition.BROKEN
-    query = select(Unit.hardware_number, Card.uid).join(Card, Card.unit_id == Unit.id).where(*broken, Card.state.in_(MOVABLE))
+    seen = units_query(ctx).with_only_columns(Unit.hardware_number, Card.uid).join(Card, Card.unit_id == Unit.id)
+    query = seen.where(*broken, Card.state.in_(MOVABLE))
     return [(number, uid) for number, uid in ctx.session.execute(query.order_by(Unit.changed_at.desc()).limit(MOST_ALIKE))]
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Select, bindparam, func, select, union_all
 
 from sifilma.activation.models import ActivationRequest
 from sifilma.cards.models import Card
+from sifilma.cards.service import cards_query
 from sifilma.destruction.form_choices import free_cards_query, may_be_proposed
 from sifilma.destruction.models import Destruction
 from sifilma.handover import returns
@@ -110,7 +111,8 @@ def _replacements(ctx: Context, of: ColumnElement[bool]) -> dict[str, Sequence[s
         or not grants(ctx.actor, Operation.PERSONALISATION_DRAFT)
     ):
         return {}
-    uids = ctx.session.scalars(select(Card.uid).where(of, *replaceable(own)).order_by(Card.uid).limit(MOST_OFFERED)).all()
+    seen = cards_query(ctx).with_only_columns(Card.uid).where(of, *replaceable(own))
+    uids = ctx.session.scalars(seen.order_by(Card.uid).limit(MOST_OFFERED)).all()
     return {"ask_replacement": uids} if uids else {}
 
 

@@ -117,6 +117,10 @@ def test_a_look_in_the_background_finds_each_fault_and_names_the_key(
                 within_seconds(5, lambda: not token.wrong)  # put right, it works again by itself
         assert world.sql("SELECT state, tries FROM token") == [("issued", 0)]
         assert world.sql("SELECT COUNT(*) FROM manifest") == [(0,)]
+        shown = world.app.test_cli_runner().invoke(args=["hsm", "keys"])
+        assert shown.exit_code == 1
+        assert "FAULTS: no key is called sam-master-v1" in shown.output  # and the keys after it are shown too
+        assert "token-mac " in shown.output
 
 
 def put_open_mac(token: HSM) -> None:

@@ -61,6 +61,7 @@ row = st.fixed_dictionaries(
         "pcid": hexadecimal(32),
         "sam_uid": st.one_of(st.just(""), hexadecimal(16)),
         "sam_perso": st.one_of(st.just(""), hexadecimal(16)),
+        "outlet": st.sampled_from(["", "KC-001", "KCP Maospati"]),
     }
 )
 

@@ -1,0 +1,142 @@
+"""Rotate keys: a further version is made, recorded and published, and then used; what earlier versions made stays valid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import LargeBinary, Row, func, literal, or_, select, update
+from sqlalchemy.orm import Session
+
+from config.settings import Settings
+from hsm import HSM, KeyPlan, ceremony
+from hsm.keys import MASTER, ROTATED, label_of, master_plan, role_of, version_plan
+from hsm.token import Operations
+from manifests import jws
+from sifilma.activation.manifests.revocation import STANDING
+from sifilma.activation.models import Activation, DataKey, Manifest
+from sifilma.activation.tokens import sealing
+from sifilma.activation.trust import key_checks, keyset
+from sifilma.activation.trust.keyset import Trust
+from sifilma.cards.models import Card, Unit
+from sifilma.custody.ceremony_file import CeremonyRefused
+from sifilma.identity.models import Organisation
+from sifilma.kernel.context import Context
+
+MASTER_ROLE = MASTER.removesuffix("-v")
+REVOKED = ("manifest-sign", "status-sign")
+"""The roles whose keys can be revoked: what readers verify."""
+ROLES = (*sorted(ROTATED), MASTER_ROLE)
+AT_ONCE = 500
+
+
+@dataclass(frozen=True)
+class Rotated:
+    """What a rotation did: the label of the new key, whether it is in use now, and the keyset."""
+
+    label: str
+    is_used: bool
+    trust: Trust
+
+
+def rotate(
+    settings: Settings, signing: HSM, root: HSM, now: datetime, role: str, by: Sequence[str] = (), *, publish_only: bool = False
+) -> Rotated:
+    """Make the next version of a role's key, record and publish it, and then use it.
+
+    A version that was made before and is not used yet is taken, so a call that broke off can be repeated. `publish_only` leaves it at
+    that, so that readers get the keyset before anything is signed with the key. A card master key is used when the settings say so.
+    Raise CeremonyRefused if the keys are not recorded yet or the role is unknown, and as the ceremony does.
+    """
+    before = key_checks.load_record(settings)
+    if role not in ROLES or not before.version:
+        raise CeremonyRefused(f"{role} is no key that is rotated" if before.version else "the keys are not recorded yet: hold a ceremony")
+    plan = _next(before, role)
+    # Made, then recorded, then published, then used: whoever uses a key finds it recorded and published.
+    ceremony.create_keys(signing, [plan])
+    published = keyset.publish(settings, signing, root, now)
+    if publish_only or role == MASTER_ROLE:
+        return Rotated(plan.label, False, published)
+    use(settings, signing, root, now, plan, by)
+    return Rotated(plan.label, True, published)
+
+
+@dataclass(frozen=True)
+class Compromised:
+    """A key that was revoked: its label, its id, and the keyset in which it is revoked."""
+
+    label: str
+    kid: str
+    trust: Trust
+
+
+def compromise(
+    settings: Settings, signing: HSM, root: HSM, now: datetime, role: str, by: Sequence[str] = (), version: int | None = None
+) -> Compromised:
+    """Revoke a version of a signing key, by default the one in use, after its successor is used. Raise as `rotate` does.
+
+    Nothing is signed with it afterwards, and what it signed verifies nowhere any more. A call that broke off is repeated with its version.
+    """
+    used = key_checks.versions(settings).get(role, 1)
+    label = label_of(role, used if version is None else version)
+    if label not in key_checks.load(settings):
+        raise CeremonyRefused(f"no {label} is recorded")
+    kid = jws.thumbprint(signing.public_key(label))
+    if role_of(label)[1] >= used:
+        rotate(settings, signing, root, now, role, by)
+    return Compromised(label, kid, keyset.revoke(settings, root, kid, now))
+
+
+def affected(session: Session, kid: str) -> Sequence[Row[str, UUID, str, str]]:
+    """Return the manifests in force that a key signed: UID of the card, id of the manifest, holder, hardware number of its machine."""
+    query = select(Card.uid, Manifest.id, Organisation.name, Unit.hardware_number)
+    query = query.join(Card, Card.id == Manifest.card_id).join(Organisation, Organisation.id == Manifest.organisation_id)
+    query = query.join(Activation, Activation.id == Manifest.activation_id).join(Unit, Unit.id == Activation.unit_id)
+    return session.execute(query.where(Manifest.kid == kid, Manifest.state.in_(STANDING)).order_by(Organisation.name, Card.uid)).all()
+
+
+def use(settings: Settings, signing: HSM, root: HSM, now: datetime, plan: KeyPlan, by: Sequence[str]) -> None:
+    """Have all processes use a recorded key for its role from now on."""
+    role, version = role_of(plan.label)
+    made = key_checks.load_record(settings)
+    versions = dict(made.versions) | {role: version}
+    key_checks.write(settings, root, now, replace(made, version=made.version + 1, by=list(by), ceremony="", versions=versions))
+    if role in dict(keyset.USES):
+        keyset.publish_certificates(settings, signing, root, now)
+
+
+def _next(before: key_checks.Record, role: str) -> KeyPlan:
+    """Return the version after the one in use: one that was made already and waits, or else a new one."""
+    if role == MASTER_ROLE:
+        return master_plan(1 + max(int(label.removeprefix(MASTER)) for label in before.keys if label.startswith(MASTER)))
+    return version_plan(role, 1 + before.versions.get(role, 1))
+
+
+def seal_anew(open_: Callable[[], AbstractContextManager[Context]], signing: HSM) -> int:
+    """Seal data keys with the version of `seal-kek` that is in use, some at once. Return how many. The keys themselves stay the same."""
+    version = signing.run(lambda do: do.version(sealing.KEK))
+    if version == 1:
+        return 0
+    first = func.substr(DataKey.sealed, 1, 1, type_=LargeBinary)
+    old = or_(func.length(DataKey.sealed) == sealing.SEALED_KEY, first != literal(bytes((version,)), LargeBinary))
+    with open_() as ctx:
+        ctx.uow.begin_read()
+        query = select(DataKey.id, DataKey.organisation_id, DataKey.month, DataKey.sealed).where(old).limit(AT_ONCE)
+        rows = ctx.session.execute(query).all()
+    if not rows:
+        return 0
+    made = signing.run(lambda do: [_anew(do, row.organisation_id, row.month, row.sealed) for row in rows])
+    with open_() as ctx:
+        ctx.uow.begin_write()
+        for row, sealed in zip(rows, made, strict=True):
+            # The condition holds off another worker: of two, one sealed it, and the other finds nothing to change.
+            statement = update(DataKey).where(DataKey.id == row.id, DataKey.sealed == row.sealed).values(sealed=sealed)
+            ctx.session.execute(statement.execution_options(synchronize_session=False))
+    return len(rows)
+
+
+def _anew(do: Operations, organisation_id: UUID, month: str, sealed: bytes) -> bytes:
+    return sealing.seal_key(do, organisation_id, month, sealing.open_data_key(do, organisation_id, month, sealed))
