@@ -7,7 +7,7 @@ WORKERS ?= 3
 help:
 	@echo "make run     serve the demonstration on http://127.0.0.1:8000 (PORT= changes it)"
 	@echo "make test    every test, on SQLite and PostgreSQL (WORKERS= processes)"
-	@echo "make long    the random tests of make test with all their runs (WORKERS= processes)"
+	@echo "make long    the random tests with all their runs, the journeys at both widths (WORKERS= processes)"
 	@echo "make bench   the benchmarks, as ratios"
 	@echo "make chaos   processes killed amid clients, every step of an act failed once (KILLS= SEED= MINUTES= ONLY=kills|steps)"
 	@echo "make desk    the clicks, fields and pages of six jobs; these and what goes wrong every week as journeys at both widths"
@@ -25,7 +25,7 @@ test: setup
 	@$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -q
 
 long: setup
-	@$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -q --long tests/life tests/api/test_conformance.py tests/faults/test_kill.py
+	@$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -q --long tests/life tests/api/test_conformance.py tests/faults/test_kill.py tests/browser
 
 bench: setup
 	@$(PYTHON) -m tests.benchmarks

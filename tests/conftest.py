@@ -15,6 +15,7 @@ from hsm import HSM
 from hsm.keys import ROOT_PLAN, SIGNING_PLAN
 from sifilma.kernel.unit_of_work import assert_no_transaction
 from tests.support import databases, softhsm
+from tests.support.browser import WIDTHS
 from tests.support.databases import Cluster, Fresh, FreshPostgres, FreshSqlite
 from tests.support.softhsm import SoftHSM
 from tests.support.world import World
@@ -30,7 +31,7 @@ STORE = pytest.StashKey[SoftHSM]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add what `make long` asks for."""
-    parser.addoption("--long", action="store_true", help="random tests in their long form")
+    parser.addoption("--long", action="store_true", help="random tests in their long form, journeys at both widths")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -42,9 +43,24 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[STORE] = softhsm.install()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the slow folders first, so that parallel test processes end at about the same time. The tests of a file stay together."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Run the slow folders first, so that parallel test processes end at about the same time. The tests of a file stay together.
+
+    A journey through pages is made at one width, by turns, and at both by `make long`: `tests/access` looks at every page at both.
+    """
+    if not config.getoption("long"):
+        twice = [item for item in items if item.path.parent.name == "browser" and not _at_its_width(item)]
+        config.hook.pytest_deselected(items=twice)
+        items[:] = [item for item in items if item not in set(twice)]
     items.sort(key=lambda item: SLOW.index(room) if (room := item.path.relative_to(TESTS).parts[0]) in SLOW else len(SLOW))
+
+
+def _at_its_width(item: pytest.Item) -> bool:
+    """Return whether a test of pages is to be run at its parameter `width`, by the length of its name: half are even."""
+    if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
+        return True
+    values = item.callspec.params
+    return set(values) != {"width"} or bool(values["width"] == WIDTHS[len(item.originalname) % 2])
 
 
 def pytest_collection_finish() -> None:

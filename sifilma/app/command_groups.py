@@ -286,7 +286,9 @@ JOBS: dict[str, Timed] = {
     "access reviews closed": Timed(_in_one(access.close_reviews), goes_by_the_clock=True),
     "temporary roles ended": Timed(_in_one(access.end_roles), goes_by_the_clock=True),
     "changes of cards added up": Timed(_in_one(add_up), goes_by_the_clock=False),
-    "data keys sealed anew": Timed(lambda: rotation.seal_anew(command_context, resources().hsm), goes_by_the_clock=False),
+    "data keys sealed anew": Timed(
+        lambda: rotation.seal_anew(command_context, resources().settings, resources().hsm), goes_by_the_clock=False
+    ),
     "papers stored": Timed(_store_papers, goes_by_the_clock=False),  # what a paper states was dated when it was issued
     "known people asked": Timed(_in_one(lambda ctx: consents.ask_known_people(ctx, resources().settings)), goes_by_the_clock=True),
     "people asked for whom help was asked": Timed(_in_one(lambda ctx: tell_people(ctx, resources().settings)), goes_by_the_clock=False),

@@ -115,9 +115,12 @@ def _next(before: key_checks.Record, role: str) -> KeyPlan:
     return version_plan(role, 1 + before.versions.get(role, 1))
 
 
-def seal_anew(open_: Callable[[], AbstractContextManager[Context]], signing: HSM) -> int:
-    """Seal data keys with the version of `seal-kek` that is in use, some at once. Return how many. The keys themselves stay the same."""
-    version = signing.run(lambda do: do.version(sealing.KEK))
+def seal_anew(open_: Callable[[], AbstractContextManager[Context]], settings: Settings, signing: HSM) -> int:
+    """Seal data keys with the version of `seal-kek` that is in use, some at once. Return how many. The keys themselves stay the same.
+
+    Without a later version nothing is asked of the HSM.
+    """
+    version = key_checks.versions(settings).get(sealing.KEK, 1)
     if version == 1:
         return 0
     first = func.substr(DataKey.sealed, 1, 1, type_=LargeBinary)

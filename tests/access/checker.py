@@ -71,6 +71,7 @@ class Walk:
     visitor: Visitor
     denied: dict[str, str] = field(default_factory=dict)
     scope_alone: bool = False
+    objects: dict[str, list[OwnedObject]] = field(default_factory=dict)
 
     def faults(self, operation: str = "") -> list[str]:
         """Return every contradiction to the table, of all routes or of the routes of one operation."""
@@ -149,7 +150,9 @@ class Walk:
             self.visitor.client("new")
         kept = {self.visitor.world.users.get(role.username or "") for role in ROLES}
         found: dict[tuple[str, bool, str], OwnedObject] = {}
-        for item in objects_of(self.visitor.world, kind):
+        if kind == "session" or kind not in self.objects:  # no call changes an object; but some end the session
+            self.objects[kind] = objects_of(self.visitor.world, kind)
+        for item in self.objects[kind]:
             if str(item.key) not in {str(user) for user in kept}:
                 mine = self.visitor.organisation in item.owners
                 found[self._relation(kind, operation, item), mine, item.state] = item

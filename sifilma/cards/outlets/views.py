@@ -124,6 +124,7 @@ def reopen(outlet_id: UUID) -> AnyResponse:
 
 def _brought_to(outlet_id: UUID, step: Callable[[Context, UUID, str], Outlet], done: str) -> AnyResponse:
     ctx, form = context(), Form.sent()
+    get_outlet(ctx, outlet_id, Operation.OUTLET_KEEP)  # whoever may not do this is not told what the form lacks
     with form.attempt(ctx):
         step(ctx, outlet_id, form.model(ReasonIn).reason)
         return seen("outlet_pages.show", done, outlet_id=outlet_id)

@@ -16,7 +16,7 @@ from sifilma.cards.service import cards_query
 from sifilma.destruction.form_choices import free_cards_query, may_be_proposed
 from sifilma.destruction.models import Destruction
 from sifilma.handover import returns
-from sifilma.handover.models import Handover, HandoverCard
+from sifilma.handover.models import Handover, HandoverCard, HandoverState
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
@@ -76,7 +76,8 @@ def way_page(ctx: Context, targets: Targets, kind: str, key: UUID) -> Page:
     mine = tasks_of_actor(ctx, way.awaited)
     if isinstance(thing, Handover):
         of = Card.id.in_(select(HandoverCard.card_id).where(HandoverCard.handover_id == key))
-        return Page(way, [*mine, *_destructions(ctx, of)], offers=_replacements(ctx, of))
+        came = [] if thing.state == HandoverState.ISSUED else _destructions(ctx, of)  # nobody destroys what is on its way
+        return Page(way, [*mine, *came], offers=_replacements(ctx, of))
     if not isinstance(thing, Card):
         return Page(way, mine)
     if not mine:  # an operator may propose it too, though it waits for its holder

@@ -218,8 +218,8 @@ class Life:
             "hardware_number": card.hardware, "kcv": card.kcv}) for card in self.cards]  # fmt: skip
         thing = ("personalisation_request", request)
         stamp = rows.recording(at, nation.operator, "personalisation.results", thing, self.maker, made, count=len(made))
-        for _, row in made:
-            rows.put("personalisation_result", act_id=stamp["act_id"], **row)
+        for place, (_, row) in enumerate(made, 1):
+            rows.put("personalisation_result", place=place, act_id=stamp["act_id"], **row)
         self._move("personalised", stamp)
         rows.step("personalisation_request", request, "approved", "completed", stamp)
         rows.put("personalisation_request", **self._request | stamp)
