@@ -46,12 +46,15 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Run the slow folders first, so that parallel test processes end at about the same time. The tests of a file stay together.
 
-    A journey through pages is made at one width, by turns, and at both by `make long`: `tests/access` looks at every page at both.
+    What `make long` does alone is left out: tests with its mark, and journeys through pages at their second width (they are made at one, by
+    turns; `tests/access` looks at every page at both).
     """
     if not config.getoption("long"):
-        twice = [item for item in items if item.path.parent.name == "browser" and not _at_its_width(item)]
-        config.hook.pytest_deselected(items=twice)
-        items[:] = [item for item in items if item not in set(twice)]
+        late = {
+            item for item in items if item.get_closest_marker("long") or (item.path.parent.name == "browser" and not _at_its_width(item))
+        }
+        config.hook.pytest_deselected(items=list(late))
+        items[:] = [item for item in items if item not in late]
     items.sort(key=lambda item: SLOW.index(room) if (room := item.path.relative_to(TESTS).parts[0]) in SLOW else len(SLOW))
 
 

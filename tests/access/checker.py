@@ -73,9 +73,10 @@ class Walk:
     scope_alone: bool = False
     objects: dict[str, list[OwnedObject]] = field(default_factory=dict)
 
-    def faults(self, operation: str = "") -> list[str]:
-        """Return every contradiction to the table, of all routes or of the routes of one operation."""
-        wanted = (route for route in routes(self.visitor.world) if not operation or route.operation == operation)
+    def faults(self, operation: str = "", below: str = "") -> list[str]:
+        """Return every contradiction to the table, of all routes, of the routes of one operation, or of those below a path."""
+        of = (route for route in routes(self.visitor.world) if route.rule.rule.startswith(below))
+        wanted = (route for route in of if not operation or route.operation == operation)
         return [fault for route in wanted for fault in self._route(route)]
 
     def pages(self) -> Iterator[tuple[Route, str]]:
@@ -247,9 +248,12 @@ class Walk:
         return faults
 
     def _texts(self, route: Route) -> Iterator[tuple[dict[str, str], str]]:
-        """Yield the answer to each query with its text; a page that is no list (it has no file of its rows) is asked once."""
+        """Yield the answer to each query with its text. A page that is no list (it has no file of its rows) is asked once.
+
+        So is every page for staff: they see what their head sees, whose lists are searched and taken as files.
+        """
         yield {}, self._text(route, {})
-        for query in () if route.is_api else SEARCHES:
+        for query in SEARCHES if not route.is_api and (self.visitor.role.head or self.visitor.role.central) else ():
             text = self._text(route, query)
             yield query, text
             if query == SEARCHES[0] and "<!doctype html>" in text[:200].lower():

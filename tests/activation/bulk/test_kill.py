@@ -24,7 +24,7 @@ from tests.fsck.conftest import installation
 from tests.support.servers import ROOT, environment
 from tests.support.world import World, done
 
-KILLS, ROWS = 6, 400
+KILLS, KILLS_OF_LONG_FORM, ROWS = 3, 6, 400
 OFFICE = "magetan.kepala"
 
 
@@ -68,14 +68,14 @@ def progress(world: World, job: Any, beyond: int, seconds: float = 60) -> int:
     raise TimeoutError((world.settings.home / "worker.log").read_text()[-2000:])
 
 
-def test_every_row_runs_exactly_once_although_workers_are_killed(present_world: World) -> None:
-    world = present_world
+def test_every_row_runs_exactly_once_although_workers_are_killed(present_world: World, long_form: bool) -> None:
+    world, kills = present_world, KILLS_OF_LONG_FORM if long_form else KILLS
     ready = world.ready(OFFICE, "R", ROWS)
     rows = rows_of(ready)
     rows[7][HEADER.index("token")] = "salah"
     job = sent(world.client(OFFICE), sheet(rows))
     seen = [0]
-    for _ in range(KILLS):
+    for _ in range(kills):
         worker = Worker(world)
         try:
             seen.append(progress(world, job, seen[-1]))
@@ -104,4 +104,4 @@ def test_every_row_runs_exactly_once_although_workers_are_killed(present_world: 
     assert world.sql("SELECT COUNT(*) FROM job_row r JOIN activation a ON a.id = r.result_id")[0][0] == ROWS - 1
     world.clock.set(datetime.now(UTC))  # the workers went by the real time
     assert [str(finding) for finding in examine(installation(world)).findings] == []
-    print(f"{KILLS} kills, seen {seen}")
+    print(f"{kills} kills, seen {seen}")
