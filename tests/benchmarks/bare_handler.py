@@ -114,5 +114,6 @@ def _activate(cursor: psycopg.Cursor[Any], body: dict[str, Any], key: str, signa
     })  # fmt: skip
     _run(cursor, CARD, bound | {
         "b_card": row["card_id"], "b_revision": row["revision"], "b_seq": row["seq"] + 1, "b_unit": row["unit_id"],
+        "b_unit_revision": row["unit_revision"], "b_state": "active",
     })  # fmt: skip
     return activation_id
