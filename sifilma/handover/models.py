@@ -7,7 +7,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column, query_expression, relationship
 
 from sifilma.identity.models import Organisation
 from sifilma.kernel import triggers
@@ -100,6 +100,12 @@ class Handover(Stateful, Base):
     receiver: Mapped[Organisation] = relationship(foreign_keys=[receiver_id], lazy="joined")
     cards: Mapped[list[HandoverCard]] = relationship(order_by="HandoverCard.position", lazy="selectin")
     signatories: Mapped[list[HandoverSignatory]] = relationship(order_by="HandoverSignatory.side")
+    counted: Mapped[int | None] = query_expression()
+
+    @property
+    def count(self) -> int:
+        """Return the number of its cards. A list asks for the number alone (`counted`): a BAST may have 100,000 cards."""
+        return len(self.cards) if self.counted is None else self.counted
 
 
 class HandoverCard(Base):

@@ -81,6 +81,6 @@ def _common(handover: Handover) -> dict[str, Any]:
         "issuer": party(handover.issuer),
         "receiver": party(handover.receiver),
         "issued_at": handover.issued_at,
-        "count": len(handover.cards),
+        "count": handover.count,
         "links": steps("handovers", handover.id, HANDOVER, handover.state, VERBS) | {"document": f"{API}/handovers/{handover.id}/document"},
     }

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Select, func, select
+from sqlalchemy.orm import lazyload, with_expression
 
 from config.settings import Settings
 from sifilma.approvals.four_eyes import content_digest
@@ -52,8 +53,9 @@ def handovers_query(ctx: Context, operation: Operation = Operation.HANDOVER_VIEW
 
 
 def list_handovers(ctx: Context, state: str | None, number: str | None = None) -> Listing[Handover]:
-    """Return the handovers the actor may see; by state and by a part of the number if they are given."""
-    query = handovers_query(ctx)
+    """Return the handovers the actor may see, with the number of their cards; by state and by a part of the number if they are given."""
+    cards = select(func.count()).where(HandoverCard.handover_id == Handover.id).correlate(Handover).scalar_subquery()
+    query = handovers_query(ctx).options(lazyload(Handover.cards), with_expression(Handover.counted, cards))
     if number:
         query = query.where(Handover.number.icontains(number, autoescape=True))
     return (query.where(Handover.state == state) if state else query), Handover.id
