@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import secrets
 import string
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -51,6 +51,7 @@ MAX_TRIES = 5
 # Cards per HSM call and rows per query: an HSM call has a time-out, and `IN` a limit on parameters.
 AT_ONCE = 500
 T = TypeVar("T")
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -93,11 +94,7 @@ def make_mac(do: Operations, request_id: UUID, uid: str, token: str) -> bytes:
 
 def make(hsm: HSM, request_id: UUID, cards: Sequence[tuple[UUID, str]], data_key: DataKey) -> list[Fresh]:
     """Make a token for each pair of card id and UID. No transaction may be open."""
-    made: list[Fresh] = []
-    for start in range(0, len(cards), AT_ONCE):
-        part = cards[start : start + AT_ONCE]
-        made += hsm.run(lambda do, part=part: _make(do, request_id, part, data_key))  # type: ignore[misc]  # mypy cannot infer the default
-    return made
+    return _in_parts(hsm, cards, lambda do, part: _make(do, request_id, part, data_key))
 
 
 def _make(do: Operations, request_id: UUID, cards: Sequence[tuple[UUID, str]], data_key: DataKey) -> list[Fresh]:
@@ -164,12 +161,19 @@ def reveal(ctx: Context, hsm: HSM, request_id: UUID) -> list[Revealed]:
     deadline.allow_for(len(open_rows))
     keys = _data_keys(ctx.session, [token for token, _ in open_rows])
     ctx.uow.end_read()
-    shown: list[Revealed] = []
-    for part in _parts(open_rows):
-        shown += hsm.run(lambda do, part=part: _open(do, part, keys))  # type: ignore[misc]  # mypy cannot infer the default
+    shown = _in_parts(hsm, open_rows, lambda do, part: _open(do, part, keys))
     ctx.uow.begin_write()
     record(ctx, Action.TOKEN_REVEAL, "activation_request", request_id, count=len(shown), cards=[uid for _, uid in open_rows])
     return shown
+
+
+def _in_parts(hsm: HSM, items: Sequence[T], work: Callable[[Operations, Sequence[T]], Sequence[Made]]) -> list[Made]:
+    """Return what the HSM makes of the items, in parts: one long call would keep all others waiting."""
+
+    def of(part: Sequence[T]) -> Sequence[Made]:
+        return hsm.run(lambda do: work(do, part))
+
+    return [one for part in _parts(items) for one in of(part)]
 
 
 def _parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
@@ -210,10 +214,7 @@ def reveal_for_cards(ctx: Context, hsm: HSM, uids: Collection[str]) -> dict[str,
         found += [(token, uid) for token, uid in ctx.session.execute(query)]
     keys = _data_keys(ctx.session, [token for token, _ in found])
     ctx.uow.end_read()
-    shown: dict[str, str] = {}
-    for rows in _parts(found):
-        opened = hsm.run(lambda do, rows=rows: _open(do, rows, keys))  # type: ignore[misc]  # mypy cannot infer the default
-        shown |= {one.sam_uid: one.token for one in opened}
+    shown = {one.sam_uid: one.token for one in _in_parts(hsm, found, lambda do, part: _open(do, part, keys))}
     ctx.uow.begin_write()
     of: dict[UUID, list[str]] = {}
     for token, uid in found:
