@@ -53,6 +53,9 @@ class Settings(BaseSettings):
     # --- database ---
     database_url: str = Field("", description="`postgresql://…`; empty: SQLite under `home`")
     database_pool: int = Field(10, description="connections per process", ge=1, le=100)
+    file_cache_mb: int = Field(
+        1024, description="MB of stored files that a node keeps copies of, in `home`/cache, which can be thrown away; 0: none", ge=0
+    )
 
     # --- HSM ---
     hsm_module: str = Field("/usr/lib/softhsm/libsofthsm2.so", description="the PKCS#11 library")
@@ -264,8 +267,13 @@ class Settings(BaseSettings):
 
     @property
     def files(self) -> Path:
-        """Return the folder of uploaded files."""
+        """Return the folder in which versions of before kept uploaded files; `sifilma db files` brings them into the database."""
         return self.home / "files"
+
+    @property
+    def file_cache(self) -> Path:
+        """Return the folder of copies of stored files. It can be thrown away."""
+        return self.home / "cache" / "files"
 
     @property
     def trust(self) -> Path:

@@ -18,6 +18,7 @@ from flask import Flask
 from flask.cli import AppGroup, with_appcontext
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from config.settings import Settings
 from hsm.errors import HSMError
@@ -27,6 +28,7 @@ from sifilma.accounts.cli import organisations, users
 from sifilma.activation import tasks
 from sifilma.activation.suspensions.tasks import suspend_overdue
 from sifilma.activation.tokens import tasks as tokens
+from sifilma.activation.trust import published
 from sifilma.app.audit_commands import group as audit
 from sifilma.app.audit_commands import sign_checkpoint, take_entries
 from sifilma.app.clock_commands import group as clock
@@ -37,12 +39,14 @@ from sifilma.cards.derived.tasks import add_up
 from sifilma.custody import rotation
 from sifilma.custody.cli import group as hsm
 from sifilma.destruction import tasks as destructions
+from sifilma.documents import file_import
 from sifilma.fsck.cli import fsck
 from sifilma.handover import tasks as handovers
 from sifilma.handover.discrepancies import tasks as discrepancies
 from sifilma.jobs import worker
 from sifilma.kernel.clock import Clock
 from sifilma.kernel.context import Context
+from sifilma.kernel.db import make_engine
 from sifilma.kernel.errors import Conflict, SifilmaError
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.installation import are_seals_known, claim_home, note_seals
@@ -83,6 +87,13 @@ def upgrade() -> None:
     click.echo(f"the database is at {migrate.head()}")
 
 
+@database.command("files")
+def files() -> None:
+    """Bring files that lie in a folder of before into the database; goes on where it broke off. Exit 1 if one is missing or was changed."""
+    if not bring_files(resources().settings):
+        raise click.ClickException("these files are in no backup that was found: put them into the folder and repeat the command")
+
+
 def upgrade_database(settings: Settings, clock: Clock) -> None:
     """Migrate, and seal the rows of a database that comes from a time before seals, or before they covered what they cover now.
 
@@ -103,6 +114,32 @@ def upgrade_database(settings: Settings, clock: Clock) -> None:
 
     migrate.upgrade(settings.database, seal=seal)
     note_seals(settings, clock.now())
+    bring_files(settings)
+    _keep_trust(settings, clock)
+
+
+def _keep_trust(settings: Settings, clock: Clock) -> None:
+    """Store the published trust state of a folder of before in the database."""
+    engine = make_engine(settings.database, pool_size=1)
+    try:
+        with Session(engine) as session, session.begin():
+            published.keep(session, settings, clock.now())
+    finally:
+        engine.dispose()
+
+
+def bring_files(settings: Settings) -> bool:
+    """Bring the files of a folder of before into the database, and say what was brought and what is missing. Return whether all is there."""
+    engine = make_engine(settings.database, pool_size=1)
+    try:
+        done = file_import.bring(engine, settings.files)
+    finally:
+        engine.dispose()
+    if done.count:
+        click.echo(f"{done.count} files of {settings.files} are in the database now; the folder is not read any more")
+    for one in done.missing:
+        click.echo(str(one), err=True)
+    return not done.missing
 
 
 @database.command("check")
@@ -289,6 +326,7 @@ JOBS: dict[str, Timed] = {
     "data keys sealed anew": Timed(
         lambda: rotation.seal_anew(command_context, resources().settings, resources().hsm), goes_by_the_clock=False
     ),
+    "trust files taken over": Timed(_in_one(lambda ctx: published.fill(ctx.session, resources().settings)), goes_by_the_clock=False),
     "papers stored": Timed(_store_papers, goes_by_the_clock=False),  # what a paper states was dated when it was issued
     "known people asked": Timed(_in_one(lambda ctx: consents.ask_known_people(ctx, resources().settings)), goes_by_the_clock=True),
     "people asked for whom help was asked": Timed(_in_one(lambda ctx: tell_people(ctx, resources().settings)), goes_by_the_clock=False),

@@ -24,7 +24,7 @@ from config.settings import Settings, SettingsError
 from config.soundness import DEMO, NEEDED, STRENGTH, variable
 from hsm import HSM, HSMError, derivation
 from hsm.keys import SIGNING_PLAN
-from sifilma.activation.trust import ceremonies, key_checks, keyset
+from sifilma.activation.trust import ceremonies, key_checks, keyset, published
 from sifilma.audit import checkpoints
 from sifilma.audit.models import AuditEntry
 from sifilma.cards.models import Card
@@ -277,7 +277,7 @@ def schema(reading: Reading) -> Lines:
             ceremonies.require_database(session, reading.settings)
         except SettingsError as other:
             yield _fail(str(other))
-        if ceremonies.find_ceremony(session) is None:
+        if published.find_ceremony(session) is None:
             yield _warn("The database has no key ceremony in its record, so nothing ties it to a root: `sifilma hsm ceremony`.")
         administrators = session.scalar(
             select(func.count()).select_from(User).where(User.state == AccountState.ACTIVE, User.roles.contains("user_admin"))

@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 
 from hsm import HSM
-from sifilma.documents.store import DiskStore
+from sifilma.documents.store import DatabaseStore
 from sifilma.fsck.run import Installation
 from sifilma.kernel.db import db
 from tests.fsck.life import Life, lived
@@ -28,4 +28,4 @@ def life(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def installation(world: World) -> Installation:
     """Return what fsck examines: database, settings, HSM, file store and clock."""
     with world.app.app_context():
-        return Installation(db.engine, world.settings, world.hsm, DiskStore(world.settings.files), world.clock)
+        return Installation(db.engine, world.settings, world.hsm, DatabaseStore(), world.clock)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import threading
 import time
 from collections import Counter
@@ -18,6 +19,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from sifilma.documents.models import Document
 from sifilma.documents.numbering import DocumentCounter
+from sifilma.documents.store import DatabaseStore
 from sifilma.identity.models import ApiKey
 from sifilma.kernel import db, deadline, idempotency, paging
 from sifilma.kernel.clock import ManualClock
@@ -34,12 +36,15 @@ from tests.support.simultaneous_calls import run_simultaneously
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 DEADLINE = 10.0
+STORED = hashlib.sha256(b"x").hexdigest()
 CREATED = StoredAnswer(201, "application/json", b"{}")
 
 
 @pytest.fixture
 def sessions(database_url: str) -> Iterator[sessionmaker[Session]]:
     engine = make_engine(database_url, pool_size=5)
+    with Session(engine) as session, session.begin():
+        DatabaseStore().put(session, b"x")
     yield sessionmaker(engine)
     engine.dispose()
 
@@ -84,7 +89,7 @@ def test_the_database_extension_takes_back_its_own_teardowns_only_and_a_request_
 
 
 def document(name: str) -> Document:
-    return Document(id=uuid7(), kind="letter", sha256="0" * 64, size=1, media_type="application/pdf", filename=name, created_at=NOW)
+    return Document(id=uuid7(), kind="letter", sha256=STORED, size=1, media_type="application/pdf", filename=name, created_at=NOW)
 
 
 def count(sessions: sessionmaker[Session]) -> int:
