@@ -129,7 +129,7 @@ def _keep_trust(settings: Settings, clock: Clock) -> None:
 
 
 def bring_files(settings: Settings) -> bool:
-    """Bring the files of a folder of before into the database, and say what was brought and what is missing. Return whether all is there."""
+    """Bring the files of a folder of before into the database, and say what was done. Return whether all is there."""
     engine = make_engine(settings.database, pool_size=1)
     try:
         done = file_import.bring(engine, settings.files)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,8 +41,10 @@ class Brought:
 def bring(engine: Engine, folder: Path) -> Brought:
     """Store every file that a row names and the database does not hold, if the folder has it as its SHA-256 says."""
     done, store = Brought(), DatabaseStore()
-    with Session(engine) as session:
-        for rows in _lacking(session):
+    after = ""
+    while True:
+        with Session(engine) as session, session.begin():
+            rows = _lacking(session, after)
             for row in rows:
                 data, why = _read(folder, row.sha256)
                 if data is None:
@@ -50,24 +52,20 @@ def bring(engine: Engine, folder: Path) -> Brought:
                     continue
                 store.put(session, data)
                 done.count += 1
-            session.commit()
-    return done
+        if not rows:
+            return done
+        after = rows[-1].sha256
 
 
-def _lacking(session: Session) -> Iterator[Sequence[Row[str, str]]]:
-    """Yield the digests that rows name and no stored file has, some at once, in their order; each once."""
+def _lacking(session: Session, after: str) -> Sequence[Row[str, str]]:
+    """Return digests that rows name and no stored file has, each once: some at once, in their order."""
     named = union_all(
         select(Document.sha256, (literal("document ") + Document.kind + " " + Document.filename).label("named_by")),
         select(KeptFile.sha256, literal("kept_file").label("named_by")),
     ).subquery()
     lacking = select(named.c.sha256, named.c.named_by).where(~exists().where(StoredFile.sha256 == named.c.sha256))
-    after = ""
-    while True:
-        found = session.execute(lacking.where(named.c.sha256 > after).order_by(named.c.sha256).limit(AT_ONCE)).all()
-        if not found:
-            return
-        after = found[-1].sha256
-        yield list({row.sha256: row for row in found}.values())
+    found = session.execute(lacking.where(named.c.sha256 > after).order_by(named.c.sha256).limit(AT_ONCE)).all()
+    return list({row.sha256: row for row in found}.values())
 
 
 def _read(folder: Path, sha256: str) -> tuple[bytes | None, str]:

@@ -97,7 +97,6 @@ def test_a_database_of_another_root_is_not_opened(sqlite_world: World, tmp_path:
     require_own(sqlite_world.settings)
     other = sqlite_world.settings.model_copy(update={"home": tmp_path})
     require_own(other)  # a new home has no root yet
-    other.trust.mkdir()
     (other.trust / "root.sha256").write_text("0" * 64 + "\n")
     with pytest.raises(SettingsError, match="of another root"):
         require_own(other)

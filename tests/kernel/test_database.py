@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import delete, func, insert, select, text
+from sqlalchemy import Engine, delete, func, insert, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -40,11 +40,16 @@ STORED = hashlib.sha256(b"x").hexdigest()
 CREATED = StoredAnswer(201, "application/json", b"{}")
 
 
+def store_file(engine: Engine) -> None:
+    """Store the bytes that every document here names."""
+    with Session(engine) as session, session.begin():
+        DatabaseStore().put(session, b"x")
+
+
 @pytest.fixture
 def sessions(database_url: str) -> Iterator[sessionmaker[Session]]:
     engine = make_engine(database_url, pool_size=5)
-    with Session(engine) as session, session.begin():
-        DatabaseStore().put(session, b"x")
+    store_file(engine)
     yield sessionmaker(engine)
     engine.dispose()
 
@@ -365,6 +370,7 @@ def test_a_connection_that_died_while_idle_is_replaced_without_an_error(pg_clust
 @pytest.mark.parametrize("end", [UnitOfWork.rollback, UnitOfWork.close], ids=["rollback", "close"])
 def test_a_transaction_whose_connection_died_unnoticed_ends_without_a_fault(postgresql_url: str, end: Callable[[UnitOfWork], None]) -> None:
     engine, other = make_engine(postgresql_url, pool_size=1), make_engine(postgresql_url, pool_size=1)
+    store_file(engine)
     lost = UnitOfWork(sessionmaker(engine))
     lost.session.add(document("lost"))
     lost.session.flush()
@@ -380,6 +386,7 @@ def test_a_transaction_whose_connection_died_unnoticed_ends_without_a_fault(post
 
 def test_sqlite_readers_do_not_wait_for_a_writer(sqlite_url: str) -> None:
     engine = make_engine(sqlite_url, pool_size=3)
+    store_file(engine)
     made = sessionmaker(engine)
     with made() as writer, writer.begin():
         writer.add(document("writing"))

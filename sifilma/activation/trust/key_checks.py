@@ -1,8 +1,8 @@
 """The record of keys: what every key on the token was at the ceremony, signed by the root. A token with another key is noticed by it.
 
-It is a file under `home/trust`, beside the keyset, and stored in the database as that is; its check values stand in the ceremony's entry in the record of acts too. A check value
-tells equal keys from different ones and nothing about a key (`hsm/session.py`). An installation from before has a file of check values of
-the secret keys alone: they are compared until a record is made.
+It is a file under `home/trust`, beside the keyset, and stored in the database as that is; its check values stand in the ceremony's entry in
+the record of acts too. A check value tells equal keys from different ones and nothing about a key (`hsm/session.py`). An installation from
+before has a file of check values of the secret keys alone: they are compared until a record is made.
 """
 
 from __future__ import annotations

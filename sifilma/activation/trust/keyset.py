@@ -1,7 +1,7 @@
 """The trust anchors of verifiers: the keyset signed by the root, its pin, and the X.509 certificates.
 
-They are files under `home/trust`, copies of what the database holds (`published.py`). A process reads them again when the keyset has changed.
-The formats are in docs/manifest.md, Trust.
+They are files under `home/trust`, copies of what the database holds (`published.py`). A process reads them again when the keyset has
+changed. The formats are in docs/manifest.md, Trust.
 """
 
 from __future__ import annotations

@@ -76,6 +76,7 @@ def keep(session: Session, settings: Settings, now: datetime) -> int:
     for name, data in new:
         session.add(PublishedTrust(name=name, seq=known.get(name, (0, None))[0] + 1, data=data, at=now))
     session.flush()
+    _asked.pop(settings.trust, None)  # there is something to be had now
     return len(new)
 
 
