@@ -218,6 +218,13 @@ class Settings(BaseSettings):
     status_list_size: int = Field(131_072, description="entries per status list", ge=8)
     status_list_hours: int = Field(24, description="how long a published status list may be relied on")
 
+    # --- backup ---
+    backup_recipients: tuple[str, ...] = Field(
+        (), description='public keys of age to which backups are encrypted, e.g. ["age1…"]; their private halves lie elsewhere'
+    )
+    backup_hours: int = Field(26, description="hours after which `sifilma backup --check` misses a backup; 0: never", ge=0)
+    drill_days: int = Field(92, description="days after which it misses a drill; 0: never", ge=0)
+
     # --- the transparency log ---
     log_origin: str = Field(
         "",

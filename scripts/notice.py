@@ -25,6 +25,7 @@ PYTHON = {
     "alembic": "migrations of the database",
     "argon2-cffi": "password hashes",
     "cryptography": "signatures, certificates, AES-GCM",
+    "pyrage": "age: backups encrypted to an operator's key",
     "flask": "the web framework",
     "flask-babel": "texts, numbers and dates in two languages",
     "flask-login": "who is signed in, for the pages",

@@ -35,6 +35,7 @@ from sifilma.app.clock_commands import group as clock
 from sifilma.app.leavers import pseudonymise_leavers
 from sifilma.app.retention import forget_old
 from sifilma.audit import rounds
+from sifilma.backup.cli import backup, restore
 from sifilma.cards.derived.tasks import add_up
 from sifilma.custody import rotation
 from sifilma.custody.cli import group as hsm
@@ -75,7 +76,7 @@ def register(app: Flask) -> None:
     """Attach the groups and commands."""
     for group in (database, hsm, users, organisations, models, agreements, regions, audit, clock):
         app.cli.add_command(group)
-    for command in (worker_command, fsck):
+    for command in (worker_command, fsck, backup, restore):
         app.cli.add_command(command)
 
 

@@ -124,6 +124,8 @@ LIBRARIES = {
         "destructions documentation handovers head_successions jobs manifests model_cases notices outlets personalisation "
         "place_suspensions reference reference_changes sessions units users"
     ),
+    # the form of a backup, what it takes from a database, and what is done with it
+    "backup": "archive cli databases service",
     # what the application is put together of
     "app": "asgi audit_commands blueprints clock_commands command_groups factory hooks leavers retention",
     # a part of the record or of its transparency log
