@@ -10,10 +10,13 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from hsm import HSM
 from hsm.keys import ROOT_PLAN, SIGNING_PLAN
 from sifilma.kernel.unit_of_work import assert_no_transaction
+from tests.access.crowd import Crowd
 from tests.support import databases, softhsm
 from tests.support.browser import WIDTHS
 from tests.support.databases import Cluster, Fresh, FreshPostgres, FreshSqlite
@@ -27,6 +30,28 @@ SLOW = (
 """Folders of tests with slow files, the slowest file first."""
 TESTS = Path(__file__).resolve().parent
 STORE = pytest.StashKey[SoftHSM]()
+TOGETHER = {
+    "tests/fsck/test_plants.py": "fsck",
+    "tests/fsck/test_sound.py": "fsck",
+    "tests/access/test_access.py": "crowd",
+    "tests/access/test_planted.py": "crowd",
+    "tests/api/test_conformance.py": "crowd",
+}
+"""Files that one test process runs, one after the other: they share what is made once in a process and takes long."""
+
+
+class Sharing(LoadFileScheduling):
+    """Gives the tests of a file to one test process, and those of the files of TOGETHER."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return TOGETHER.get(file, file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Sharing:
+    """Distribute the tests among the test processes."""
+    return Sharing(config, log)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -181,6 +206,18 @@ def inhabited_postgresql(fresh_postgresql: Fresh, inhabit: Callable[[str], None]
 def inhabited_sqlite(fresh_sqlite: Fresh, inhabit: Callable[[str], None]) -> Fresh:
     """Return a factory of SQLite databases with organisations and people."""
     return fresh_sqlite.holding(inhabit)
+
+
+@pytest.fixture(scope="session")
+def crowd_postgresql(inhabited_postgresql: Fresh, tmp_path_factory: pytest.TempPathFactory, signing_token: HSM, root_token: HSM) -> Crowd:
+    """Return a factory of installations on PostgreSQL with objects of every organisation."""
+    return Crowd(inhabited_postgresql, tmp_path_factory.mktemp("crowd"), signing_token, root_token)
+
+
+@pytest.fixture(scope="session")
+def crowd_sqlite(inhabited_sqlite: Fresh, tmp_path_factory: pytest.TempPathFactory, signing_token: HSM, root_token: HSM) -> Crowd:
+    """Return a factory of installations on SQLite with objects of every organisation."""
+    return Crowd(inhabited_sqlite, tmp_path_factory.mktemp("crowd"), signing_token, root_token)
 
 
 @pytest.fixture
