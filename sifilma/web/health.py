@@ -16,7 +16,7 @@ from hsm import HSMError
 from sifilma.kernel.db import db
 from sifilma.kernel.errors import Forbidden
 from sifilma.resources import resources
-from sifilma.web.metrics import CLOCK_AHEAD, CLOCK_TRUSTED, KEYS_DIFFERING, MEASURES, REQUESTS, SECONDS, WORKER_AGE, exposition
+from sifilma.web.metrics import CLOCK_AHEAD, CLOCK_TRUSTED, HSM_USED, KEYS_DIFFERING, MEASURES, REQUESTS, SECONDS, WORKER_AGE, exposition
 from sifilma.web.operations import operation
 from sifilma.web.requests import bearer, remote_address
 from sifilma.web.time_health import check_clock, check_worker
@@ -98,7 +98,10 @@ def measure_time() -> None:
     WORKER_AGE.set(float("nan") if age is None else age)
     CLOCK_TRUSTED.set(clock["ok"])
     CLOCK_AHEAD.set(clock.get("ahead_seconds", 0.0))
-    KEYS_DIFFERING.set(len(resources().hsm.wrong))
+    signing = resources().hsm
+    KEYS_DIFFERING.set(len(signing.wrong))
+    for token in signing.tokens if len(signing.tokens) > 1 else ():
+        HSM_USED.labels(token.label).set(token.label not in signing.out)
 
 
 def check_database() -> dict[str, Any]:
@@ -114,12 +117,18 @@ def check_database() -> dict[str, Any]:
 
 
 def check_hsm() -> dict[str, Any]:
-    """Check that the HSM makes a signature that verifies, and that every key is what was recorded of it."""
+    """Check that the HSM makes a signature that verifies, and that every key is what was recorded of it. One of two is enough."""
     try:
-        state, recorded = resources().hsm.check(), len(resources().hsm.recorded())
+        signing = resources().hsm
+        state, recorded = signing.check(), sum(len(token.recorded()) for token in signing.tokens)
     except HSMError as fault:
         return {"ok": False, "error": type(fault).__name__}
     told = {"generation": state.generation, "restarts": state.restarts, "last_error": state.last_error, "recorded_keys": recorded}
+    if state.tokens:
+        told["degraded"] = state.is_degraded
+        told["tokens"] = {
+            label: {"ok": one.ok, "restarts": one.restarts, "last_error": one.last_error} for label, one in state.tokens.items()
+        }
     return {"ok": state.ok, **told}
 
 

@@ -144,11 +144,15 @@ def check_place(places: PlaceCheck, data: PlaceIn, code: str, regency: str) -> P
 
 def sign(ctx: Context, settings: Settings, hsm: HSM, ready: Sequence[Ready]) -> list[Signed | None]:
     """Sign the manifests in one call to the HSM, outside any transaction. An entry is None for a wrong token. Raise ClockNotTrusted."""
-    label = hsm.current("manifest-sign")  # before the keyset: a key that is in use is published
+    return hsm.through(lambda token: _sign_with(token, ctx.trusted_now, settings, ready))
+
+
+def _sign_with(token: HSM, at: datetime, settings: Settings, ready: Sequence[Ready]) -> list[Signed | None]:
+    """Sign with one token: each has a key of its own, which the manifest names."""
+    label = token.current("manifest-sign")  # before the keyset: a key that is in use is published
     published = keyset.load(settings)
-    at = ctx.trusted_now
-    signer = Signer(label, published.signing_kid(hsm, label, "manifest", at), published.epoch)
-    return hsm.run(lambda do: [_sign(do, at, settings, one, signer) for one in ready])
+    signer = Signer(label, published.signing_kid(token, label, "manifest", at), published.epoch)
+    return token.run(lambda do: [_sign(do, at, settings, one, signer) for one in ready])
 
 
 def issue(ctx: Context, pairs: Sequence[tuple[Ready, Signed]]) -> list[Issued]:
