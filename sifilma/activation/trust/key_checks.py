@@ -213,9 +213,9 @@ def doubts(settings: Settings, found: Sequence[KeyInfo]) -> Iterator[str]:
 def tell(token: str, wrong: Mapping[str, str]) -> None:
     """Write into the log what differs now on a token, key by key, or that nothing does any more."""
     for label, what in wrong.items():
-        log.error("key_differs", token=token, key=label, what=what)
+        log.error("key_differs", hsm=token, key=label, what=what)
     if not wrong:
-        log.info("keys_as_recorded", token=token)
+        log.info("keys_as_recorded", hsm=token)
 
 
 def attach(settings: Settings, signing: HSM) -> None:
@@ -230,9 +230,9 @@ def attach(settings: Settings, signing: HSM) -> None:
 
 def tell_away(token: str, reason: str) -> None:
     """Write into the log that the other HSM works from now on."""
-    log.error("hsm_out", token=token, reason=reason)
+    log.error("hsm_out", hsm=token, reason=reason)
 
 
 def tell_back(token: str) -> None:
     """Write into the log that an HSM is used again."""
-    log.info("hsm_back", token=token)
+    log.info("hsm_back", hsm=token)

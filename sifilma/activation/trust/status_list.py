@@ -119,9 +119,8 @@ def current(ctx: Context, settings: Settings, hsm: HSM, number: int) -> str:
 
 def _sign(token: HSM, settings: Settings, made: SignedList, issued: datetime) -> str:
     """Sign a list with one token, whose key it names."""
-    label = token.current(LABEL)  # before the keyset: a key that is in use is published
-    kid = keyset.load(settings).signing_kid(token, label, "status", issued)
-    return sign_status(made, kid, lambda digest: token.sign(label, digest))
+    signer = keyset.signer(settings, token, LABEL, issued)
+    return sign_status(made, signer.kid, lambda digest: token.sign(signer.label, digest))
 
 
 def _is_fresh(last: PublishedStatusList, now: datetime, settings: Settings) -> bool:
