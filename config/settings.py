@@ -68,6 +68,11 @@ class Settings(BaseSettings):
         "", description="the PKCS#11 library of the second HSM; empty: that of the first, of which SoftHSM gets a copy"
     )
     second_hsm_token_serial: str | None = Field(None, description="serial of the second HSM's token; checked when given")
+    hsm_apart: Literal["library", "process"] = Field(
+        "library",
+        description="how two HSMs are kept apart: each by a library of its own, or each by a process of its own beside every process, for "
+        "makers whose library is one for both",
+    )
     hsm_patience: float = Field(1.0, description="seconds an HSM call may take before the other HSM is asked, where there are two", gt=0)
     root_token: str = Field("sifilma-root", description="label of the offline root token")
 

@@ -236,11 +236,8 @@ def _second_hsm(settings: Settings) -> Findings:
         yield _wrong("second_hsm_pin", "is not set: the second HSM is opened with it.")
     if is_softhsm(settings.second_hsm_module):
         yield _wrong("second_hsm_module", "is SoftHSM: set the PKCS#11 library of the HSM; SoftHSM keeps keys in files.")
-    if settings.second_hsm_module in ("", settings.hsm_module):
-        yield _doubtful(
-            "second_hsm_module",
-            "is the library of the first HSM: an HSM that hangs holds up both. Set a library of its own, or use the maker's own pair.",
-        )
+    if settings.second_hsm_module in ("", settings.hsm_module) and settings.hsm_apart == "library":
+        yield _doubtful("hsm_apart", "is library, and both HSMs have one: whichever hangs holds up the other. Set process.")
 
 
 # --- messages --------------------------------------------------------------------------------------------------------

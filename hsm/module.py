@@ -47,7 +47,8 @@ class TokenConfig:
     `pin` is called at the login, once per start of the library. `lock_file` serialises logins among processes. `call_timeout` is in
     seconds. `token_serial` chooses among tokens of the same label. A token is not opened if its maker or model contains one of
     `refused_makers` (lower case): a library can have any name, but it says what the token is. `configuration` is the file that SoftHSM
-    reads when it starts, where two libraries in one process read different ones; else the environment names it.
+    reads when it starts, where two libraries in one process read different ones; else the environment names it. The library of a token that
+    is `apart` is loaded by a process of its own (`hsm.remote`).
     """
 
     module_path: str
@@ -58,6 +59,7 @@ class TokenConfig:
     call_timeout: float = 5.0
     refused_makers: tuple[str, ...] = ()
     configuration: Path | None = None
+    apart: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,10 @@ class Module:
         `timeout` takes the place of the token's own (seconds).
         """
         return self._guarded(config, lambda: function(self._session(config)), timeout)
+
+    def here(self, config: TokenConfig, function: Callable[[TokenSession], T]) -> T:
+        """Do as `call` does, in this thread and without a time-out: for a process of which somebody else waits for the answer."""
+        return self._attempt_twice(config, lambda: function(self._session(config)))
 
     def as_officer(self, config: TokenConfig, pin: str, act: Callable[[Any], T]) -> T:
         """Run `act` with a session of the security officer (python-pkcs11's), and return its result. Raise as `call` does.

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from cryptography.exceptions import InvalidSignature
@@ -21,6 +21,7 @@ from hsm.errors import HSMError, HSMKeyChanged, HSMKeyMissing, HSMMisuse
 from hsm.keys import MASTER, SIGNING_PLAN, Exact, KeyInfo, KeyKind, KeyPlan, label_of
 from hsm.module import Module, TokenConfig, TokenInfo
 from hsm.records import KeyRecord, of_info
+from hsm.remote import RemoteModule
 from hsm.session import TokenSession
 
 T = TypeVar("T")
@@ -202,7 +203,15 @@ class HSM:
     @property
     def module(self) -> Module:
         """Return the library that holds this token."""
-        return Module.at(self.config.module_path)
+        return RemoteModule.of(self.config) if self.config.apart else Module.at(self.config.module_path)
+
+    def direct(self) -> HSM:
+        """Return this token by the library in this process, though daily work reaches it by a process of its own: for ceremonies."""
+        if not self.config.apart:
+            return self
+        token = HSM(replace(self.config, apart=False), self._before_call)
+        token.recorded, token.versions = self.recorded, self.versions
+        return token
 
     @property
     def label(self) -> str:

@@ -60,6 +60,7 @@ def carry(first: HSM, second: HSM, plans: Sequence[KeyPlan], officer_pin: str, a
     repeated. Raise HSMMisuse for a key that is closed on the first token and not on the second, and HSMKeyChanged if the keys differ in the
     end.
     """
+    first, second = first.direct(), second.direct()
     waiting = [plan for plan in plans if not second.run(lambda do, plan=plan: _there(do, plan))]  # type: ignore[misc]  # a loop's lambda
     if waiting:
         key = _slowly(second, _make_transport_key)

@@ -118,6 +118,7 @@ def token_config(settings: Settings, label: str, pin: str, serial: str | None) -
         call_timeout=settings.hsm_timeout,
         refused_makers=(SOFTHSM,) if settings.env == "production" else (),
         # Two libraries in one process read different ones, so each is told its own.
+        apart=bool(settings.second_hsm_token) and settings.hsm_apart == "process" and label != settings.root_token,
         configuration=Path(named) if named and settings.second_hsm_token and is_softhsm(settings.hsm_module) else None,
     )
 

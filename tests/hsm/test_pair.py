@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pkcs11 import Attribute, KeyType, ObjectClass
 
+import hsm.pair
 from hsm import HSM, HSMKeyMissing, HSMMisuse, HSMPair, HSMUnavailable, ceremony, transport
 from hsm.keys import SIGNING_PLAN, Exact, carried_plan, master_plan, version_plan
 from hsm.records import KeyRecord
@@ -36,16 +38,16 @@ class Twins:
         transport.carry(first, second, CARRIED, SO_PIN)
         self.records = {token.label: {one.label: one for one in ceremony.describe(token)} for token in (first, second)}
 
-    def pair(self, patience: float = 0.3) -> HSMPair:
-        """Return a new object for both, as a process has it that starts."""
+    def pair(self, patience: float = 0.3, *, apart: bool = False) -> HSMPair:
+        """Return a new object for both, as a process has it that starts; `apart`, each is behind a process of its own."""
         self.told.clear()
         self.pins.update(a=PIN, b=PIN)
-        pair = HSMPair(self._token("a"), self._token("b"), patience)
+        pair = HSMPair(self._token("a", apart=apart), self._token("b", apart=apart), patience)
         pair.away, pair.back = lambda label, _reason: self.told.append(f"{label} out"), lambda label: self.told.append(f"{label} back")
         return pair
 
-    def _token(self, name: str) -> HSM:
-        token = HSM(self.stores[name].config(name, pin=lambda: self.pins[name]))
+    def _token(self, name: str, *, apart: bool) -> HSM:
+        token = HSM(replace(self.stores[name].config(name, pin=lambda: self.pins[name]), apart=apart))
         token.recorded = lambda: self.records[name]
         token.close()
         return token
@@ -54,7 +56,15 @@ class Twins:
 @pytest.fixture(scope="module")
 def twins(tmp_path_factory: pytest.TempPathFactory) -> Twins:
     """Return two HSMs apart from those of other tests."""
-    return Twins(tmp_path_factory.mktemp("pair"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(transport, "BITS", 2048)  # a shorter one is made in less time
+        return Twins(tmp_path_factory.mktemp("pair"))
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "BITS", 2048)
+    monkeypatch.setattr(hsm.pair, "PROBE_EVERY", 0.2)
 
 
 @pytest.fixture
@@ -147,14 +157,13 @@ def test_the_other_hsm_takes_over_at_once_and_the_first_comes_back_by_itself(twi
                 with store.away():
                     within_seconds(3, lambda: "a" in pair.out)
                 within_seconds(5, lambda: "PinIncorrect" in str(refusal(lambda: pair.tokens[0].sign("health-test", DIGEST))))
-                time.sleep(0.5)
                 assert "a" in pair.out
                 twins.pins["a"] = PIN
                 pair.tokens[0].close()  # a PIN that was refused is not tried again before a restart
             else:
                 with store.away() if fault == "away" else store.hanging():
                     within_seconds(3, lambda: "a" in pair.out)
-                    time.sleep(1.2)
+                    time.sleep(0.5)
             within_seconds(8, lambda: not pair.out)
             within_seconds(1, lambda: done[-1] == "a")
         finally:
@@ -204,3 +213,27 @@ def test_an_hsm_whose_keys_are_not_recorded_is_not_used(twins: Twins, pair: HSMP
     with twins.stores["a"].away(), pytest.raises(HSMUnavailable):
         work(pair)
     assert not pair.check().tokens["b"].ok
+
+
+def test_an_hsm_behind_a_process_that_hangs_is_given_another_process(twins: Twins) -> None:
+    pair = twins.pair(patience=0.5, apart=True)
+    first = pair.tokens[0]
+    try:
+        assert within(10, lambda: first.public_key("manifest-sign")) == first.direct().public_key("manifest-sign")
+        for token in pair.tokens:
+            within(10, lambda token=token: token.read_back())  # type: ignore[misc]  # a loop's lambda
+        assert (work(pair), pair.read_back(), [info.faults for info in first.keys(tuple(CARRIED))]) == ("a", {}, [[]] * 3)
+        assert first.open_sealed(KEK, pair.tokens[1].seal(KEK, b"data key", b"whose"), b"whose") == b"data key"
+        with pytest.raises(HSMMisuse):
+            pair.open_sealed(KEK, bytes(40), b"")
+        with pytest.raises(HSMMisuse):
+            first.run(lambda do: do.session.raw)
+        before = first.module.restarts
+        with twins.stores["a"].hanging():
+            assert work(pair) == "b"
+            assert first.module.restarts > before
+            assert first.module.hanging(first.config) == 0  # nothing of it is left
+        within_seconds(15, lambda: not pair.out)
+        assert work(pair) == "a"
+    finally:
+        pair.close()
