@@ -125,7 +125,8 @@ class HSMPair(HSM):
         reason = self.out.get(one.label) or ("" if self.is_in(one) else NOT_RECORDED)
         if reason:
             return Health(False, one.module.generation, one.module.restarts, reason)
-        health = one.check()
+        with self._limit.of(self._patience):
+            health = one.check()
         if not health.ok:
             self._put_out(one, health.last_error)
         return health

@@ -68,6 +68,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None, 
 def _resources(app: Application, settings: Settings, clock: Clock | None, hsm: HSM | None) -> Resources:
     clock, token = clock or SystemClock(), hsm or signing_token(settings)
     key_checks.attach(settings, token)
+    health.measure_hsms(token)
     return Resources(
         settings=settings,
         clock=clock,

@@ -12,7 +12,7 @@ from flask import Blueprint, Flask, Response, g, jsonify, request
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from hsm import HSMError
+from hsm import HSM, HSMError
 from sifilma.kernel.db import db
 from sifilma.kernel.errors import Forbidden
 from sifilma.resources import resources
@@ -98,9 +98,13 @@ def measure_time() -> None:
     WORKER_AGE.set(float("nan") if age is None else age)
     CLOCK_TRUSTED.set(clock["ok"])
     CLOCK_AHEAD.set(clock.get("ahead_seconds", 0.0))
-    signing = resources().hsm
-    KEYS_DIFFERING.set(len(signing.wrong))
-    for token in signing.tokens if len(signing.tokens) > 1 else ():
+    KEYS_DIFFERING.set(len(resources().hsm.wrong))
+    measure_hsms(resources().hsm)
+
+
+def measure_hsms(signing: HSM) -> None:
+    """Set the gauge of each HSM."""
+    for token in signing.tokens:
         HSM_USED.labels(token.label).set(token.label not in signing.out)
 
 

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from hsm import HSM, HSMPair, transport
 from hsm.keys import SIGNING_PLAN
+from manifests import jws
 from sifilma.activation.trust import key_checks, keyset
 from sifilma.app.command_groups import JOBS
 from sifilma.fsck.run import examine
@@ -212,7 +213,7 @@ def endure(twins: Twins, path: Path, count: int, seconds: float) -> tuple[list[i
         pace.release(count + 8)
 
     run_simultaneously([client] * 8 + [breaker, drive])
-    kids = {keyset.jws.thumbprint(token.public_key("manifest-sign")): token.label for token in twins.pair.tokens}
+    kids = {jws.thumbprint(token.public_key("manifest-sign")): token.label for token in twins.pair.tokens}
     return statuses, times, [kids[kid] for (kid,) in world.sql("SELECT kid FROM manifest")]
 
 

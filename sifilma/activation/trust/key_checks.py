@@ -20,7 +20,7 @@ import structlog
 
 from config.settings import Settings
 from hsm import HSM, HSMPair, ceremony
-from hsm.errors import HSMKeyChanged
+from hsm.errors import HSMError, HSMKeyChanged
 from hsm.keys import ROOT_PLAN, KeyInfo, role_of, secret_kind
 from hsm.records import KeyRecord, of_check
 from manifests import jws
@@ -199,8 +199,23 @@ def write(settings: Settings, root: HSM, now: datetime, record: Record) -> Recor
     return load_record(settings)
 
 
-def doubts(settings: Settings, found: Sequence[KeyInfo]) -> Iterator[str]:
-    """Yield what is doubtful about the record of keys, and about keys that were read back, a sentence each."""
+def tokens(signing: HSM) -> Iterator[tuple[bool, str]]:
+    """Yield of each token whether it answers, and what it is or why it does not. Raise an HSMError if the only one does not."""
+    for token in signing.tokens:
+        try:
+            info = token.info()
+        except HSMError as fault:
+            if len(signing.tokens) == 1:
+                raise
+            yield False, f"Token {token.label}: {fault}."
+        else:
+            yield True, f"Token {info.label}, serial {info.serial}: {info.model} of {info.maker}, library {info.library}."
+
+
+def doubts(settings: Settings, found: Sequence[KeyInfo], out: Mapping[str, str]) -> Iterator[str]:
+    """Yield what is doubtful about the record of keys, about keys that were read back, and about HSMs that are `out`, a sentence each."""
+    for label, reason in out.items():
+        yield f"Token {label} is not used, the other HSM works: {reason}."
     made = load_record(settings)
     if not made.keys:
         yield "No check value of a secret key is recorded, so a wrong key would not be noticed: `sifilma hsm ceremony` records them."
