@@ -10,6 +10,8 @@ from sqlalchemy import Select, func, select
 
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
+from sifilma.dispatch import queue
+from sifilma.dispatch.contract import ROWS
 from sifilma.documents.uploads import clean_name
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation
@@ -60,6 +62,8 @@ def begin(ctx: Context, new: NewJob) -> Job:
     JOB.born(job, JobState.QUEUED, act)
     ctx.session.add(job)
     ctx.session.flush()
+    if new.kind is not JobKind.BATCH:  # whose rows are checked already
+        queue.enqueue(ctx.session, ROWS, job.id, job.organisation_id)
     return job
 
 
@@ -79,7 +83,7 @@ def _require_room(ctx: Context) -> None:
 def cancel(ctx: Context, job_id: UUID, note: str = "") -> Job:
     """Cancel a job. Rows that have a result keep it; the others are given back. Cancelling a cancelled job changes nothing.
 
-    A worker in the middle of the job loses its lease with this commit: what it has not committed by then, it rolls back. Raise NotFound
+    A worker in the middle of the job loses its turn with this commit: what it has not committed by then, it rolls back. Raise NotFound
     outside the actor's scope, and Conflict if the job has ended otherwise.
     """
     job = get_job(ctx, job_id, Operation.JOB_CANCEL)
@@ -93,10 +97,11 @@ def cancel(ctx: Context, job_id: UUID, note: str = "") -> Job:
 
 
 def close(ctx: Context, job: Job, state: JobState, act: Act, note: str = "") -> None:
-    """End a job in the same step in which its file is emptied and its lease is taken away. Raise Conflict if it has ended."""
+    """End a job in the same step in which its file is emptied and its turn is taken away. Raise Conflict if it has ended."""
     JOB.move(ctx.session, job, state, act, note)
-    job.sealed, job.taken_by, job.taken_until, job.waits_for, job.waiting_since = b"", "", None, "", None
-    job.tries, job.working_on, job.ended_at = 0, None, ctx.now
+    job.sealed, job.taken_by, job.waits_for, job.waiting_since = b"", "", "", None
+    job.tries, job.working_on, job.ended_at, job.paused_at = 0, None, ctx.now, None
+    queue.cancel(ctx.session, ROWS, job.id)
 
 
 def jobs_query(ctx: Context, operation: Operation = Operation.JOB_SEE) -> Select[Job]:
