@@ -13,6 +13,7 @@ from sifilma.app.audit_commands import group as audit
 from sifilma.app.clock_commands import group as clock
 from sifilma.app.worker_commands import worker_command
 from sifilma.custody.cli import group as hsm
+from sifilma.dispatch.cli import group as jobs
 from sifilma.fsck.cli import fsck
 from sifilma.kernel.clock import Clock
 from sifilma.kernel.errors import Conflict
@@ -27,7 +28,7 @@ database = AppGroup("db", help="The database's schema.")
 
 def register(app: Flask) -> None:
     """Attach the groups and commands."""
-    for group in (database, hsm, users, organisations, models, agreements, regions, audit, clock):
+    for group in (database, hsm, jobs, users, organisations, models, agreements, regions, audit, clock):
         app.cli.add_command(group)
     for command in (worker_command, fsck):
         app.cli.add_command(command)

@@ -69,3 +69,10 @@ class Dispatcher(Protocol):
 
 
 Chores = Mapping[str, Chore]
+REGISTERED: dict[str, Chore] = {}
+"""Every chore of the application, in the order in which one process does them."""
+
+
+def register(chores: Chores) -> None:
+    """Name the chores of the application. Calling it twice is harmless."""
+    REGISTERED.update(chores)

@@ -96,6 +96,40 @@ def cancel(ctx: Context, job_id: UUID, note: str = "") -> Job:
     return job
 
 
+def pause(ctx: Context, job_id: UUID) -> Job:
+    """Have a job given no turn any more until it is resumed. Pausing it once more changes nothing; what its present turn has done stays.
+
+    Raise NotFound outside the actor's scope, and Conflict if the job has ended.
+    """
+    job = _going(ctx, job_id)
+    if job.paused_at is None:
+        job.paused_at = ctx.now
+        record(ctx, Action.JOB_PAUSE, JOB.kind, job.id, organisation_id=job.organisation_id, done=job.done, count=job.total)
+        ctx.session.flush()
+        queue.cancel(ctx.session, ROWS, job.id)
+    return job
+
+
+def resume(ctx: Context, job_id: UUID) -> Job:
+    """Let a job go on that was paused. Resuming it once more changes nothing. Raise as `pause` does."""
+    job = _going(ctx, job_id)
+    if job.paused_at is not None:
+        job.paused_at, job.rate, job.measured_at = None, None, None
+        record(ctx, Action.JOB_RESUME, JOB.kind, job.id, organisation_id=job.organisation_id, done=job.done, count=job.total)
+        ctx.session.flush()
+        queue.enqueue(ctx.session, ROWS, job.id, job.organisation_id)
+    return job
+
+
+def _going(ctx: Context, job_id: UUID) -> Job:
+    """Return a job that has not ended, locked. Who may cancel it may pause it."""
+    job = get_job(ctx, job_id, Operation.JOB_CANCEL)
+    hold(ctx.session, job)
+    if job.state in ENDED:
+        raise Conflict("This work has ended.")
+    return job
+
+
 def close(ctx: Context, job: Job, state: JobState, act: Act, note: str = "") -> None:
     """End a job in the same step in which its file is emptied and its turn is taken away. Raise Conflict if it has ended."""
     JOB.move(ctx.session, job, state, act, note)

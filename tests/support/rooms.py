@@ -147,7 +147,7 @@ LIBRARIES = {
         "tables/workbook tables/writing tables/xlsx_child"
     ),
     # the contract between work and who does it when, its two dispatchers, and what operators see of them
-    "dispatch": "contract engine in_process models outages queue runner",
+    "dispatch": "cli contract engine in_process models outages pages queries queue runner service views",
     # the theme of invariants, and what runs them
     "fsck": (
         "accounts approvals batches cards catalogue cli destructions dialects documents histories holders idempotency jobs log "
