@@ -59,6 +59,10 @@ KEEP_HOURS = 30 * 24
 GIVEN_UP = 75
 """The exit status of a process that was taken for dead, or in which a run hangs."""
 PARTING = 10.0
+"""Seconds for which a process that is told to end waits for its turns."""
+LONGEST_PAUSE = 8.0
+"""Seconds between two attempts to begin without the database."""
+SWEEP_EVERY = 3600.0
 BESIDE = 4
 """Threads for what goes on beside the runs."""
 NUDGE = 0.05
@@ -128,10 +132,11 @@ class Engine:
                 asyncio.run(self._work())
             except (ProcrastinateException, Error, OSError) as fault:
                 log.warning("engine_away", fault=type(fault).__name__)
-            pause = 1.0 if time.monotonic() - began > 30.0 else min(2 * pause, 8.0)
+            finally:
+                faulthandler.cancel_dump_traceback_later()  # to wait for the database is not to hang
+            pause = 1.0 if time.monotonic() - began > STUCK else min(2 * pause, LONGEST_PAUSE)
             if not self._stopping:
                 time.sleep(pause)
-        faulthandler.cancel_dump_traceback_later()
 
     async def _work(self) -> None:
         self._runs, self._missing = {}, set()
@@ -256,7 +261,7 @@ class Engine:
             if now - looked >= RECONCILE_EVERY:
                 looked = now
                 await asyncio.to_thread(self._in_scope, self._reconcile)
-            if now - swept >= 3600.0:
+            if now - swept >= SWEEP_EVERY:
                 swept = now
                 await app.job_manager.delete_old_jobs(KEEP_HOURS, include_failed=True, include_cancelled=True, include_aborted=True)
             await asyncio.sleep(MEND_EVERY)

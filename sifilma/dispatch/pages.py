@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from flask import url_for
@@ -47,4 +48,5 @@ def name_of(chore: str) -> str:
 def page_of(chore: str, subject: UUID | str) -> str:
     """Return the URL of the page of an object that has turns, empty if there is none."""
     endpoint, key = _PAGES.get(chore, ("", ""))
-    return url_for(endpoint, **{key: UUID(str(subject))}) if endpoint else ""
+    values: dict[str, Any] = {key: UUID(str(subject))}
+    return url_for(endpoint, **values) if endpoint else ""
