@@ -22,6 +22,7 @@ from sifilma.destruction import tasks as destructions
 from sifilma.dispatch.contract import MESSAGES, ROWS, TOKENS, Chore, Turn, Waiting
 from sifilma.handover import tasks as handovers
 from sifilma.handover.discrepancies import tasks as discrepancies
+from sifilma.jobs import service as jobs
 from sifilma.jobs import worker
 from sifilma.kernel.context import Context
 from sifilma.kernel.ids import uuid7
@@ -82,7 +83,7 @@ def _store_papers() -> int:
 
 
 def _waiting_files(ctx: Context) -> Sequence[Waiting]:
-    return [Waiting(*row) for row in ctx.session.execute(worker.waiting_query())]
+    return [Waiting(*row) for row in ctx.session.execute(jobs.waiting_query())]
 
 
 CHORES: dict[str, Chore] = {

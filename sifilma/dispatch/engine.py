@@ -147,7 +147,7 @@ class Engine:
             self._register(app, number, name, chore)
         async with app.open_async():
             workers = [self._worker(app, BY_TIME, AT_ONCE), self._worker(app, queue.QUEUE, self._slots)]
-            going = [asyncio.create_task(worker.run()) for worker in workers]  # type: ignore[no-untyped-call]
+            going = [asyncio.create_task(worker.run()) for worker in workers]  # type: ignore[no-untyped-call]  # procrastinate says nothing of it
             beside = [
                 asyncio.create_task(step) for step in (self._watch(), self._give_signs(), self._look_after(app, workers), self._ask(app))
             ]
@@ -338,7 +338,7 @@ def cron_of(every: int, number: int) -> str:
 
 def _stop(workers: list[Worker]) -> None:
     for worker in workers:
-        worker.stop()  # type: ignore[no-untyped-call]
+        worker.stop()  # type: ignore[no-untyped-call]  # procrastinate says nothing of it
 
 
 def _give_up(event: str, **facts: str) -> None:

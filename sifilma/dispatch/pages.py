@@ -1,11 +1,7 @@
-"""What the page of the work says: the names of the chores, and the pages of the objects that have turns."""
+"""What the page of the work says: the names of the chores, and where their objects are shown."""
 
 from __future__ import annotations
 
-from typing import Any
-from uuid import UUID
-
-from flask import url_for
 from flask_babel import LazyString
 from flask_babel import lazy_gettext as _
 
@@ -37,16 +33,10 @@ NAMES: dict[str, LazyString] = {
     "people given a pseudonym": _("Give pseudonyms to people who have left"),
     "rows found changed past the service": _("Compare rows with what was recorded"),
 }
-_PAGES = {ROWS: ("job_pages.show", "job_id"), TOKENS: ("activation_pages.show", "request_id")}
+PAGES = {ROWS: ("job_pages.show", "job_id"), TOKENS: ("activation_pages.show", "request_id")}
+"""The pages of the objects that have turns: endpoint, and the name of the object's id in it."""
 
 
 def name_of(chore: str) -> str:
     """Return what a chore is called on screens."""
     return str(NAMES.get(chore, chore))
-
-
-def page_of(chore: str, subject: UUID | str) -> str:
-    """Return the URL of the page of an object that has turns, empty if there is none."""
-    endpoint, key = _PAGES.get(chore, ("", ""))
-    values: dict[str, Any] = {key: UUID(str(subject))}
-    return url_for(endpoint, **values) if endpoint else ""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, Response, make_response, render_template
+from flask import Blueprint, Response, make_response, render_template, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.dispatch import pages, queries, service
@@ -64,8 +65,15 @@ def _id(text: str) -> UUID:
         raise NotFound() from wrong
 
 
+def _page_of(chore: str, subject: UUID | str) -> str:
+    """Return the URL of the page of an object that has turns, empty if there is none."""
+    endpoint, key = pages.PAGES.get(chore, ("", ""))
+    values: dict[str, Any] = {key: UUID(str(subject))}
+    return url_for(endpoint, **values) if endpoint else ""
+
+
 def _page(form: Form) -> Response:
     found = queries.work(context())
-    page = make_response(render_template("dispatch/work.html", work=found, form=form, name_of=pages.name_of, page_of=pages.page_of))
+    page = make_response(render_template("dispatch/work.html", work=found, form=form, name_of=pages.name_of, page_of=_page_of))
     page.status_code = form.status
     return page

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
@@ -155,6 +155,16 @@ def get_job(ctx: Context, job_id: UUID, operation: Operation = Operation.JOB_SEE
     if found is None:
         raise NotFound()
     return found
+
+
+def has_turns() -> ColumnElement[bool]:
+    """Return the condition of jobs that have turns: they have not ended, and are not paused."""
+    return Job.state.not_in(ENDED) & Job.paused_at.is_(None)
+
+
+def waiting_query() -> Select[UUID, UUID]:
+    """Return a query of the jobs that have turns, with their organisations."""
+    return select(Job.id, Job.organisation_id).where(has_turns(), Job.kind != JobKind.BATCH).order_by(Job.id)
 
 
 def failed_rows(ctx: Context, job: Job, *, after: int = 0, most: int | None = None) -> list[JobRow]:

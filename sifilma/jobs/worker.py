@@ -37,8 +37,8 @@ from sifilma.dispatch.outages import outage_of
 from sifilma.documents.tables.templates import Filled, Say
 from sifilma.identity.permissions import Operation, grants
 from sifilma.jobs.failed_rows import CELLS, Sheet
-from sifilma.jobs.models import ENDED, JOB, Job, JobKind, JobLine, JobRow, JobState
-from sifilma.jobs.service import close
+from sifilma.jobs.models import JOB, Job, JobLine, JobRow, JobState
+from sifilma.jobs.service import close, has_turns
 from sifilma.kernel import deadline
 from sifilma.kernel.context import Act, Context
 from sifilma.kernel.db import changed
@@ -181,23 +181,14 @@ def turn(tools: Tools, job_id: UUID, seconds: float = AT_ONCE) -> Turn:
     settled = _serve(Taken(tools, job, time.monotonic() + seconds))
     with tools.open() as ctx:
         ctx.uow.begin_read()
-        due_at = ctx.session.scalar(select(Job.due_at).where(Job.id == job_id, _is_open()))
+        due_at = ctx.session.scalar(select(Job.due_at).where(Job.id == job_id, has_turns()))
     return Turn(settled, None if due_at is None else min(max(0.0, (due_at - ctx.now).total_seconds()), LONGEST_PAUSE.total_seconds()))
-
-
-def waiting_query() -> Select[UUID, UUID]:
-    """Return a query of the jobs that have turns, with their organisations."""
-    return select(Job.id, Job.organisation_id).where(_is_open(), Job.kind != JobKind.BATCH).order_by(Job.id)
-
-
-def _is_open() -> ColumnElement[bool]:
-    return Job.state.not_in(ENDED) & Job.paused_at.is_(None)
 
 
 def _next(ctx: Context) -> Select[UUID]:
     """Return a query of the job whose turn it is. Turns are numbered, not dated: a clock that jumps changes nobody's turn."""
     served = select(func.max(_of_same.served)).where(_of_same.organisation_id == Job.organisation_id).scalar_subquery()
-    due = _is_open() & has_come(Job.due_at, ctx.now, LONGEST_PAUSE)
+    due = has_turns() & has_come(Job.due_at, ctx.now, LONGEST_PAUSE)
     return select(Job.id).where(due).order_by(served, Job.served, Job.id).limit(1)
 
 
@@ -219,7 +210,7 @@ def _take(tools: Tools, job_id: UUID | None = None) -> Job | None:
             # given back (the database was away at its end) is no new try.
             "tries": case((Job.taken_by == tools.name, Job.tries), else_=Job.tries + 1),
         }
-        taken = update(Job).where(Job.id == waiting, _is_open()).values(**began).execution_options(synchronize_session=False)
+        taken = update(Job).where(Job.id == waiting, has_turns()).values(**began).execution_options(synchronize_session=False)
         if changed(ctx.session.execute(taken)) == 0:
             return None
         job = ctx.session.get_one(Job, waiting)
