@@ -227,7 +227,8 @@ class Engine:
             del self._runs[job]
             row = await context.app.connector.execute_query_one_async(_IS_MINE, id=job, worker=holder)
             if not row["held"]:
-                _give_up("worker_taken_for_dead", chore=name)
+                log.error("worker_taken_for_dead", chore=name)
+                _end_process()
 
     async def _nudge(self, app: App) -> None:
         """Tell the workers that a turn is due. The engine tells of new entries only, not of those that are put back."""
@@ -243,7 +244,8 @@ class Engine:
             for run in list(self._runs.values()):
                 if now > run.until:
                     faulthandler.dump_traceback(all_threads=True)
-                    _give_up("run_hangs", chore=run.chore)
+                    log.error("run_hangs", chore=run.chore)
+                    _end_process()
             await asyncio.sleep(1)
 
     async def _give_signs(self) -> None:
@@ -341,8 +343,7 @@ def _stop(workers: list[Worker]) -> None:
         worker.stop()  # type: ignore[no-untyped-call]  # procrastinate says nothing of it
 
 
-def _give_up(event: str, **facts: str) -> None:
+def _end_process() -> None:
     """End this process at once: its transactions roll back, and whoever supervises it starts another."""
-    log.error(event, **facts)
     sys.stderr.flush()
     os._exit(GIVEN_UP)
