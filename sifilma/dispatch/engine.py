@@ -224,8 +224,10 @@ class Engine:
             nudge.add_done_callback(self._nudges.discard)
             raise
         finally:
-            del self._runs[job]
-            row = await context.app.connector.execute_query_one_async(_IS_MINE, id=job, worker=holder)
+            try:
+                row = await context.app.connector.execute_query_one_async(_IS_MINE, id=job, worker=holder)
+            finally:
+                del self._runs[job]
             if not row["held"]:
                 log.error("worker_taken_for_dead", chore=name)
                 _end_process()
