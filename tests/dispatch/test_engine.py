@@ -22,7 +22,7 @@ from tests.fsck.conftest import installation
 from tests.support.world import World
 
 OFFICES = ("magetan.kepala", "bangli.kepala")
-PART = 400  # cards of one request: the tokens of many more are made by the worker
+PART = 200  # cards of one request: the tokens of many more are made by the worker
 WATCHED = (
     "CREATE TABLE planted_runs (chore text, moment bigint, worker bigint)",
     """CREATE FUNCTION planted_run() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -35,7 +35,7 @@ WATCHED = (
 @pytest.fixture
 def present_world(postgresql_url: str, tmp_path: Path, signing_token: HSM, root_token: HSM) -> Iterator[World]:
     """Yield an installation whose clock shows the real time, which the workers use."""
-    with closing(World(postgresql_url, tmp_path / "home", signing_token, root_token, datetime.now(UTC))) as made:
+    with closing(World(postgresql_url, tmp_path / "home", signing_token, root_token, datetime.now(UTC), request_deadline=60.0)) as made:
         yield made
 
 
@@ -92,7 +92,7 @@ def test_two_workers_split_the_work_and_what_one_leaves_the_other_does(present_w
 
 @pytest.mark.long
 def test_a_killed_and_a_frozen_worker_hold_nothing_up_for_thirty_seconds(present_world: World, tmp_path: Path) -> None:
-    world, rows = present_world, 3000
+    world, rows = present_world, 1600
     begun(world, rows)
     workers = [Worker(world, tmp_path / name, SIFILMA_WORKER_TURNS="1") for name in ("one", "two", "three")]
     logs = lambda: "".join(worker.log.read_text() for worker in workers)  # noqa: E731

@@ -21,7 +21,7 @@ from tests.support.world import World, done
 
 KILLS, ROWS = 3, 400
 KILLS_OF_LONG_FORM, ROWS_OF_LONG_FORM = 50, 4000
-PART = 400
+PART = 200
 """Cards of one request: the tokens of many more are made by the worker."""
 OFFICE = "magetan.kepala"
 
@@ -29,7 +29,7 @@ OFFICE = "magetan.kepala"
 @pytest.fixture
 def present_world(postgresql_url: str, tmp_path: Path, signing_token: HSM, root_token: HSM) -> Iterator[World]:
     """Yield an installation whose clock shows the real time, which the workers use."""
-    with closing(World(postgresql_url, tmp_path / "home", signing_token, root_token, datetime.now(UTC))) as made:
+    with closing(World(postgresql_url, tmp_path / "home", signing_token, root_token, datetime.now(UTC), request_deadline=60.0)) as made:
         yield made
 
 
