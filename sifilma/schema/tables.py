@@ -15,6 +15,7 @@ from sifilma.cards.outlets import models as outlets
 from sifilma.cards.upkeep import models as cards_upkeep
 from sifilma.conversation import models as conversation
 from sifilma.destruction import models as destruction
+from sifilma.dispatch import models as dispatch
 from sifilma.documents import models as documents
 from sifilma.documents import numbering
 from sifilma.handover import models as handover
@@ -40,5 +41,5 @@ PACKAGES = (
     access_review, accounts, activation, activation_rules, assignment, audit, cards, cards_upkeep, conversation, destruction,
     discrepancies, documents, factors, field_notes, handover, idempotency, identity, identity_rules, jobs, kept_forms, lifecycle,
     lost_access, notifications, numbering, outlets, watch, oversight, personalisation, regions, succession,
-    suspensions, blanks, derived,
+    suspensions, blanks, derived, dispatch,
 )  # fmt: skip

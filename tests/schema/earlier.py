@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, String, text
+from sqlalchemy import Column, Connection, DateTime, String, text
 
 BACK_TO_0020 = (
     "DROP TABLE account_consent",
@@ -23,9 +23,22 @@ def _switch_keys_off(connection: Connection) -> None:
             connection.exec_driver_sql(statement)
 
 
-def back_to_0040(connection: Connection) -> None:
-    """Undo 0041 and 0042 on a database without triggers: there are no tallies, and all tokens are counted and made at once."""
+def back_to_0042(connection: Connection) -> None:
+    """Undo 0043 on a database without triggers: files are leased, and no engine is there."""
     _switch_keys_off(connection)
+    undo = Operations(MigrationContext.configure(connection))
+    undo.drop_table("work_run")
+    with undo.batch_alter_table("job") as batch:
+        for column in ("paused_at", "rate", "measured_at"):
+            batch.drop_column(column)
+        batch.add_column(Column("taken_until", DateTime(timezone=True), nullable=True))
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("DROP SCHEMA procrastinate CASCADE"))
+
+
+def back_to_0040(connection: Connection) -> None:
+    """Undo 0041 and what came after it on a database without triggers: there are no tallies, and tokens are counted and made at once."""
+    back_to_0042(connection)
     undo = Operations(MigrationContext.configure(connection))
     undo.drop_table("token_issue")
     undo.drop_index("uq_token_valid", "token")
