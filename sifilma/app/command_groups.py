@@ -25,6 +25,7 @@ from sifilma.access_review import tasks as access
 from sifilma.accounts import consents
 from sifilma.accounts.cli import organisations, users
 from sifilma.activation import tasks
+from sifilma.activation.derived.tasks import add_up
 from sifilma.activation.suspensions.tasks import suspend_overdue
 from sifilma.activation.tokens import tasks as tokens
 from sifilma.app.audit_commands import group as audit
@@ -33,7 +34,6 @@ from sifilma.app.clock_commands import group as clock
 from sifilma.app.leavers import pseudonymise_leavers
 from sifilma.app.retention import forget_old
 from sifilma.audit import rounds
-from sifilma.cards.derived.tasks import add_up
 from sifilma.custody import rotation
 from sifilma.custody.cli import group as hsm
 from sifilma.destruction import tasks as destructions
@@ -285,7 +285,7 @@ JOBS: dict[str, Timed] = {
     "access reviews opened": Timed(_in_one(lambda ctx: access.open_reviews(ctx, resources().settings)), goes_by_the_clock=True),
     "access reviews closed": Timed(_in_one(access.close_reviews), goes_by_the_clock=True),
     "temporary roles ended": Timed(_in_one(access.end_roles), goes_by_the_clock=True),
-    "changes of cards added up": Timed(_in_one(add_up), goes_by_the_clock=False),
+    "changes of cards added up": Timed(_in_one(lambda ctx: add_up(ctx, resources().targets.calendar)), goes_by_the_clock=False),
     "data keys sealed anew": Timed(
         lambda: rotation.seal_anew(command_context, resources().settings, resources().hsm), goes_by_the_clock=False
     ),
