@@ -82,7 +82,9 @@ def upgrade() -> None:
     op.create_index(op.f("ix_stage_tally_buyer_id_month"), "stage_tally", ["buyer_id", "month"])
     op.create_table("stage_calendar", text_("holidays", 64), sa.PrimaryKeyConstraint("holidays", name=op.f("pk_stage_calendar")))
     # Each manifest came, and some went: the worker counts both.
-    op.execute("INSERT INTO reader_change (activation_id, former_state, state) SELECT activation_id, '', 'active' FROM manifest ORDER BY id")
+    op.execute(
+        "INSERT INTO reader_change (activation_id, former_state, state) SELECT activation_id, '', 'active' FROM manifest ORDER BY id"
+    )
     op.execute(
         "INSERT INTO reader_change (activation_id, former_state, state)"
         " SELECT activation_id, 'active', state FROM manifest WHERE state <> 'active' ORDER BY id"
@@ -116,7 +118,7 @@ def _cards() -> None:
     nobody = f"'{NOBODY}'::uuid" if op.get_bind().dialect.name == "postgresql" else f"'{NOBODY.replace('-', '')}'"
     for owners in ("c.holder_id, c.buyer_id", f"{nobody}, {nobody}"):
         op.execute(
-            f"INSERT INTO card_tally (holder_id, buyer_id, model_id, state, count)"
+            "INSERT INTO card_tally (holder_id, buyer_id, model_id, state, count)"  # noqa: S608  # constants
             f" SELECT {owners}, COALESCE(u.model_id, {nobody}), c.state, COUNT(*)"
-            f" FROM card c LEFT JOIN unit u ON u.id = c.unit_id GROUP BY {'1, 2, 3, 4' if 'holder' in owners else '3, 4'}"
+            f" FROM card c LEFT JOIN unit u ON u.id = c.unit_id GROUP BY {'1, 2, 3, 4' if 'holder' in owners else '3, 4'}"  # constants
         )

@@ -28,8 +28,8 @@ from sifilma.fsck import (
 )
 
 THEMES = (
-    schema_head, tokens, manifests, status_lists, cards, tallies, destructions, holders, batches, models, approvals, histories, log, accounts,
-    organisations, secrets, idempotency, jobs, regions, documents, sealed,
+    schema_head, tokens, manifests, status_lists, cards, tallies, destructions, holders, batches, models, approvals, histories, log,
+    accounts, organisations, secrets, idempotency, jobs, regions, documents, sealed,
 )  # fmt: skip
 
 

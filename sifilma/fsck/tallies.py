@@ -55,8 +55,6 @@ def _differing(table: Any, tail: Select[Any], recounted: Select[Any], sums: tupl
         found = list(rows.c)[:wanted]
         return select(*found[: len(key)], *(column * sign for column in found[len(key) :]))
 
-    every = union_all(
-        select(*(columns[name].label(name) for name in names)), part(tail, 1), part(recounted, -1)
-    ).subquery("every_part")
+    every = union_all(select(*(columns[name].label(name) for name in names)), part(tail, 1), part(recounted, -1)).subquery("every_part")
     query = select(every.c.owner_id.label("id"), *(every.c[name] for name in key), *(func.sum(every.c[name]).label(name) for name in sums))
     return query.group_by(*(every.c[name] for name in key)).having(or_(*(func.sum(every.c[name]) != 0 for name in sums)))

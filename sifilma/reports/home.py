@@ -296,7 +296,7 @@ def _cards(ctx: Context, today: date) -> tuple[list[tuple[str, int]], int, int]:
 def _days(ctx: Context) -> list[tuple[date, int]]:
     """Return the number of activations on each of the last days, by the days of the actor's time zone.
 
-    For those whom the tally does not answer it has one column a day, because SQLite and PostgreSQL have no common function for a day in a time zone.
+    For those whom the tally does not answer the query has one column a day.
     """
     if not grants(ctx.actor, Operation.MANIFEST_VIEW):
         return []

@@ -126,7 +126,7 @@ def readers_query(ctx: Context, wanted: PlaceFilter) -> Select[Card]:
 def _tallied(ctx: Context, wanted: PlaceFilter, level: int) -> tuple[Subquery, list[ColumnElement[bool]]]:
     """Return the tally of a grid, and the conditions of the filter on it. Of the region it knows the regency."""
     found = tallied_readers(ctx, level)
-    fits = [found.c.state.in_(STANDING.get(wanted.state, ()))]
+    fits: list[ColumnElement[bool]] = [found.c.state.in_(STANDING.get(wanted.state, ()))]
     for column, value in ((found.c.function, wanted.function), (found.c.kind, wanted.kind)):
         fits += [column == value] if value else []
     if wanted.region:
@@ -137,9 +137,9 @@ def _tallied(ctx: Context, wanted: PlaceFilter, level: int) -> tuple[Subquery, l
 def counts(ctx: Context, wanted: PlaceFilter) -> list[Count]:
     """Return the provinces, or the regencies of the wanted province, with their readers; the most first. Needs two queries."""
     if is_tallied(ctx):
-        found, fits = _tallied(ctx, wanted, LEVELS[0])
-        part, bounds, number = found.c.regency if wanted.region else func.substr(found.c.regency, 1, 2), _bounds(found), found.c.count
-        query: Select[Any] = select(part, *(func.sum(case((found.c.function == one, number), else_=0)) for one in Function), *bounds)
+        each, fits = _tallied(ctx, wanted, LEVELS[0])
+        part, bounds, number = each.c.regency if wanted.region else func.substr(each.c.regency, 1, 2), _bounds(each), each.c.count
+        query: Any = select(part, *(func.sum(case((each.c.function == one, number), else_=0)) for one in Function), *bounds)
         query = query.where(*fits).group_by(part).having(func.sum(number) > 0)
     else:
         part = func.substr(Activation.region_code, 1, REGENCY if wanted.region else 2)
@@ -175,7 +175,7 @@ def extent(ctx: Context, wanted: PlaceFilter) -> Box | None:
     """Return the box around the readers that match, or None without any."""
     if is_tallied(ctx) and len(wanted.region) <= REGENCY:
         found, fits = _tallied(ctx, wanted, LEVELS[0])
-        query: Select[Any] = select(*_bounds(found)).where(*fits).having(func.sum(found.c.count) > 0)
+        query: Any = select(*_bounds(found)).where(*fits).having(func.sum(found.c.count) > 0)
     else:  # a district or village has few readers
         query = readers_query(ctx, wanted).with_only_columns(*_EXTENT)
     row: Sequence[Any] = ctx.session.execute(query).first() or (None,)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import select
 
+from sifilma.activation.derived.stages.queries import STAGES
 from sifilma.activation.derived.tasks import add_up
 from sifilma.activation.models import Activation
 from sifilma.cards.models import Card
@@ -51,7 +52,7 @@ def walk(world: World, who: str, count: int, days: tuple[int, int, int, int]) ->
 
 def recount(world: World, calendar: Calendar, holder: str = "") -> dict[str, Counter[int]]:
     """Return what `queries.times` should, from the rows one by one."""
-    found: dict[str, Counter[int]] = {stage: Counter() for stage in queries.STAGES}
+    found: dict[str, Counter[int]] = {stage: Counter() for stage in STAGES}
     own = world.organisation_of(holder) if holder else None
     with world.context() as ctx:
         for card, letter in ctx.session.execute(
@@ -65,7 +66,7 @@ def recount(world: World, calendar: Calendar, holder: str = "") -> dict[str, Cou
             at["submitted"] = letter.submitted_at
             at["approved"] = next(moment for key, state, moment in steps if key == letter.id and state == "approved")
             at["manifest"] = min(ctx.session.scalars(select(Activation.at).where(Activation.card_id == card.id)))
-            for stage, (first, last) in queries.STAGES.items():
+            for stage, (first, last) in STAGES.items():
                 found[stage][calendar.elapsed(local(at[first]), local(at[last]))] += 1
     return found
 

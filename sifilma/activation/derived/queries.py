@@ -7,14 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeAlias
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import (
-    CTE, BigInteger, ColumnElement, Integer, Select, Subquery, Uuid, and_, case, cast, exists, extract, func, literal, or_, select,
+    CTE,
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Select,
+    Subquery,
+    Uuid,
+    and_,
+    case,
+    cast,
+    exists,
+    extract,
+    func,
+    inspect,
+    literal,
+    or_,
+    select,
     union_all,
-)  # fmt: skip
+)
 from sqlalchemy.orm import aliased
 
 from sifilma.activation.derived.models import ALL, LEVELS, MADE, OWNED, ZONES, ActivationTally, ReaderChange, ReaderTally, StageTally
@@ -32,7 +48,8 @@ CELL_PIXELS = 64  # width of a grid cell on the screen; 256 pixels (one tile) ar
 SOUTH_E7 = 200_000_000  # added to latitudes, so that integer division rounds the same way north and south of the equator
 HOUR, DAY = 3_600, 86_400
 STANDING = (ManifestState.ACTIVE.value, ManifestState.SUSPENDED.value)
-Q = TypeVar("Q", bound=Select[Any])
+Rows: TypeAlias = Any
+"""A select of any columns: its type would name them all."""
 _earlier = aliased(Activation)
 _nobody = literal(NOBODY, Uuid())
 
@@ -52,7 +69,7 @@ def is_tallied(ctx: Context) -> bool:
     return ctx.actor.outlets is None
 
 
-def tallied(query: Q, ctx: Context, table: Any) -> Q:
+def tallied(query: Rows, ctx: Context, table: Any) -> Rows:
     """Restrict a query of a tally to what the actor sees of cards."""
     found = {grant.scope for grant in grants(ctx.actor, Operation.CARD_VIEW)}
     if Scope.ALL in found:
@@ -63,7 +80,7 @@ def tallied(query: Q, ctx: Context, table: Any) -> Q:
     return scoped(query, ctx.actor, Operation.CARD_VIEW, (table.owner_id, table.buyer_id)).where(basis)
 
 
-def untallied(query: Q, ctx: Context) -> Q:
+def untallied(query: Rows, ctx: Context) -> Rows:
     """Restrict a query of what is not counted yet (`joined`) to the same."""
     made = DeviceModel.manufacturer_id == ctx.actor.organisation_id
     return scoped(query, ctx.actor, Operation.CARD_VIEW, (Activation.organisation_id, Card.buyer_id), linked=(made,))
@@ -80,7 +97,7 @@ def moved(*which: ColumnElement[bool]) -> Subquery:
     return union_all(*both).subquery("moved")
 
 
-def joined(query: Q) -> Q:
+def joined(query: Rows) -> Rows:
     """Join what the tallies count by to a query of activations."""
     query = query.join(Card, Card.id == Activation.card_id)
     query = query.join(Unit, Unit.id == Activation.unit_id).join(DeviceModel, DeviceModel.id == Unit.model_id)
@@ -124,7 +141,7 @@ def reader_sums(readers: Subquery) -> Select[Any]:
         .join(A, A.id == readers.c.activation_id)
     ).join(each, each.c.basis >= ALL).join(grids, grids.c.size > 0).subquery("facts")  # fmt: skip
     f = facts.c
-    key = [f[column.name] for column in ReaderTally.__table__.primary_key.columns]
+    key = [f[column.name] for column in inspect(ReaderTally).primary_key]
     sums = [func.sum(f.amount), func.sum(f.amount * cast(f.latitude_e7, BigInteger)), func.sum(f.amount * cast(f.longitude_e7, BigInteger))]
     bounds = [func.min(f.latitude_e7), func.min(f.longitude_e7), func.max(f.latitude_e7), func.max(f.longitude_e7)]
     return select(*key, *sums, *bounds, func.min(f.region_code), func.max(f.region_code)).where(f.level > 0).group_by(*key)
@@ -142,7 +159,7 @@ def activation_sums(activations: Subquery) -> Select[Any]:
         .select_from(activations)
         .join(Activation, Activation.id == activations.c.activation_id)
     ).join(each, each.c.basis >= ALL).join(zones, zones.c.zone > 0).subquery("facts")  # fmt: skip
-    key = [facts.c[column.name] for column in ActivationTally.__table__.primary_key.columns]
+    key = [facts.c[column.name] for column in inspect(ActivationTally).primary_key]
     return select(*key, func.count()).where(facts.c.zone > 0).group_by(*key)
 
 
@@ -165,7 +182,7 @@ def readers(ctx: Context, level: int) -> Subquery:
     `count` may be negative in a row: who went since the worker counted. The sums say how many there are.
     """
     T, A, size, gone = ReaderTally, Activation, cell_size(level), moved()  # noqa: N806  # as the select reads
-    counted = select(
+    counted: Rows = select(
         T.cell_north, T.cell_east, T.regency, T.function, T.state, T.kind, T.count, T.latitude, T.longitude,
         T.south, T.west, T.north, T.east, T.first_code, T.last_code,
     ).where(T.level == level, T.count != 0)  # fmt: skip
@@ -187,9 +204,9 @@ def activations_by_day(ctx: Context, zone: ZoneInfo, since: date, *, held: bool 
     hours = int(ctx.now.astimezone(zone).utcoffset().total_seconds()) // HOUR  # type: ignore[union-attr]  # it has a zone
     first = since.toordinal() - date(1970, 1, 1).toordinal()
     T, new = ActivationTally, born()  # noqa: N806  # as the select reads
-    counted = select(T.day, T.count).where(T.zone == hours, T.day >= first)
+    counted: Rows = select(T.day, T.count).where(T.zone == hours, T.day >= first)
     each = select(day_of(Activation.at, hours).label("day"), literal(1, Integer)).select_from(new)
-    tail = joined(each.join(Activation, Activation.id == new.c.activation_id))
+    tail: Rows = joined(each.join(Activation, Activation.id == new.c.activation_id))
     if held and not any(grant.scope is Scope.ALL for grant in grants(ctx.actor, Operation.CARD_VIEW)):
         counted = scoped(counted, ctx.actor, Operation.CARD_VIEW, T.owner_id).where(T.basis == OWNED)
         tail = scoped(tail, ctx.actor, Operation.CARD_VIEW, Activation.organisation_id)
@@ -201,8 +218,7 @@ def activations_by_day(ctx: Context, zone: ZoneInfo, since: date, *, held: bool 
     return {start + timedelta(days=day): int(count) for day, count in rows if day >= first}
 
 
-def tallied_stages(ctx: Context, since: int) -> Select[Any]:
+def tallied_stages(ctx: Context, since: int) -> Rows:
     """Return a query of the counted cards by stage and days, of the months since one."""
-    query = select(StageTally.stage, StageTally.days, StageTally.count.label("cards")).where(StageTally.month >= since)
+    query: Rows = select(StageTally.stage, StageTally.days, StageTally.count.label("cards")).where(StageTally.month >= since)
     return tallied(query, ctx, StageTally)
-

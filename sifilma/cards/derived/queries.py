@@ -22,7 +22,7 @@ def is_tallied(ctx: Context) -> bool:
     return ctx.actor.outlets is None
 
 
-def changes(*which: Any) -> Select[Any]:
+def changes(*which: Any) -> Any:
     """Return what is not added up yet: holder, buyer, model, state, amount."""
     query = select(C.holder_id, C.buyer_id, _model.label("model_id"), C.state, C.amount)
     return query.outerjoin(Unit, Unit.id == C.unit_id).where(*which)
@@ -59,7 +59,8 @@ def by_model(ctx: Context, state: str) -> list[tuple[str, int]]:
 
 def _seen(ctx: Context) -> Subquery:
     """Return model, state and count of what the actor sees. One statement reads tally and changes: what is moved meanwhile counts once."""
-    counted, new = select(T.model_id, T.state, T.count), changes().with_only_columns(_model, C.state, C.amount)
+    counted: Any = select(T.model_id, T.state, T.count)
+    new = changes().with_only_columns(_model, C.state, C.amount)
     found = {grant.scope for grant in grants(ctx.actor, Operation.CARD_VIEW)}
     if Scope.ALL in found:
         return union_all(counted.where(T.holder_id == NOBODY), new).subquery("seen")

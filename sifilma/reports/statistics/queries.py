@@ -12,12 +12,20 @@ from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, CompoundSelect, Select, case, func, select, union_all
+from sqlalchemy import ColumnElement, case, func, select, union_all
 from sqlalchemy.orm import aliased
 
 from sifilma.activation.derived.queries import activations_by_day, is_tallied, tallied_stages, untallied
 from sifilma.activation.derived.stages.queries import (
-    CURRENT, STAGES, beginning, first_query, is_born, is_current_query, month_number, months, times_query,
+    CURRENT,
+    STAGES,
+    beginning,
+    first_query,
+    is_born,
+    is_current_query,
+    month_number,
+    months,
+    times_query,
 )  # fmt: skip
 from sifilma.activation.models import Activation
 from sifilma.cards.derived import queries as derived
@@ -74,7 +82,7 @@ def times(ctx: Context, targets: Targets) -> dict[str, Counter[int]]:
     return {stage: found.get(stage, Counter()) for stage in STAGES}
 
 
-def _summed(ctx: Context, query: Select[Any] | CompoundSelect[Any]) -> dict[str, Counter[int]]:
+def _summed(ctx: Context, query: Any) -> dict[str, Counter[int]]:
     each = query.subquery("each_pair")
     rows = ctx.session.execute(select(each.c.stage, each.c.days, func.sum(each.c.cards)).group_by(each.c.stage, each.c.days))
     found: dict[str, Counter[int]] = {}
@@ -83,7 +91,7 @@ def _summed(ctx: Context, query: Select[Any] | CompoundSelect[Any]) -> dict[str,
     return found
 
 
-def _all_query(ctx: Context, since: datetime) -> Select[Any]:
+def _all_query(ctx: Context, since: datetime) -> Any:
     """Return the first activations since a moment of the cards that the actor sees."""
     seen = Activation.card_id.in_(cards_query(ctx).with_only_columns(Card.id))
     began = func.min(Activation.at)

@@ -46,9 +46,10 @@ EVERY = 20
 NEEDS = "The database's user needs to load rows without triggers: GRANT SET ON PARAMETER session_replication_role TO it."
 TALLIED = (
     "INSERT INTO card_tally_change (holder_id, buyer_id, unit_id, state, amount) SELECT holder_id, buyer_id, unit_id, state, 1 FROM card",
-    "INSERT INTO reader_change (activation_id, former_state, state) SELECT activation_id, '', 'active' FROM manifest",
-    "INSERT INTO reader_change (activation_id, former_state, state)"
-    " SELECT activation_id, 'active', state FROM manifest WHERE state <> 'active'",
+    *(
+        f"INSERT INTO reader_change (activation_id, former_state, state) SELECT activation_id, {states} FROM manifest WHERE {which}"
+        for states, which in (("'', 'active'", "true"), ("'active', state", "state <> 'active'"))
+    ),
 )
 """What triggers note of each row: the worker's own job makes the tallies of it."""
 _task: dict[str, Any] = {}

@@ -6,11 +6,27 @@ import hashlib
 from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 from sqlalchemy import (
-    CTE, BigInteger, ColumnElement, Integer, Select, String, Subquery, case, cast, exists, extract, func, literal, select, union_all,
-)  # fmt: skip
+    CTE,
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Select,
+    String,
+    Subquery,
+    case,
+    cast,
+    exists,
+    extract,
+    func,
+    inspect,
+    literal,
+    select,
+    union_all,
+)
 
 from sifilma.activation.derived.models import ALL, ReaderChange, StageCalendar, StageTally
 from sifilma.activation.derived.queries import bases, is_first, joined, owners
@@ -44,7 +60,7 @@ def digest(calendar: Calendar) -> str:
 CURRENT = "current"
 
 
-def is_current_query(calendar: Calendar) -> Select[Any]:
+def is_current_query(calendar: Calendar) -> Any:
     """Return a query of one row if the days of stages were counted with this calendar, else of none, in the form of `times_query`."""
     query = select(literal(CURRENT, String).label("stage"), literal(0, Integer).label("days"), literal(1, Integer).label("cards"))
     return query.where(exists().where(StageCalendar.holidays == digest(calendar)))
@@ -66,7 +82,7 @@ def beginning(first: date) -> datetime:
     return datetime.combine(first, time(), ZONE)
 
 
-def first_query(*which: ColumnElement[bool]) -> Select[Any]:
+def first_query(*which: ColumnElement[bool]) -> Any:
     """Return the first activations of cards with what they are counted by: `card_id`, `manifest` (its moment), holder, buyer, maker."""
     whose = (Activation.organisation_id.label("holder"), Card.buyer_id.label("buyer"), DeviceModel.manufacturer_id.label("maker"))
     query = select(Activation.card_id, Activation.at.label("manifest"), *whose)
@@ -79,7 +95,7 @@ def is_born(*which: ColumnElement[bool]) -> ColumnElement[bool]:
 
 
 def times_query(first_of: Subquery, holidays: Sequence[date], *named: str) -> Select[Any]:
-    """Return how many cards of `first_of` took how many days for each stage: `stage`, `days`, `cards`, and columns of `first_of` (`named`)."""
+    """Return how many cards of `first_of` took how many days for each stage: `stage`, `days`, `cards`, and some columns of `first_of`."""
     taken = _moments_query(first_of, named).cte()
     # By pairs of days first, so that holidays are looked up once for many cards.
     pairs = union_all(*(_pairs_query(taken, stage, *ends, named) for stage, ends in STAGES.items())).subquery("pairs")
@@ -94,7 +110,7 @@ def stage_sums(today: date, calendar: Calendar, *which: ColumnElement[bool]) -> 
     spans = [
         select(*(literal(number, Integer).label(name) for name, number in (
             ("month", month_number(one)), ("since", one.toordinal() - MONDAY), ("until", after.toordinal() - MONDAY))))
-        for one, after in zip(firsts, firsts[1:], strict=False)
+        for one, after in pairwise(firsts)
     ]  # fmt: skip
     span, each = union_all(*spans).cte(), bases()
     first_of = first_query(Activation.at >= beginning(firsts[0]), *which).subquery("first_of")
@@ -107,7 +123,7 @@ def stage_sums(today: date, calendar: Calendar, *which: ColumnElement[bool]) -> 
         .join(span, (t.day >= span.c.since) & (t.day < span.c.until))
         .subquery("facts")
     )
-    key = [facts.c[column.name] for column in StageTally.__table__.primary_key.columns]
+    key = [facts.c[column.name] for column in inspect(StageTally).primary_key]
     return select(*key, func.sum(facts.c.cards)).where(facts.c.cards > 0).group_by(*key)
 
 
