@@ -1,6 +1,7 @@
 """Readers in use are tallied by regency and by cells of the map, activations by day, and cards by the model of their machine too.
 
-What is in place is noted as changes, which the worker counts in its next rounds. Readers of a place are found by two indexes.
+What is in place is noted as changes, which the worker counts in its next rounds. Readers of a place are found by two indexes, letters, BASTs and
+outlets by a part of their number or name.
 """
 
 import sqlalchemy as sa
@@ -11,6 +12,14 @@ down_revision = "0042"
 branch_labels = None
 depends_on = None
 NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+PARTS = (
+    ("personalisation_request", "letter_key"),
+    ("activation_request", "letter_key"),
+    ("handover", "number"),
+    ("outlet", "name"),
+    ("outlet", "branch_code"),
+    ("outlet", "address"),
+)
 NOBODY = "00000000-0000-0000-0000-000000000000"
 
 
@@ -90,6 +99,9 @@ def upgrade() -> None:
         " SELECT activation_id, 'active', state FROM manifest WHERE state <> 'active' ORDER BY id"
     )
     op.create_index(op.f("ix_activation_longitude_e7_latitude_e7"), "activation", ["longitude_e7", "latitude_e7"])
+    op.create_index(op.f("ix_handover_card_handover_id_position"), "handover_card", ["handover_id", "position"])
+    for table, column in PARTS:
+        op.create_index(f"ix_{table}_{column}_part", table, [column], postgresql_using="gin", postgresql_ops={column: "gin_trgm_ops"})
     if op.get_bind().dialect.name == "postgresql":
         op.create_index("ix_activation_regency", "activation", [sa.text("substr(region_code, 1, 5)"), "card_id"])
 

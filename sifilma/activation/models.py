@@ -145,6 +145,7 @@ class ActivationRequest(Requested, Base):
         Index(None, "organisation_id", "id"),
         Index(None, "letter_date", "id"),
         Index(None, "letter_key", "id"),
+        Index("ix_activation_request_letter_key_part", "letter_key", postgresql_using="gin", postgresql_ops={"letter_key": "gin_trgm_ops"}),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)

@@ -23,13 +23,12 @@ from sifilma.fsck import (
     sealed,
     secrets,
     status_lists,
-    tallies,
     tokens,
 )
 
 THEMES = (
-    schema_head, tokens, manifests, status_lists, cards, tallies, destructions, holders, batches, models, approvals, histories, log,
-    accounts, organisations, secrets, idempotency, jobs, regions, documents, sealed,
+    schema_head, tokens, manifests, status_lists, cards, destructions, holders, batches, models, approvals, histories, log, accounts,
+    organisations, secrets, idempotency, jobs, regions, documents, sealed,
 )  # fmt: skip
 
 

@@ -30,6 +30,10 @@ def back_to_0042(connection: Connection) -> None:
     for table in ("reader_change", "reader_tally", "activation_tally", "stage_tally", "stage_calendar", "card_tally", "card_tally_change"):
         undo.drop_table(table)
     undo.drop_index("ix_activation_longitude_e7_latitude_e7", "activation")
+    undo.drop_index("ix_handover_card_handover_id_position", "handover_card")
+    for table, column in (("personalisation_request", "letter_key"), ("activation_request", "letter_key"), ("handover", "number"),
+                          ("outlet", "name"), ("outlet", "branch_code"), ("outlet", "address")):  # fmt: skip
+        undo.drop_index(f"ix_{table}_{column}_part", table)
     if connection.dialect.name == "postgresql":
         undo.drop_index("ix_activation_regency", "activation")
     for table, count in (("card_tally", "count"), ("card_tally_change", "amount")):  # their content does not matter: it is made anew

@@ -124,7 +124,7 @@ def owners(basis: Any, holder: Any, buyer: Any, maker: Any) -> list[ColumnElemen
     ]
 
 
-def reader_sums(readers: Subquery) -> Select[Any]:
+def reader_sums_query(readers: Subquery) -> Select[Any]:
     """Return the rows of ReaderTally for some readers (`moved`)."""
     grids = union_all(
         *(select(literal(one, Integer).label("level"), literal(cell_size(one), Integer).label("size")) for one in LEVELS)
@@ -147,7 +147,7 @@ def reader_sums(readers: Subquery) -> Select[Any]:
     return select(*key, *sums, *bounds, func.min(f.region_code), func.max(f.region_code)).where(f.level > 0).group_by(*key)
 
 
-def activation_sums(activations: Subquery) -> Select[Any]:
+def activation_sums_query(activations: Subquery) -> Select[Any]:
     """Return the rows of ActivationTally for some activations (`activation_id`)."""
     zones = union_all(*(select(literal(hours, Integer).label("zone")) for hours in ZONES)).cte()
     each = bases()

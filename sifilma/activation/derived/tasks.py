@@ -8,7 +8,7 @@ from sqlalchemy import and_, case, delete, insert, select
 from sqlalchemy.orm import DeclarativeBase
 
 from sifilma.activation.derived.models import ActivationTally, ReaderChange, ReaderTally, StageCalendar, StageTally
-from sifilma.activation.derived.queries import activation_sums, born, moved, reader_sums
+from sifilma.activation.derived.queries import activation_sums_query, born, moved, reader_sums_query
 from sifilma.activation.derived.stages import queries as stages
 from sifilma.cards.derived import tasks as cards
 from sifilma.kernel.context import Context
@@ -36,10 +36,10 @@ def _count_readers(ctx: Context, calendar: Calendar) -> int:
     if not ids:
         return 0
     these = among(ctx.session, ReaderChange.id, ids)
-    _add(ctx, ReaderTally, reader_sums(moved(these)))
-    _add(ctx, ActivationTally, activation_sums(born(these)))
+    _add(ctx, ReaderTally, reader_sums_query(moved(these)))
+    _add(ctx, ActivationTally, activation_sums_query(born(these)))
     if is_current(ctx, calendar):
-        _add(ctx, StageTally, stages.stage_sums(local(ctx.now), calendar, stages.is_born(these)))
+        _add(ctx, StageTally, stages.stage_sums_query(local(ctx.now), calendar, stages.is_born(these)))
     ctx.session.execute(delete(ReaderChange).where(these).execution_options(synchronize_session=False))
     return len(ids)
 
@@ -53,7 +53,7 @@ def count_stages(ctx: Context, calendar: Calendar) -> None:
     """Count the days of all stages anew."""
     for table in (StageCalendar, StageTally):
         ctx.session.execute(delete(table).execution_options(synchronize_session=False))
-    _add(ctx, StageTally, stages.stage_sums(local(ctx.now), calendar, stages.unborn()))
+    _add(ctx, StageTally, stages.stage_sums_query(local(ctx.now), calendar, stages.unborn()))
     ctx.session.execute(insert(StageCalendar).values(holidays=stages.digest(calendar)))
 
 

@@ -28,7 +28,7 @@ def changes(*which: Any) -> Any:
     return query.outerjoin(Unit, Unit.id == C.unit_id).where(*which)
 
 
-def sums(changed: Subquery) -> Select[Any]:
+def sums_query(changed: Subquery) -> Select[Any]:
     """Return the rows of the tally for some changes: for each a row of its holder and buyer, and one of all."""
     nobody = literal(NOBODY, Uuid())
     each = union_all(select(literal(0, Integer).label("everybody")), select(literal(1, Integer))).cte()

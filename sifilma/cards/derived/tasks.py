@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import delete, select
 
 from sifilma.cards.derived.models import CardTally, CardTallyChange
-from sifilma.cards.derived.queries import changes, sums
+from sifilma.cards.derived.queries import changes, sums_query
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import among, upsert
 
@@ -23,7 +23,7 @@ def add_up(ctx: Context) -> int:
     if not ids:
         return 0
     these = among(ctx.session, CardTallyChange.id, ids)
-    rows = sums(changes(these).subquery("changed"))
+    rows = sums_query(changes(these).subquery("changed"))
     ordered = rows.order_by(*list(rows.selected_columns)[: len(KEY)])  # two workers never wait for each other in a circle
     added = upsert(ctx.session, CardTally).from_select([*KEY, "count"], ordered)
     ctx.session.execute(added.on_conflict_do_update(index_elements=KEY, set_={"count": CardTally.count + added.excluded.count}))

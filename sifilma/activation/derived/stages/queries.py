@@ -104,7 +104,7 @@ def times_query(first_of: Subquery, holidays: Sequence[date], *named: str) -> Se
     return select(pairs.c.stage, cast(days, Integer).label("days"), pairs.c.cards, *(pairs.c[name] for name in named))
 
 
-def stage_sums(today: date, calendar: Calendar, *which: ColumnElement[bool]) -> Select[Any]:
+def stage_sums_query(today: date, calendar: Calendar, *which: ColumnElement[bool]) -> Select[Any]:
     """Return the rows of StageTally for the first activations that match, of the last months."""
     firsts = months(today, MONTHS + 2)
     spans = [
