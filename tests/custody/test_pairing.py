@@ -18,6 +18,7 @@ from hsm import HSM, HSMPair, transport
 from hsm.keys import SIGNING_PLAN
 from manifests import jws
 from sifilma.activation.trust import key_checks, keyset
+from sifilma.app.chores import CHORES
 from sifilma.fsck.run import examine
 from sifilma.kernel.unit_of_work import assert_no_transaction
 from tests.custody.test_rotation import download, rotate, verdict
