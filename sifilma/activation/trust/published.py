@@ -32,7 +32,8 @@ from sifilma.kernel.ids import uuid7
 
 PIN, ROOT, KEYSET, RECORD, CHECKS = "root.sha256", "root.crt", "sam-keyset.jws", "key-record.jws", "key-checks.json"
 RECORD_TYPE = "sam-keys+jws"
-NAMES = (PIN, ROOT, "manifest-sign.crt", "status-sign.crt", "audit-sign.crt", "document-sign.crt", CHECKS, RECORD, KEYSET)
+SIGNERS = ("manifest-sign", "status-sign", "audit-sign", "document-sign")
+NAMES = (PIN, ROOT, *(f"{label}{part}.crt" for part in ("", "-2") for label in SIGNERS), CHECKS, RECORD, KEYSET)
 """In the order in which they are written: the keyset comes last, since processes read the others again when it changes."""
 FOLLOW, AGAIN = 30.0, 10.0
 """Seconds after which a server process looks whether something was published elsewhere, and for which the database is not asked again after
