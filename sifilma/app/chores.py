@@ -10,13 +10,13 @@ from uuid import UUID
 from sifilma.access_review import tasks as access
 from sifilma.accounts import consents
 from sifilma.activation import tasks
+from sifilma.activation.derived.tasks import add_up
 from sifilma.activation.suspensions.tasks import suspend_overdue
 from sifilma.activation.tokens import tasks as tokens
 from sifilma.app.audit_commands import sign_checkpoint, take_entries
 from sifilma.app.leavers import pseudonymise_leavers
 from sifilma.app.retention import forget_old
 from sifilma.audit import rounds
-from sifilma.cards.derived.tasks import add_up
 from sifilma.custody import rotation
 from sifilma.destruction import tasks as destructions
 from sifilma.dispatch.contract import MESSAGES, ROWS, TOKENS, Chore, Turn, Waiting
@@ -103,7 +103,7 @@ CHORES: dict[str, Chore] = {
     "access reviews opened": Chore(_in_one(lambda ctx: access.open_reviews(ctx, resources().settings)), True, MINUTE, most_seconds=LONG),
     "access reviews closed": Chore(_in_one(access.close_reviews), True, MINUTE, most_seconds=LONG),
     "temporary roles ended": Chore(_in_one(access.end_roles), True, SOON),
-    "changes of cards added up": Chore(_in_one(add_up), False, SOON, most_seconds=LONG),
+    "changes of cards added up": Chore(_in_one(lambda ctx: add_up(ctx, resources().targets.calendar)), False, SOON, most_seconds=LONG),
     "data keys sealed anew": Chore(
         lambda: rotation.seal_anew(command_context, resources().settings, resources().hsm), False, MINUTE, most_seconds=LONG
     ),

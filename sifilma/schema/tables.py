@@ -6,6 +6,7 @@ from sifilma.access_review import models as access_review
 from sifilma.accounts import models as accounts
 from sifilma.activation import models as activation
 from sifilma.activation import rules as activation_rules
+from sifilma.activation.derived import models as tallies
 from sifilma.activation.suspensions import models as suspensions
 from sifilma.assignment import models as assignment
 from sifilma.audit import models as audit
@@ -41,5 +42,5 @@ PACKAGES = (
     access_review, accounts, activation, activation_rules, assignment, audit, cards, cards_upkeep, conversation, destruction,
     discrepancies, documents, factors, field_notes, handover, idempotency, identity, identity_rules, jobs, kept_forms, lifecycle,
     lost_access, notifications, numbering, outlets, watch, oversight, personalisation, regions, succession,
-    suspensions, blanks, derived, dispatch,
+    suspensions, blanks, derived, dispatch, tallies,
 )  # fmt: skip
