@@ -25,6 +25,7 @@ from sifilma.access_review import tasks as access
 from sifilma.accounts import consents
 from sifilma.accounts.cli import organisations, users
 from sifilma.activation import tasks
+from sifilma.activation.carrying import tasks as carrying
 from sifilma.activation.suspensions.tasks import suspend_overdue
 from sifilma.activation.tokens import tasks as tokens
 from sifilma.app.audit_commands import group as audit
@@ -161,7 +162,7 @@ def _wait() -> None:
     """Wait for the next round. Messages are sent within a second meanwhile, since somebody waits for a code, and files are worked on."""
     until = time.monotonic() + EVERY_SECONDS
     while time.monotonic() < until:
-        if not any([run_timed(ROWS, JOBS[ROWS]), run_timed(TOKENS, JOBS[TOKENS])]):  # both: neither waits for the other's end
+        if not any([run_timed(what, JOBS[what]) for what in (ROWS, TOKENS, CARRIED)]):  # all: none waits for another's end
             time.sleep(1)
         run_timed(MESSAGES, JOBS[MESSAGES])
 
@@ -214,6 +215,11 @@ def _work() -> int:
 def _issue_tokens() -> int:
     held = resources()
     return tokens.issue(command_context, held.settings, held.hsm)
+
+
+def _carry() -> int:
+    held = resources()
+    return carrying.carry(command_context, held.settings, held.hsm)
 
 
 @cache
@@ -270,10 +276,12 @@ SIGN = "sign of life"
 MESSAGES = "messages sent"
 ROWS = "rows of files settled"
 TOKENS = "tokens made"
+CARRIED = "manifests issued anew"
 JOBS: dict[str, Timed] = {
     MESSAGES: Timed(_deliver, goes_by_the_clock=False),  # codes for signing in go on; nothing lapses meanwhile (`outbox.send`)
     ROWS: Timed(_work, goes_by_the_clock=True),
     TOKENS: Timed(_issue_tokens, goes_by_the_clock=True),
+    CARRIED: Timed(_carry, goes_by_the_clock=True),
     "entries taken into the log": Timed(take_entries, goes_by_the_clock=False),  # an order, not a time
     "checkpoints signed": Timed(sign_checkpoint, goes_by_the_clock=True),
     "tokens expired": Timed(_in_one(tasks.expire_tokens), goes_by_the_clock=True),

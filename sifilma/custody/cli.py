@@ -15,6 +15,7 @@ from config.settings import Settings
 from hsm import HSM, KeyPlan
 from hsm.errors import HSMError, HSMKeyAmbiguous, HSMKeyMissing
 from hsm.keys import MASTER, ROTATED, SIGNING_PLAN, label_of, master_plan, version_plan
+from sifilma.activation.carrying import service as carrying
 from sifilma.activation.trust import ceremonies as recorded
 from sifilma.activation.trust import key_checks, keyset
 from sifilma.audit.models import Action
@@ -138,8 +139,12 @@ def rotate(role: str, custodians: tuple[str, ...], publish_only: bool) -> None:
 @click.argument("role", metavar="KEY", type=click.Choice(rotation.REVOKED))
 @click.option("--custodian", "custodians", multiple=True, help="User name of a custodian; two are needed.")
 @click.option("--version", type=int, help="The version that is revoked; by default the one in use.")
-def compromise(role: str, custodians: tuple[str, ...], version: int | None) -> None:
-    """Revoke a signing key: its successor signs, what it signed verifies nowhere. Print the manifests in force that fall, as CSV."""
+@click.option("--carry/--no-carry", default=True, help="Have the worker issue anew every manifest in force that falls; it does by default.")
+def compromise(role: str, custodians: tuple[str, ...], version: int | None, *, carry: bool) -> None:
+    """Revoke a signing key: its successor signs, what it signed verifies nowhere. The worker issues the manifests in force anew.
+
+    Prints the manifests that fall, as CSV.
+    """
     settings = resources().settings
     ensure_softhsm(settings)
     _require_trusted_clock()
@@ -148,14 +153,35 @@ def compromise(role: str, custodians: tuple[str, ...], version: int | None) -> N
     with command_context() as ctx:
         recorded.record_ceremony(ctx, settings, done.trust)
         fallen = rotation.affected(ctx.session, done.kid)
-        for one in people:
-            by = replace(ctx, actor=one)
-            record(by, Action.KEYS_COMPROMISE, "key", done.label, kid=done.kid, manifests=len(fallen))
+        acts = [
+            record(replace(ctx, actor=one), Action.KEYS_COMPROMISE, "key", done.label, kid=done.kid, manifests=len(fallen)) for one in people
+        ]
+        order = carrying.begin(ctx, acts[0], done.label, done.kid, carrying.COMPROMISED) if fallen and carry else None
+        total = order.total if order is not None else 0
     told = f"{done.label} is revoked in keyset version {done.trust.keyset.version}"
-    click.echo(f"{told}; {len(fallen)} manifests in force fall with it", err=True)
+    click.echo(f"{told}; {len(fallen)} manifests in force fall with it; the worker issues {total} of them anew", err=True)
     lines = io.StringIO()
     csv.writer(lines).writerows([("sam_uid", "manifest", "organisation", "hardware_number"), *fallen])
     click.echo(lines.getvalue(), nl=False)
+
+
+@group.command("reissue")
+@click.argument("version", type=int)
+@click.option("--custodian", "custodians", multiple=True, help="User name of a custodian; two are needed.")
+def reissue(version: int, custodians: tuple[str, ...]) -> None:
+    """Have the worker issue anew every manifest in force that a VERSION of manifest-sign signed: before the key is closed, or ends.
+
+    Card, machine, place and end of each stay as they are. What an order before this one passed over is tried again.
+    """
+    settings = resources().settings
+    ensure_softhsm(settings)
+    _require_trusted_clock()
+    label, kid, cause = rotation.replaced(settings, resources().hsm, version)
+    people = confirm_act(settings, custodians, ask)
+    with command_context() as ctx:
+        acts = [record(replace(ctx, actor=one), Action.KEYS_REISSUE, "key", label, kid=kid) for one in people]
+        order = carrying.begin(ctx, acts[0], label, kid, cause)
+        click.echo(f"the worker issues {order.total} manifests of {label} anew")
 
 
 @group.command("keys")

@@ -16,6 +16,7 @@ from hsm import HSM, KeyPlan, ceremony
 from hsm.keys import MASTER, ROTATED, label_of, master_plan, role_of, version_plan
 from hsm.token import Operations
 from manifests import jws
+from sifilma.activation.carrying import service as carrying
 from sifilma.activation.manifests.revocation import STANDING
 from sifilma.activation.models import Activation, DataKey, Manifest
 from sifilma.activation.tokens import sealing
@@ -88,6 +89,19 @@ def compromise(
     if role_of(label)[1] >= used:
         rotate(settings, signing, root, now, role, by)
     return Compromised(label, kid, keyset.revoke(settings, root, kid, now))
+
+
+def replaced(settings: Settings, signing: HSM, version: int) -> tuple[str, str, str]:
+    """Return label, id and cause of a version of `manifest-sign` whose manifests can be issued anew. Raise CeremonyRefused for any other."""
+    role, used = "manifest-sign", key_checks.versions(settings).get("manifest-sign", 1)
+    label = label_of(role, version)
+    if label not in key_checks.load(settings):
+        raise CeremonyRefused(f"no {label} is recorded")
+    if version >= used:
+        raise CeremonyRefused(f"{label} is in use: `sifilma hsm rotate {role}` comes before")
+    kid = jws.thumbprint(signing.public_key(label))
+    key = keyset.load(settings).keyset.find(kid, "manifest")
+    return label, kid, carrying.COMPROMISED if key is not None and key.revoked_at is not None else carrying.REPLACED
 
 
 def affected(session: Session, kid: str) -> Sequence[Row[str, UUID, str, str]]:

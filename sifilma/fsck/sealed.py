@@ -13,6 +13,7 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 from sqlalchemy import func, select
+from sqlalchemy.orm import aliased
 
 from hsm.derivation import kcv
 from hsm.errors import HSMKeyMissing, HSMMisuse
@@ -42,6 +43,8 @@ def _then(former: Any, now: Any) -> Any:
     return func.coalesce(first, now)
 
 
+_stated = aliased(Activation)
+_stated_source = select(_stated.source).where(_stated.id == Activation.stated_by).correlate(Activation).scalar_subquery()
 _MANIFESTS = (
     select(
         Manifest.id, Manifest.seq, Manifest.epoch, Manifest.kid, Manifest.state, Manifest.issued_at, Manifest.expires_at,
@@ -49,7 +52,7 @@ _MANIFESTS = (
         Manifest.sealed_body, Manifest.organisation_id, Card.uid, Card.function, Card.key_version, Card.kcv,
         Card.personalisation_request_id, _then(UnitCorrection.former_hardware_number, Unit.hardware_number).label("hardware_number"),
         _then(UnitCorrection.former_pcid, Unit.pcid).label("pcid"), Activation.latitude_e7, Activation.longitude_e7,
-        Activation.accuracy_m, Activation.source, Activation.region_code, DataKey.organisation_id.label("key_owner"), DataKey.month,
+        Activation.accuracy_m, func.coalesce(_stated_source, Activation.source).label("source"), Activation.region_code, DataKey.organisation_id.label("key_owner"), DataKey.month,
         DataKey.sealed.label("sealed_key"),
     )
     .join(Card, Card.id == Manifest.card_id)

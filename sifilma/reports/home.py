@@ -302,7 +302,7 @@ def _days(ctx: Context) -> list[tuple[date, int]]:
     zone = zone_of(ctx.actor.region_code)
     today = ctx.now.astimezone(zone).date()
     days = [today - timedelta(days=back) for back in reversed(range(DAYS))]
-    recent = Activation.at >= datetime.combine(days[0], time(), zone)
+    recent = and_(Activation.at >= datetime.combine(days[0], time(), zone), Activation.stated_by.is_(None))  # what somebody asked for
     row = ctx.session.execute(activations_query(ctx, Operation.CARD_VIEW).with_only_columns(*_counted(today, zone)).where(recent)).one()
     return [(day, int(count)) for day, count in zip(days, row, strict=True)]
 

@@ -131,7 +131,7 @@ def test_a_compromised_key_is_revoked_and_what_fell_with_it_is_listed(own_world:
     waiting = world.ready(function="R")
     bodies = [download(world, one) for one in active]
     told = rotate(world, "manifest-sign", act="compromise")
-    assert "2 manifests in force fall with it" in told
+    assert "2 manifests in force fall with it; the worker issues 2 of them anew" in told
     rows = list(csv.DictReader(told[told.index("sam_uid,") :].splitlines()))
     assert {row["sam_uid"]: row["hardware_number"] for row in rows} == ready.hardware
     assert {verdict(world, body).partition(":")[0] for body in bodies} == {"revoked-key"}

@@ -95,6 +95,14 @@ class Signer:
 
 
 @dataclass(frozen=True)
+class Terms:
+    """What a manifest states besides what its row says: the place, and the end of its validity in seconds since 1970."""
+
+    location: payload.Location
+    ends: int
+
+
+@dataclass(frozen=True)
 class Signed:
     """What the HSM made. No transaction was open."""
 
@@ -144,11 +152,16 @@ def check_place(places: PlaceCheck, data: PlaceIn, code: str, regency: str) -> P
 
 def sign(ctx: Context, settings: Settings, hsm: HSM, ready: Sequence[Ready]) -> list[Signed | None]:
     """Sign the manifests in one call to the HSM, outside any transaction. An entry is None for a wrong token. Raise ClockNotTrusted."""
+    at = ctx.trusted_now
+    signer = signer_at(at, settings, hsm)
+    return hsm.run(lambda do: [_sign(do, at, settings, one, signer) for one in ready])
+
+
+def signer_at(at: datetime, settings: Settings, hsm: HSM) -> Signer:
+    """Return the key that signs manifests at a moment. Raise as `Trust.signing_kid` does."""
     label = hsm.current("manifest-sign")  # before the keyset: a key that is in use is published
     published = keyset.load(settings)
-    at = ctx.trusted_now
-    signer = Signer(label, published.signing_kid(hsm, label, "manifest", at), published.epoch)
-    return hsm.run(lambda do: [_sign(do, at, settings, one, signer) for one in ready])
+    return Signer(label, published.signing_kid(hsm, label, "manifest", at), published.epoch)
 
 
 def issue(ctx: Context, pairs: Sequence[tuple[Ready, Signed]]) -> list[Issued]:
@@ -266,17 +279,23 @@ def wrong_token(left: int) -> Invalid:
 
 
 def _sign(do: Operations, at: datetime, settings: Settings, ready: Ready, signer: Signer) -> Signed | None:
-    """Compare the token, derive the card's key and compare it, sign and seal. Return None for a wrong token."""
+    """Compare the token, and make the manifest. Return None for a wrong token."""
     row = ready.row
     if not tokens.matches(do, row.request_id, row.uid, ready.data.token, row.mac):
         return None
+    ends = expiry(at, settings.manifest_years, row.agreement_end)
+    return make(do, at, settings, row, ready.manifest_id, Terms(_location(ready.data, int(at.timestamp()), ready.code), ends), signer)
+
+
+def make(do: Operations, at: datetime, settings: Settings, row: Any, manifest_id: UUID, terms: Terms, signer: Signer) -> Signed:
+    """Derive the card's key and compare it, sign the manifest and seal it. Raise as `_require_key` does."""
     open_key = do.derive_open_key(row.key_version, bytes.fromhex(row.uid))
     _require_key(do, row, open_key)
-    manifest = _manifest(at, settings, ready, signer.epoch, open_key)
+    manifest = _manifest(at, settings, row, manifest_id, terms, signer.epoch, open_key)
     body = manifest.to_bytes()
     line = jws.sign(body, signer.kid, jws.MANIFEST_TYPE, lambda digest: do.sign(signer.label, digest))
     key: AESGCM = sealing.open_key(do, row.holder_id, row.data_key_month, row.data_key_sealed)
-    return Signed(manifest, payload.payload_hash(body), signer.kid, sealing.seal(key, line.encode(), b"manifest", ready.manifest_id))
+    return Signed(manifest, payload.payload_hash(body), signer.kid, sealing.seal(key, line.encode(), b"manifest", manifest_id))
 
 
 def _require_key(do: Operations, row: Any, open_key: bytes) -> None:
@@ -289,23 +308,25 @@ def _require_key(do: Operations, row: Any, open_key: bytes) -> None:
     raise Conflict("This card's key is not the one it was registered with: it cannot be activated. Tell the directorate.", type="card-key")
 
 
-def _manifest(at: datetime, settings: Settings, ready: Ready, epoch: int, open_key: bytes) -> payload.Manifest:
-    row, issued = ready.row, int(at.timestamp())
+def _manifest(
+    at: datetime, settings: Settings, row: Any, manifest_id: UUID, terms: Terms, epoch: int, open_key: bytes
+) -> payload.Manifest:
+    issued = int(at.timestamp())
     return payload.Manifest(
         ver=1,
         iss=settings.issuer,
-        jti=str(ready.manifest_id),
+        jti=str(manifest_id),
         sub=row.uid,
         fn=row.function,
         epoch=epoch,
         seq=row.seq + 1,
         iat=issued,
         nbf=issued,
-        exp=expiry(at, settings.manifest_years, row.agreement_end),
+        exp=terms.ends,
         grace=settings.manifest_grace_days * 86400,
         unit=payload.Unit(hw=row.hardware_number, model=row.model_name, pcid=row.pcid),
         org=payload.Organisation(id=str(row.holder_id), name=row.organisation_name, kind=row.organisation_kind),
-        loc=_location(ready.data, issued, ready.code),
+        loc=terms.location,
         card=payload.Card(batch=str(row.personalisation_request_id), keyver=row.key_version, kcv=key_check_value(open_key)),
         cfg=payload.Configuration(profile="pcid-conf/1", conf=conf.conf(open_key, bytes.fromhex(row.pcid))),
         prev=row.previous_hash,
@@ -359,7 +380,7 @@ def _steps(ctx: Context, ready: Ready, signed: Signed, activation_id: UUID) -> l
     return [
         *steps,
         (INSERT_ACTIVATION, made | {"act_id": entry["id"]}),
-        (INSERT_MANIFEST, _manifest_values(row, signed, activation_id, state) | act | {"change_note": "", "revision": 1}),
+        (INSERT_MANIFEST, manifest_values(row, signed, activation_id, state) | act | {"change_note": "", "revision": 1}),
         (UPDATE_CARD, bound | unit | {"b_card": row.card_id, "b_revision": row.revision, "b_seq": signed.manifest.seq,
                                       "b_state": state.value}),
     ]  # fmt: skip
@@ -422,7 +443,8 @@ def _activation_values(ctx: Context, data: ActivationIn, row: Any, placed: Place
     }
 
 
-def _manifest_values(row: Any, signed: Signed, activation_id: UUID, state: CardState) -> dict[str, Any]:
+def manifest_values(row: Any, signed: Signed, activation_id: UUID, state: CardState) -> dict[str, Any]:
+    """Return the columns of a manifest, without those of its act. It is in the state of its card."""
     made = signed.manifest
     return {
         "id": UUID(made.jti),

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import CTE, BigInteger, ColumnElement, Integer, Select, String, case, cast, extract, func, literal, select, union_all
+from sqlalchemy import CTE, BigInteger, ColumnElement, Integer, Select, String, and_, case, cast, extract, func, literal, select, union_all
 from sqlalchemy.orm import aliased
 
 from sifilma.activation.models import Activation
@@ -56,7 +56,7 @@ def activations_by_month(ctx: Context, zone: ZoneInfo) -> list[tuple[date, int]]
     """Return the number of activations in each of the last months, by the days of a zone: one column a month."""
     firsts = months(ctx.now.astimezone(zone).date())
     seen = Activation.card_id.in_(cards_query(ctx).with_only_columns(Card.id))
-    recent = Activation.at >= datetime.combine(firsts[0], time(), zone)
+    recent = and_(Activation.at >= datetime.combine(firsts[0], time(), zone), Activation.stated_by.is_(None))  # what somebody asked for
     row = ctx.session.execute(select(*_counted(tuple(firsts), zone)).where(seen, recent)).one()
     return [(first, int(count)) for first, count in zip(firsts, row, strict=False)]
 
