@@ -143,9 +143,7 @@ def manifests_out(ctx: Context, manifests: list[Manifest], public_url: str) -> l
     ]
 
 
-def _manifest_out(
-    manifest: Manifest, uid: str, public_url: str, proposal: Revocation | None, anew: tuple[UUID, str] | None
-) -> ManifestOut:
+def _manifest_out(manifest: Manifest, uid: str, public_url: str, proposal: Revocation | None, anew: tuple[UUID, str] | None) -> ManifestOut:
     return ManifestOut(
         id=manifest.id,
         state=manifest.state,

@@ -162,7 +162,8 @@ def _wait() -> None:
     """Wait for the next round. Messages are sent within a second meanwhile, since somebody waits for a code, and files are worked on."""
     until = time.monotonic() + EVERY_SECONDS
     while time.monotonic() < until:
-        if not any([run_timed(what, JOBS[what]) for what in (ROWS, TOKENS, CARRIED)]):  # all: none waits for another's end
+        done = [run_timed(what, JOBS[what]) for what in (ROWS, TOKENS, CARRIED)]  # all: none waits for another's end
+        if not any(done):
             time.sleep(1)
         run_timed(MESSAGES, JOBS[MESSAGES])
 

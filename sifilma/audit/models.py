@@ -179,6 +179,7 @@ class Action(StrEnum):
     KEYS_ROTATE = "keys.rotate"
     KEYS_COMPROMISE = "keys.compromise"
     KEYS_REISSUE = "keys.reissue"
+    KEYS_CLOSE = "keys.close"
     CLOCK_ACCEPT = "clock.accept"
     PERSON_REGISTER = "person.register"
     PERSON_CHANGE = "person.change"

@@ -175,6 +175,7 @@ ACTIONS: dict[str, LazyString] = {
     Action.KEYS_CEREMONY: _("Key ceremony held"),
     Action.KEYS_ROTATE: _("Key replaced by a new one"),
     Action.KEYS_COMPROMISE: _("Key revoked as compromised"),
+    Action.KEYS_CLOSE: _("Key destroyed, because nothing needed it any more"),
     Action.KEYS_REISSUE: _("Manifests of a key ordered to be issued anew"),
 }
 OBJECTS: dict[str, LazyString] = {

@@ -328,7 +328,7 @@ def token(reading: Reading) -> Lines:
 
 
 def _keys(hsm: HSM) -> Lines:
-    found = hsm.keys(SIGNING_PLAN)
+    found = hsm.keys(tuple(key_checks.load_record(resources().settings).plan(SIGNING_PLAN)))
     wrong = {info.label: info.faults for info in found if info.faults}
     yield _fail(f"Keys are not what their template demands: {wrong}.") if wrong else _ok(f"{len(found)} keys are there and sound.")
     state = health.check_hsm()

@@ -41,7 +41,7 @@ class Held:
 def make(settings: Settings, signing: HSM, root: HSM, now: datetime, by: Sequence[str] = (), held: str = "") -> Held:
     """Make tokens (SoftHSM's only) and keys where they are missing, publish the keyset and record the keys. Raise as these do."""
     counts = {}
-    for token, plan in ((signing, SIGNING_PLAN), (root, ROOT_PLAN)):
+    for token, plan in ((signing, key_checks.load_record(settings).plan(SIGNING_PLAN)), (root, ROOT_PLAN)):
         if is_softhsm(settings.hsm_module):  # an HSM's tokens are made by its maker's tool
             ceremony.init_token(token, settings.secret("hsm_so_pin"))
         counts[token.config.token_label] = len(ceremony.create_keys(token, plan))
@@ -52,8 +52,8 @@ def make(settings: Settings, signing: HSM, root: HSM, now: datetime, by: Sequenc
 def take_record(settings: Settings, signing: HSM, root: HSM, now: datetime, file: CeremonyFile) -> Held:
     """Record the keys that are there, and make none. Raise HSMKeyMissing or CeremonyRefused for a key that is not what the file demands."""
     counts = {}
-    for token, plan in ((signing, SIGNING_PLAN), (root, ROOT_PLAN)):
-        found = token.keys(plan)
+    for token, plan in ((signing, key_checks.load_record(settings).plan(SIGNING_PLAN)), (root, ROOT_PLAN)):
+        found = token.keys(tuple(plan))
         if wrong := {info.label: info.faults for info in found if info.faults}:
             raise CeremonyRefused(f"Keys are not what the file demands: {wrong}.")
         counts[token.config.token_label] = len(found)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import click
 from flask.cli import AppGroup
+from sqlalchemy.exc import SQLAlchemyError
 
 from config.settings import Settings
 from hsm import HSM, KeyPlan
@@ -18,9 +20,10 @@ from hsm.keys import MASTER, ROTATED, SIGNING_PLAN, label_of, master_plan, versi
 from sifilma.activation.carrying import service as carrying
 from sifilma.activation.trust import ceremonies as recorded
 from sifilma.activation.trust import key_checks, keyset
+from sifilma.activation.trust.key_checks import Record
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
-from sifilma.custody import ceremonies, ceremony_file, rotation
+from sifilma.custody import ceremonies, ceremony_file, closing, rotation
 from sifilma.custody.ceremonies import Held
 from sifilma.custody.ceremony_file import CeremonyFile, CeremonyRefused
 from sifilma.custody.custodians import confirm, confirm_act
@@ -153,9 +156,8 @@ def compromise(role: str, custodians: tuple[str, ...], version: int | None, *, c
     with command_context() as ctx:
         recorded.record_ceremony(ctx, settings, done.trust)
         fallen = rotation.affected(ctx.session, done.kid)
-        acts = [
-            record(replace(ctx, actor=one), Action.KEYS_COMPROMISE, "key", done.label, kid=done.kid, manifests=len(fallen)) for one in people
-        ]
+        name, kid, count = done.label, done.kid, len(fallen)
+        acts = [record(replace(ctx, actor=one), Action.KEYS_COMPROMISE, "key", name, kid=kid, manifests=count) for one in people]
         order = carrying.begin(ctx, acts[0], done.label, done.kid, carrying.COMPROMISED) if fallen and carry else None
         total = order.total if order is not None else 0
     told = f"{done.label} is revoked in keyset version {done.trust.keyset.version}"
@@ -176,12 +178,32 @@ def reissue(version: int, custodians: tuple[str, ...]) -> None:
     settings = resources().settings
     ensure_softhsm(settings)
     _require_trusted_clock()
-    label, kid, cause = rotation.replaced(settings, resources().hsm, version)
+    label, kid, cause = rotation.replaced(settings, version)
     people = confirm_act(settings, custodians, ask)
     with command_context() as ctx:
         acts = [record(replace(ctx, actor=one), Action.KEYS_REISSUE, "key", label, kid=kid) for one in people]
         order = carrying.begin(ctx, acts[0], label, kid, cause)
         click.echo(f"the worker issues {order.total} manifests of {label} anew")
+
+
+@group.command("close")
+@click.argument("role", metavar="KEY", type=click.Choice(rotation.ROLES))
+@click.argument("version", type=int)
+@click.option("--custodian", "custodians", multiple=True, help="User name of a custodian; two are needed.")
+def close(role: str, version: int, custodians: tuple[str, ...]) -> None:
+    """Destroy a VERSION of a key for good, once nothing needs it. What it signed verifies as before."""
+    settings = resources().settings
+    ensure_softhsm(settings)
+    _require_trusted_clock()
+    with command_context() as ctx:
+        closing.require_closable(ctx.session, settings, role, version)
+    people = confirm_act(settings, custodians, ask)
+    label = closing.label(role, version)
+    with command_context() as ctx:  # the entry first: a key is not destroyed without one
+        for one in people:
+            record(replace(ctx, actor=one), Action.KEYS_CLOSE, "key", label)
+    made = closing.close(settings, resources().hsm, root_token(settings), resources().clock.now(), role, version, custodians)
+    click.echo(f"{label} is destroyed; record of keys: version {made.version}")
 
 
 @group.command("keys")
@@ -192,7 +214,10 @@ def keys() -> None:
     made = key_checks.load_record(resources().settings)
     later = [version_plan(role, version) for role in ROTATED for version in made.known(role) if version > 1]
     masters = [master_plan(int(label.removeprefix(MASTER))) for label in made.keys if label.startswith(MASTER) and label != f"{MASTER}1"]
-    wrong = sum(not _tell_key(hsm, key, differing.get(key.label, "")) for key in (*SIGNING_PLAN, *later, *masters))
+    needed = _needed(made)
+    wrong = sum(not _tell_key(hsm, key, differing.get(key.label, ""), needed) for key in (*made.plan(SIGNING_PLAN), *later, *masters))
+    for label in sorted(made.closed):
+        click.echo(f"closed: {label}")
     for role, version in sorted(made.versions.items()):
         click.echo(f"in use for {role}: {label_of(role, version)}")
     click.echo(f"record of keys: version {made.version}" if made.version else "no record of keys: `sifilma hsm ceremony record FILE`")
@@ -200,7 +225,18 @@ def keys() -> None:
         raise click.ClickException(f"{wrong} keys are not what their template demands, or not what was recorded of them")
 
 
-def _tell_key(hsm: HSM, key: KeyPlan, differs: str) -> bool:
+def _needed(made: Record) -> dict[str, list[str]]:
+    """Return what needs each key that can be closed, by label; empty while the database is away."""
+    settings, closable = resources().settings, [label for label in made.keys if closing.parted(label)[0] in rotation.ROLES]
+    try:
+        with command_context() as ctx:
+            return {label: list(closing.needs(ctx.session, settings, *closing.parted(label))) for label in closable}
+    except SQLAlchemyError:
+        click.echo("the database is away: what needs each version is not known", err=True)
+        return {}
+
+
+def _tell_key(hsm: HSM, key: KeyPlan, differs: str, needed: Mapping[str, Sequence[str]]) -> bool:
     """Say what a key is, and in what it differs from its record. Return whether it is sound."""
     try:
         [info] = hsm.keys((key,))
@@ -211,6 +247,9 @@ def _tell_key(hsm: HSM, key: KeyPlan, differs: str) -> bool:
     sound = "sound, its attributes can still be changed" if info.is_open else "sound"
     click.echo(f"{info.label:16} id {info.id.hex()}  {info.kind.value:28} {'FAULTS: ' + ', '.join(faults) if faults else sound}")
     click.echo("  " + " ".join(name for name, value in sorted(info.attributes.items()) if value))
+    if key.label in needed:
+        role, version = closing.parted(key.label)
+        click.echo(f"  needed by: {', '.join(needed[key.label]) or f'nothing, `sifilma hsm close {role} {version}` destroys it'}")
     return not faults
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from config.settings import Settings
 from hsm import HSM, KeyPlan, ceremony
 from hsm.keys import MASTER, ROTATED, label_of, master_plan, role_of, version_plan
+from hsm.records import check_of
 from hsm.token import Operations
 from manifests import jws
 from sifilma.activation.carrying import service as carrying
@@ -91,17 +92,19 @@ def compromise(
     return Compromised(label, kid, keyset.revoke(settings, root, kid, now))
 
 
-def replaced(settings: Settings, signing: HSM, version: int) -> tuple[str, str, str]:
-    """Return label, id and cause of a version of `manifest-sign` whose manifests can be issued anew. Raise CeremonyRefused for any other."""
-    role, used = "manifest-sign", key_checks.versions(settings).get("manifest-sign", 1)
+def replaced(settings: Settings, version: int) -> tuple[str, str, str]:
+    """Return label, id and cause of a version of `manifest-sign` whose manifests can be issued anew. Raise CeremonyRefused for others."""
+    role, made = "manifest-sign", key_checks.load_record(settings)
     label = label_of(role, version)
-    if label not in key_checks.load(settings):
+    known = {**made.closed, **made.keys}.get(label)
+    if known is None:
         raise CeremonyRefused(f"no {label} is recorded")
-    if version >= used:
+    if version >= made.versions.get(role, 1):
         raise CeremonyRefused(f"{label} is in use: `sifilma hsm rotate {role}` comes before")
-    kid = jws.thumbprint(signing.public_key(label))
-    key = keyset.load(settings).keyset.find(kid, "manifest")
-    return label, kid, carrying.COMPROMISED if key is not None and key.revoked_at is not None else carrying.REPLACED
+    for key in keyset.load(settings).keyset.keys:  # the token may have it no more
+        if check_of(key.jwk.key()) == known.check:
+            return label, key.kid, carrying.COMPROMISED if key.revoked_at is not None else carrying.REPLACED
+    raise CeremonyRefused(f"the keyset does not hold {label}")
 
 
 def affected(session: Session, kid: str) -> Sequence[Row[str, UUID, str, str]]:

@@ -94,7 +94,8 @@ ACTS: dict[str, dict[str, tuple[str, ...]]] = {
         "rejected": (f"{_A}.reject",), "cancelled": (f"{_A}.cancel",), "completed": (f"{_A}.create",), "expired": (f"{_A}.expire",),
     },
     "token": {
-        "issued": (f"{_A}.approve", "token.reissue", "keys.compromise", "keys.reissue"), "redeemed": _ACTIVATED, "expired": ("token.expire",),
+        "issued": (f"{_A}.approve", "token.reissue", "keys.compromise", "keys.reissue"), "redeemed": _ACTIVATED,
+        "expired": ("token.expire",),
         "cancelled": ("token.refused", "token.reissue", *_REPORTED, f"{_A}.cancel"),
     },
     "manifest": {"active": (*_ACTIVATED, "card.report_withdraw", f"{_PLACE}.lift", _REVIEWED), "superseded": _ACTIVATED,

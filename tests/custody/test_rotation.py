@@ -18,7 +18,7 @@ from hsm.keys import SIGNING_PLAN
 from manifests.verifier import Expectations, verify
 from sifilma.activation.trust import key_checks, keyset
 from sifilma.app.audit_commands import keep_log
-from sifilma.app.command_groups import JOBS
+from sifilma.app.command_groups import CARRIED, JOBS
 from sifilma.fsck.run import examine
 from sifilma.kernel.unit_of_work import assert_no_transaction
 from tests.fsck.conftest import installation
@@ -46,6 +46,11 @@ def rotate(world: World, role: str, *options: str, act: str = "rotate") -> str:
     told = world.app.test_cli_runner().invoke(args=arguments, input=world.code("kustodian1") + "\n")
     assert told.exit_code == 0, (told.output, told.exception)
     return told.output
+
+
+def close(world: World, role: str, version: int = 1) -> str:
+    """Return why a version of a key is not closed."""
+    return str(world.app.test_cli_runner().invoke(args=["hsm", "close", role, str(version)]).exception)
 
 
 def download(world: World, activation: Any) -> bytes:
@@ -81,6 +86,10 @@ def test_every_key_is_rotated_and_what_was_made_before_stays_valid(own_world: Wo
     published = keyset.load(world.settings)
     assert (published.keyset.version, len(published.keyset.keys)) == (5, 8)
 
+    needed = {role: close(world, role) for role in ("token-mac", "seal-kek", "sam-master")}
+    assert needed == {"token-mac": "token-mac is needed: 1 open tokens",
+                      "seal-kek": "seal-kek is needed: 1 data keys, which the worker has not sealed anew yet",
+                      "sam-master": "sam-master-v1 is needed: it is in use, 12 cards that are not destroyed, damaged, locked or revoked"}  # fmt: skip
     # A token of before, sealed and authenticated by the first versions, activates its card; the manifest is the new key's.
     second = done(world.client(WHO).post("/activations", world.activation(before, before.uids[-1])), 201)
     kids = [kid for (kid,) in world.sql("SELECT kid FROM manifest ORDER BY id")]
@@ -102,6 +111,24 @@ def test_every_key_is_rotated_and_what_was_made_before_stays_valid(own_world: Wo
     assert [str(found) for found in examine(installation(world)).findings] == []
     assert world.hsm.read_back() == {}
     assert len(world.sql("SELECT 1 FROM audit_entry WHERE action = 'keys.rotate'")) == 6
+
+    # What nothing needs any more is destroyed: it is not missed, not made again, and what it made counts as before.
+    shown = world.app.test_cli_runner().invoke(args=["hsm", "keys"]).output
+    assert "needed by: nothing, `sifilma hsm close token-mac 1` destroys it" in shown
+    for role in ("manifest-sign", "token-mac", "seal-kek"):
+        assert "is destroyed" in rotate(world, role, "1", act="close")
+    assert {label for label, _, _ in world.hsm.labels()} & {"manifest-sign", "token-mac", "seal-kek"} == set()
+    assert world.hsm.read_back() == {}
+    assert close(world, "token-mac", 2) == "token-mac-v2 is needed: it is in use"
+    told = world.app.test_cli_runner().invoke(args=["hsm", "init"])
+    assert (told.exit_code, len(key_checks.load_record(world.settings).closed)) == (0, 3), told.output
+    assert world.hsm.read_back() == {}
+    assert [verdict(world, download(world, one)) for one in (first, second, third)] == ["valid"] * 3
+    assert "issues 11 manifests of manifest-sign anew" in rotate(world, "1", act="reissue")  # the token need not have it
+    with world.app.app_context():
+        assert JOBS[CARRIED].run() == 11
+        keep_log(now=True)
+    assert [str(found) for found in examine(installation(world)).findings] == []
 
 
 def test_a_key_is_published_before_it_signs_and_a_new_master_key_is_for_new_cards(own_world: World) -> None:

@@ -47,7 +47,7 @@ def back_to_0042(connection: Connection) -> None:
 
 
 def back_to_0040(connection: Connection) -> None:
-    """Undo 0041 and what came after it on a database without triggers: there are no tallies, and all tokens are counted and made at once."""
+    """Undo 0041 and what came after it on a database without triggers: there are no tallies, and all tokens are made at once."""
     back_to_0042(connection)
     undo = Operations(MigrationContext.configure(connection))
     undo.drop_table("token_issue")

@@ -259,5 +259,3 @@ def end(ctx: Context, order_id: UUID) -> bool:
         for hook in _hooks:
             hook(ctx.session, order, organisation_id, carried)
     return True
-
-

@@ -47,7 +47,7 @@ def carry(contexts: Contexts, settings: Settings, hsm: HSM, seconds: float = TUR
 
 
 def _serve(contexts: Contexts, settings: Settings, hsm: HSM, order: Order, until: float) -> int:
-    """Go through the cards of an order that wait, once, and end the order if none is left. What moved meanwhile is left for a next round."""
+    """Go through the cards of an order that wait, once, and end the order if none is left. What has moved is left for a next round."""
     settled, last = 0, None
     while time.monotonic() < until:
         with contexts() as ctx:

@@ -308,9 +308,7 @@ def _require_key(do: Operations, row: Any, open_key: bytes) -> None:
     raise Conflict("This card's key is not the one it was registered with: it cannot be activated. Tell the directorate.", type="card-key")
 
 
-def _manifest(
-    at: datetime, settings: Settings, row: Any, manifest_id: UUID, terms: Terms, epoch: int, open_key: bytes
-) -> payload.Manifest:
+def _manifest(at: datetime, settings: Settings, row: Any, manifest_id: UUID, terms: Terms, epoch: int, open_key: bytes) -> payload.Manifest:
     issued = int(at.timestamp())
     return payload.Manifest(
         ver=1,

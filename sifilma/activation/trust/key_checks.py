@@ -21,7 +21,7 @@ import structlog
 from config.settings import Settings
 from hsm import HSM, ceremony
 from hsm.errors import HSMKeyChanged
-from hsm.keys import ROOT_PLAN, KeyInfo, role_of, secret_kind
+from hsm.keys import ROOT_PLAN, KeyInfo, KeyPlan, role_of, secret_kind
 from hsm.records import KeyRecord, of_check
 from manifests import jws
 from manifests.encoding import Malformed
@@ -37,7 +37,8 @@ log = structlog.get_logger()
 @dataclass(frozen=True)
 class Record:
     """The record of keys. `version` is 0 for one that only knows check values. `versions` says which version of a role's key is in use,
-    where that is not the first. `ceremony` is the SHA-256 of the ceremony's file.
+    where that is not the first. `ceremony` is the SHA-256 of the ceremony's file. `closed` are keys that were destroyed because nothing
+    needed them any more, as they were recorded.
 
     `by` are the user names of the custodians; both are empty where no ceremony with custodians was held.
     """
@@ -47,6 +48,11 @@ class Record:
     ceremony: str = ""
     keys: Mapping[str, KeyRecord] = field(default_factory=dict)
     versions: Mapping[str, int] = field(default_factory=dict)
+    closed: Mapping[str, KeyRecord] = field(default_factory=dict)
+
+    def plan(self, keys: Sequence[KeyPlan]) -> list[KeyPlan]:
+        """Return these keys without the closed ones, which are made no more."""
+        return [key for key in keys if key.label not in self.closed]
 
     def known(self, role: str) -> list[int]:
         """Return the versions of a role's key that are recorded, the first one first."""
@@ -109,8 +115,8 @@ def _verified(settings: Settings, line: bytes) -> Record:
     root = jws.key_from_jwk(told["root"])
     if root_sha256(root) != (settings.trust / "root.sha256").read_text().strip() or not jws.verify(parts, root):
         raise Malformed("not signed by the pinned root")
-    records = [KeyRecord(**one) for one in told["keys"]]
-    return Record(told["version"], told["by"], told["ceremony"], {one.label: one for one in records}, told["versions"])
+    keys, closed = ({one.label: one for one in (KeyRecord(**each) for each in told.get(name, []))} for name in ("keys", "closed"))
+    return Record(told["version"], told["by"], told["ceremony"], keys, told["versions"], closed)
 
 
 def _of_checks(data: bytes) -> Record:
@@ -126,13 +132,13 @@ def record(settings: Settings, signing: HSM, root: HSM, now: datetime, by: Seque
     ceremony's file) a new record is made in any case.
     """
     before = load_record(settings)
-    found = {one.label: one for one in ceremony.describe(signing)}
+    found = {one.label: one for one in ceremony.describe(signing) if one.label not in before.closed}
     wrong = sorted(label for label, one in before.keys.items() if label not in found or _differs(one, found[label]))
     if wrong:
         raise HSMKeyChanged(f"another token: {', '.join(wrong)} on it is another key than that of the ceremony")
     if before.version and found.keys() <= before.keys.keys() and not by:
         return before
-    return write(settings, root, now, Record(before.version + 1, list(by), held, found, before.versions))
+    return write(settings, root, now, Record(before.version + 1, list(by), held, found, before.versions, before.closed))
 
 
 def _differs(before: KeyRecord, found: KeyRecord) -> bool:
@@ -154,6 +160,7 @@ def write(settings: Settings, root: HSM, now: datetime, record: Record) -> Recor
         "root": jws.jwk(root_key),
         "root_key": [one.as_json() for one in ceremony.describe(root) if one.label == ROOT_PLAN[0].label],
         "keys": [record.keys[label].as_json() for label in sorted(record.keys)],
+        "closed": [record.closed[label].as_json() for label in sorted(record.closed)],
     }
     payload = json.dumps(told, sort_keys=True, separators=(",", ":")).encode()
     line = jws.sign(payload, jws.thumbprint(root_key), TYPE, lambda digest: root.sign("root", digest))
