@@ -25,13 +25,13 @@ from sifilma.activation.carrying import queries
 from sifilma.activation.carrying.models import Outcome, Reissue, ReissueCard
 from sifilma.activation.carrying.queries import Order
 from sifilma.activation.issuing import service as issuing
-from sifilma.activation.issuing.service import Signed, Signer, Terms
+from sifilma.activation.issuing.service import Signed, Terms
 from sifilma.activation.issuing.statements import INSERT_AUDIT, INSERT_CARRIED, INSERT_MANIFEST, REDEEM, SUPERSEDE, UPDATE_CARD
 from sifilma.activation.models import REPEATED, TOKEN, Activation, Manifest, ManifestState, Token, TokenState
 from sifilma.activation.tokens import sealing
 from sifilma.activation.tokens import service as tokens
 from sifilma.activation.tokens.service import Fresh
-from sifilma.activation.trust import status_list
+from sifilma.activation.trust import keyset, status_list
 from sifilma.audit import recorded
 from sifilma.audit.models import Action, AuditEntry
 from sifilma.audit.service import entry_values
@@ -105,7 +105,7 @@ def carry(ctx: Context, settings: Settings, hsm: HSM, order: Order, manifests: S
     at = ctx.trusted_now
     rows = _rows(ctx, hsm, order, manifests)
     ctx.uow.end_read()
-    signer = issuing.signer_at(at, settings, hsm)
+    signer = keyset.signer(settings, hsm, "manifest-sign", at)
     if signer.kid == order.kid:  # this process has not seen the new keyset yet
         return 0
     left = {row.standing_manifest_id: reason for row in rows if (reason := _objection(row, at))}
@@ -154,7 +154,7 @@ def _objection(row: Any, at: datetime) -> str:
     return str(SINCE.template) if row.expires_at <= at + timedelta(seconds=1) else ""
 
 
-def _make(do: Operations, at: datetime, settings: Settings, row: Any, signer: Signer) -> Made | None:
+def _make(do: Operations, at: datetime, settings: Settings, row: Any, signer: keyset.Signer) -> Made | None:
     """Make the token and the manifest of one card. Return None for a card whose key is another one than it was registered with."""
     try:
         signed = issuing.make(do, at, settings, row, uuid7(), _terms(at, settings, row), signer)

@@ -18,7 +18,7 @@ from config.settings import Settings
 from hsm import HSM
 from hsm.derivation import kcv as key_check_value
 from hsm.errors import HSMKeyChanged
-from hsm.keys import MASTER, Exact
+from hsm.keys import MASTER
 from hsm.token import Operations
 from manifests import conf, jws, payload
 from sifilma.activation.issuing.rules import placed
@@ -86,15 +86,6 @@ class Ready:
 
 
 @dataclass(frozen=True)
-class Signer:
-    """The key that signs: its label on the token, its id, and the epoch of its keyset."""
-
-    label: Exact
-    kid: str
-    epoch: int
-
-
-@dataclass(frozen=True)
 class Terms:
     """What a manifest states besides what its row says: the place, and the end of its validity in seconds since 1970."""
 
@@ -153,15 +144,8 @@ def check_place(places: PlaceCheck, data: PlaceIn, code: str, regency: str) -> P
 def sign(ctx: Context, settings: Settings, hsm: HSM, ready: Sequence[Ready]) -> list[Signed | None]:
     """Sign the manifests in one call to the HSM, outside any transaction. An entry is None for a wrong token. Raise ClockNotTrusted."""
     at = ctx.trusted_now
-    signer = signer_at(at, settings, hsm)
+    signer = keyset.signer(settings, hsm, "manifest-sign", at)
     return hsm.run(lambda do: [_sign(do, at, settings, one, signer) for one in ready])
-
-
-def signer_at(at: datetime, settings: Settings, hsm: HSM) -> Signer:
-    """Return the key that signs manifests at a moment. Raise as `Trust.signing_kid` does."""
-    label = hsm.current("manifest-sign")  # before the keyset: a key that is in use is published
-    published = keyset.load(settings)
-    return Signer(label, published.signing_kid(hsm, label, "manifest", at), published.epoch)
 
 
 def issue(ctx: Context, pairs: Sequence[tuple[Ready, Signed]]) -> list[Issued]:
@@ -278,7 +262,7 @@ def wrong_token(left: int) -> Invalid:
     return Invalid.field("token", say("The token is not this card's. %(hint)s", hint=hint), type="token-refused")
 
 
-def _sign(do: Operations, at: datetime, settings: Settings, ready: Ready, signer: Signer) -> Signed | None:
+def _sign(do: Operations, at: datetime, settings: Settings, ready: Ready, signer: keyset.Signer) -> Signed | None:
     """Compare the token, and make the manifest. Return None for a wrong token."""
     row = ready.row
     if not tokens.matches(do, row.request_id, row.uid, ready.data.token, row.mac):
@@ -287,7 +271,7 @@ def _sign(do: Operations, at: datetime, settings: Settings, ready: Ready, signer
     return make(do, at, settings, row, ready.manifest_id, Terms(_location(ready.data, int(at.timestamp()), ready.code), ends), signer)
 
 
-def make(do: Operations, at: datetime, settings: Settings, row: Any, manifest_id: UUID, terms: Terms, signer: Signer) -> Signed:
+def make(do: Operations, at: datetime, settings: Settings, row: Any, manifest_id: UUID, terms: Terms, signer: keyset.Signer) -> Signed:
     """Derive the card's key and compare it, sign the manifest and seal it. Raise as `_require_key` does."""
     open_key = do.derive_open_key(row.key_version, bytes.fromhex(row.uid))
     _require_key(do, row, open_key)

@@ -110,6 +110,22 @@ def _outside_period(label: str, key: Key) -> KeyOutsidePeriod:
 
 
 @dataclass(frozen=True)
+class Signer:
+    """The key that signs: its label on the token, its id, and the epoch of its keyset."""
+
+    label: Exact
+    kid: str
+    epoch: int
+
+
+def signer(settings: Settings, token: HSM, role: str, now: datetime) -> Signer:
+    """Return the key with which a token signs for a role now. Raise as `load` and `Trust.signing_kid` do."""
+    label = token.current(role)  # before the keyset: a key that is in use is published
+    published = load(settings)
+    return Signer(label, published.signing_kid(token, label, dict(USES)[role], now), published.epoch)
+
+
+@dataclass(frozen=True)
 class Vouched:
     """A signer that refuses, as `Trust.signing_kid` does, unless the keyset vouches for its key at this moment."""
 
