@@ -65,7 +65,7 @@ def _counted(session: Session, query: Any, words: str) -> Iterator[str]:
 def _stored(column: Any, length: int, version: int) -> ColumnElement[bool]:
     """Return the condition that a version made what is stored (`sealing.versioned`)."""
     if version == 1:
-        return func.length(column) == length  # type: ignore[no-any-return]  # a comparison of columns
+        return func.length(column) == length
     first = func.substr(column, 1, 1, type_=LargeBinary)
     return (func.length(column) == length + 1) & (first == literal(bytes((version,)), LargeBinary))
 

@@ -86,10 +86,10 @@ def test_every_key_is_rotated_and_what_was_made_before_stays_valid(own_world: Wo
     published = keyset.load(world.settings)
     assert (published.keyset.version, len(published.keyset.keys)) == (5, 8)
 
+    used = "sam-master-v1 is needed: it is in use, 12 cards that are not destroyed, damaged, locked or revoked"
+    waits = "seal-kek is needed: 1 data keys, which the worker has not sealed anew yet"
     needed = {role: close(world, role) for role in ("token-mac", "seal-kek", "sam-master")}
-    assert needed == {"token-mac": "token-mac is needed: 1 open tokens",
-                      "seal-kek": "seal-kek is needed: 1 data keys, which the worker has not sealed anew yet",
-                      "sam-master": "sam-master-v1 is needed: it is in use, 12 cards that are not destroyed, damaged, locked or revoked"}  # fmt: skip
+    assert needed == {"token-mac": "token-mac is needed: 1 open tokens", "seal-kek": waits, "sam-master": used}
     # A token of before, sealed and authenticated by the first versions, activates its card; the manifest is the new key's.
     second = done(world.client(WHO).post("/activations", world.activation(before, before.uids[-1])), 201)
     kids = [kid for (kid,) in world.sql("SELECT kid FROM manifest ORDER BY id")]

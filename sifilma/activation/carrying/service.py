@@ -25,6 +25,7 @@ from sifilma.activation.carrying import queries
 from sifilma.activation.carrying.models import Outcome, Reissue, ReissueCard
 from sifilma.activation.carrying.queries import Order
 from sifilma.activation.issuing import service as issuing
+from sifilma.activation.issuing.rules import expiry
 from sifilma.activation.issuing.service import Signed, Terms
 from sifilma.activation.issuing.statements import INSERT_AUDIT, INSERT_CARRIED, INSERT_MANIFEST, REDEEM, SUPERSEDE, UPDATE_CARD
 from sifilma.activation.models import REPEATED, TOKEN, Activation, Manifest, ManifestState, Token, TokenState
@@ -157,7 +158,7 @@ def _objection(row: Any, at: datetime) -> str:
 def _make(do: Operations, at: datetime, settings: Settings, row: Any, signer: keyset.Signer) -> Made | None:
     """Make the token and the manifest of one card. Return None for a card whose key is another one than it was registered with."""
     try:
-        signed = issuing.make(do, at, settings, row, uuid7(), _terms(at, settings, row), signer)
+        signed = issuing.make(do, at, settings, row, _terms(at, settings, row), signer)
     except Conflict:
         return None
     key: AESGCM = sealing.open_key(do, row.holder_id, row.data_key_month, row.data_key_sealed)
@@ -166,9 +167,9 @@ def _make(do: Operations, at: datetime, settings: Settings, row: Any, signer: ke
 
 def _terms(at: datetime, settings: Settings, row: Any) -> Terms:
     """Return place and end as they were: no manifest lives longer because it was issued anew."""
-    ends = min(int(row.expires_at.timestamp()), issuing.expiry(at, settings.manifest_years, row.agreement_end))
+    ends = min(int(row.expires_at.timestamp()), expiry(at, settings.manifest_years, row.agreement_end))
     place = {"lat_e7": row.latitude_e7, "lon_e7": row.longitude_e7, "acc_m": row.accuracy_m, "src": row.source, "code": row.region_code}
-    return Terms(payload.Location(at=int(row.stated_at.timestamp()), **place), ends)
+    return Terms(uuid7(), payload.Location(at=int(row.stated_at.timestamp()), **place), ends)
 
 
 def _write(ctx: Context, settings: Settings, order: Order, made: Sequence[Made]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 from uuid import UUID
 
@@ -21,7 +21,7 @@ from hsm.errors import HSMKeyChanged
 from hsm.keys import MASTER
 from hsm.token import Operations
 from manifests import conf, jws, payload
-from sifilma.activation.issuing.rules import placed
+from sifilma.activation.issuing.rules import expiry, placed
 from sifilma.activation.issuing.statements import (
     ANSWER,
     BREAK_UNIT,
@@ -56,7 +56,6 @@ from sifilma.kernel.text import say
 from sifilma.regions import codes
 from sifilma.regions.place import Outcome, PlaceCheck, Placed
 
-DAY_END = time(23, 59, 59)
 NO_TOKEN = say("This card has no open token: it was used, cancelled, or never issued.")
 NO_VILLAGE = say("There is no such village code today (13 characters, e.g. 35.20.01.2001).")
 
@@ -87,8 +86,9 @@ class Ready:
 
 @dataclass(frozen=True)
 class Terms:
-    """What a manifest states besides what its row says: the place, and the end of its validity in seconds since 1970."""
+    """What a manifest states besides its row: its id, the place, and the end of its validity in seconds since 1970."""
 
+    id: UUID
     location: payload.Location
     ends: int
 
@@ -268,18 +268,18 @@ def _sign(do: Operations, at: datetime, settings: Settings, ready: Ready, signer
     if not tokens.matches(do, row.request_id, row.uid, ready.data.token, row.mac):
         return None
     ends = expiry(at, settings.manifest_years, row.agreement_end)
-    return make(do, at, settings, row, ready.manifest_id, Terms(_location(ready.data, int(at.timestamp()), ready.code), ends), signer)
+    return make(do, at, settings, row, Terms(ready.manifest_id, _location(ready.data, int(at.timestamp()), ready.code), ends), signer)
 
 
-def make(do: Operations, at: datetime, settings: Settings, row: Any, manifest_id: UUID, terms: Terms, signer: keyset.Signer) -> Signed:
+def make(do: Operations, at: datetime, settings: Settings, row: Any, terms: Terms, signer: keyset.Signer) -> Signed:
     """Derive the card's key and compare it, sign the manifest and seal it. Raise as `_require_key` does."""
     open_key = do.derive_open_key(row.key_version, bytes.fromhex(row.uid))
     _require_key(do, row, open_key)
-    manifest = _manifest(at, settings, row, manifest_id, terms, signer.epoch, open_key)
+    manifest = _manifest(at, settings, row, terms, signer.epoch, open_key)
     body = manifest.to_bytes()
     line = jws.sign(body, signer.kid, jws.MANIFEST_TYPE, lambda digest: do.sign(signer.label, digest))
     key: AESGCM = sealing.open_key(do, row.holder_id, row.data_key_month, row.data_key_sealed)
-    return Signed(manifest, payload.payload_hash(body), signer.kid, sealing.seal(key, line.encode(), b"manifest", manifest_id))
+    return Signed(manifest, payload.payload_hash(body), signer.kid, sealing.seal(key, line.encode(), b"manifest", terms.id))
 
 
 def _require_key(do: Operations, row: Any, open_key: bytes) -> None:
@@ -292,12 +292,12 @@ def _require_key(do: Operations, row: Any, open_key: bytes) -> None:
     raise Conflict("This card's key is not the one it was registered with: it cannot be activated. Tell the directorate.", type="card-key")
 
 
-def _manifest(at: datetime, settings: Settings, row: Any, manifest_id: UUID, terms: Terms, epoch: int, open_key: bytes) -> payload.Manifest:
+def _manifest(at: datetime, settings: Settings, row: Any, terms: Terms, epoch: int, open_key: bytes) -> payload.Manifest:
     issued = int(at.timestamp())
     return payload.Manifest(
         ver=1,
         iss=settings.issuer,
-        jti=str(manifest_id),
+        jti=str(terms.id),
         sub=row.uid,
         fn=row.function,
         epoch=epoch,
@@ -319,15 +319,6 @@ def _manifest(at: datetime, settings: Settings, row: Any, manifest_id: UUID, ter
 def _location(data: ActivationIn, at: int, code: str) -> payload.Location:
     degrees = (round(data.latitude * 1e7), round(data.longitude * 1e7))
     return payload.Location(lat_e7=degrees[0], lon_e7=degrees[1], acc_m=round(data.accuracy_m), src=data.source, at=at, code=code)
-
-
-def expiry(now: datetime, years: int, agreement_end: date | None) -> int:
-    """Return `exp` in seconds since 1970: the same day `years` later (28 February for the 29th), at most the end of the PKS (WIB)."""
-    leap_day = (now.month, now.day) == (2, 29)
-    end = now.replace(year=now.year + years, day=28 if leap_day else now.day)
-    if agreement_end is not None:
-        end = min(end, datetime.combine(agreement_end, DAY_END, WIB).astimezone(UTC))
-    return int(end.timestamp())
 
 
 def _steps(ctx: Context, ready: Ready, signed: Signed, activation_id: UUID) -> list[Step]:
