@@ -150,6 +150,10 @@ def carried(now: Snapshot) -> Found:
         " WHERE t.reissue_id IS NOT NULL AND k.reissue_id IS NULL",
         "was made for an order, which has no manifest of it",
     )
+    yield from _orders(now)
+
+
+def _orders(now: Snapshot) -> Found:
     yield from now.find(
         "activation",
         "SELECT a.id FROM activation a JOIN token t ON t.id = a.token_id WHERE (a.source = 'carried') <> (t.reissue_id IS NOT NULL)",

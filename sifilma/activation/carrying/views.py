@@ -27,7 +27,7 @@ EXPORT = Export(
         _("New manifest"): lambda one: one.new_seq if one.new_seq is not None else "",
         _("Outcome"): lambda one: str(OUTCOMES[one.outcome]),
         _("Reason"): lambda one: translate(one.reason),
-        _("Why"): lambda one: str(CAUSES[one.cause]),
+        _("Cause"): lambda one: str(CAUSES[one.cause]),
         _("Ordered"): lambda one: day(one.ordered_at),
     },
     counted=lambda number, words: ngettext("%(count)s card", "%(count)s cards", number, count=words),
