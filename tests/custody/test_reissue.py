@@ -56,15 +56,16 @@ def findings(world: World) -> list[str]:
     return [str(found) for found in examine(installation(world)).findings]
 
 
-def reissued(world: World, count: int) -> None:
+def reissued(world: World, count: int, looked_at: int) -> None:
+    """Have manifests issued anew, and compare some of the files with those they replace; fsck looks at all."""
     _, active = world.active(function="R", count=count)
-    before = {one["manifest"]["id"]: said(download(world, one)) for one in active}
+    before = {one["manifest"]["id"]: said(download(world, one)) for one in active[:looked_at]}
     rotate(world, "manifest-sign", act="compromise")
     while carried(world):
         pass
     rows = standing(world)
     assert len(rows) == count
-    for row in rows:
+    for row in (row for row in rows if row["reissue"]["replaces"] in before):
         line = world.client(WHO).post(f"/manifests/{row['id']}/download").get_data()
         assert verdict(world, line) == "valid"
         new, old = said(line), before[row["reissue"]["replaces"]]
@@ -75,7 +76,7 @@ def reissued(world: World, count: int) -> None:
 
 def test_manifests_of_a_compromised_key_are_issued_anew(own_world: World) -> None:
     world = own_world
-    reissued(world, 20)
+    reissued(world, 20, looked_at=3)
     assert carried(world) == 0
     assert findings(world) == []
     made = done(world.client(WHO).get(f"/activations/{standing(world)[0]['activation']}"))
@@ -156,5 +157,5 @@ def refused(world: World, version: str) -> str:
 
 @pytest.mark.long
 def test_five_hundred_manifests_are_issued_anew_by_one_act(own_world: World) -> None:
-    reissued(own_world, 500)
+    reissued(own_world, 500, looked_at=500)
     assert findings(own_world) == []
