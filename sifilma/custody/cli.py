@@ -14,7 +14,7 @@ from flask.cli import AppGroup
 from sqlalchemy.exc import SQLAlchemyError
 
 from config.settings import Settings
-from hsm import HSM, KeyPlan
+from hsm import HSM, KeyKind, KeyPlan
 from hsm.errors import HSMError, HSMKeyAmbiguous, HSMKeyMissing
 from hsm.keys import MASTER, ROTATED, SIGNING_PLAN, label_of, master_plan, version_plan
 from sifilma.activation.carrying import service as carrying
@@ -23,10 +23,10 @@ from sifilma.activation.trust import key_checks, keyset
 from sifilma.activation.trust.key_checks import Record
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
-from sifilma.custody import ceremonies, ceremony_file, closing, rotation
+from sifilma.custody import ceremonies, ceremony_file, closing, pairing, rotation
 from sifilma.custody.ceremonies import Held
 from sifilma.custody.ceremony_file import CeremonyFile, CeremonyRefused
-from sifilma.custody.custodians import confirm, confirm_act
+from sifilma.custody.custodians import agree_on_transport, confirm, confirm_act
 from sifilma.kernel.installation import claim_home
 from sifilma.resources import ensure_softhsm, resources, root_token
 from sifilma.web.command import command_context
@@ -34,6 +34,8 @@ from sifilma.web.command import command_context
 group = AppGroup("hsm", help="Tokens and keys.")
 ceremony_group = AppGroup("ceremony", help="The key ceremony: one reviewed file, a rehearsal, two custodians.")
 group.add_command(ceremony_group)
+pair_group = AppGroup("pair", help="A second HSM.")
+group.add_command(pair_group)
 FILE = click.Path(dir_okay=False, path_type=Path)
 ask = partial(click.prompt, hide_input=True)
 
@@ -93,7 +95,8 @@ def run(path: Path, rehearse: bool) -> None:
         raise CeremonyRefused(f"{path} was not rehearsed as it is: `sifilma hsm ceremony run {path} --rehearse`.")
     _begin(settings, file)
     now = resources().clock.now()
-    _tell(ceremonies.make(settings, resources().hsm, root_token(settings), now, file.custodians, file.sha256))
+    agree = partial(_agree, settings, file)
+    _tell(ceremonies.make(settings, resources().hsm, root_token(settings), now, file.custodians, file.sha256, agree))
 
 
 @ceremony_group.command("record")
@@ -112,6 +115,40 @@ def _begin(settings: Settings, file: CeremonyFile) -> None:
     ensure_softhsm(settings)
     _require_trusted_clock()
     confirm(settings, file.custodians, file.sha256, ask)
+
+
+@pair_group.command("join")
+@click.argument("path", metavar="FILE", type=FILE)
+def join(path: Path) -> None:
+    """Have the second HSM do whatever the first one does: signing keys of its own, and the next versions of the keys that both hold."""
+    settings = resources().settings
+    file = ceremony_file.read(path, settings)
+    if settings.env in ("production", "training") and not file.is_rehearsed:
+        raise CeremonyRefused(f"{path} was not rehearsed as it is: `sifilma hsm ceremony run {path} --rehearse`.")
+    _begin(settings, file)
+    now, agree = resources().clock.now(), partial(_agree, settings, file)
+    signing, root = resources().hsm, root_token(settings)
+    done = pairing.join(settings, signing, root, now, file.custodians, file.sha256, agree)
+    _tell(Held({signing.tokens[1].label: done.keys}, done.trust, key_checks.load_record(settings)))
+    click.echo(f"new cards get {MASTER}{done.master}, which both HSMs hold, when SIFILMA_MASTER_VERSION={done.master} is set")
+
+
+@pair_group.command("status")
+def status() -> None:
+    """Say of each HSM whether it is used; exit 1 unless both are."""
+    signing = resources().hsm
+    health = signing.check()
+    for label, one in (health.tokens or {signing.label: health}).items():
+        click.echo(f"token {label}: {'in use' if one.ok else f'out: {one.last_error}'}")
+    if not health.tokens:
+        raise click.ClickException("there is one HSM")
+    if health.is_degraded:
+        raise click.ClickException("one HSM is out" if health.ok else "neither HSM can be used")
+
+
+def _agree(settings: Settings, file: CeremonyFile, fingerprint: str) -> None:
+    click.echo(f"transport key of the second HSM: SHA-256 {fingerprint}")
+    agree_on_transport(settings, file.custodians, ask, fingerprint)
 
 
 @group.command("rotate")
@@ -155,11 +192,13 @@ def compromise(role: str, custodians: tuple[str, ...], version: int | None, *, c
     done = rotation.compromise(settings, resources().hsm, root_token(settings), resources().clock.now(), role, custodians, version)
     with command_context() as ctx:
         recorded.record_ceremony(ctx, settings, done.trust)
-        fallen = rotation.affected(ctx.session, done.kid)
-        name, kid, count = done.label, done.kid, len(fallen)
-        acts = [record(replace(ctx, actor=one), Action.KEYS_COMPROMISE, "key", name, kid=kid, manifests=count) for one in people]
-        order = carrying.begin(ctx, acts[0], done.label, done.kid, carrying.COMPROMISED) if fallen and carry else None
-        total = order.total if order is not None else 0
+        fallen = rotation.affected(ctx.session, done.kids)
+        name, kids, count = done.label, done.kids, len(fallen)
+        acts = [
+            record(replace(ctx, actor=one), Action.KEYS_COMPROMISE, "key", name, kid=kids[0], kids=kids, manifests=count) for one in people
+        ]
+        wanted = kids if fallen and carry and role == "manifest-sign" else []
+        total = sum(carrying.begin(ctx, acts[0], name, kid, carrying.COMPROMISED).total for kid in wanted)
     told = f"{done.label} is revoked in keyset version {done.trust.keyset.version}"
     click.echo(f"{told}; {len(fallen)} manifests in force fall with it; the worker issues {total} of them anew", err=True)
     lines = io.StringIO()
@@ -178,12 +217,12 @@ def reissue(version: int, custodians: tuple[str, ...]) -> None:
     settings = resources().settings
     ensure_softhsm(settings)
     _require_trusted_clock()
-    label, kid, cause = rotation.replaced(settings, version)
+    label, kids, cause = rotation.replaced(settings, version)
     people = confirm_act(settings, custodians, ask)
     with command_context() as ctx:
-        acts = [record(replace(ctx, actor=one), Action.KEYS_REISSUE, "key", label, kid=kid) for one in people]
-        order = carrying.begin(ctx, acts[0], label, kid, cause)
-        click.echo(f"the worker issues {order.total} manifests of {label} anew")
+        acts = [record(replace(ctx, actor=one), Action.KEYS_REISSUE, "key", label, kids=kids) for one in people]
+        total = sum(carrying.begin(ctx, acts[0], label, kid, cause).total for kid in kids)
+        click.echo(f"the worker issues {total} manifests of {label} anew")
 
 
 @group.command("close")
@@ -209,13 +248,19 @@ def close(role: str, version: int, custodians: tuple[str, ...]) -> None:
 @group.command("keys")
 def keys() -> None:
     """Label, id, use and attributes of every planned key, as read back from the token, and how it compares with its record."""
-    hsm = resources().hsm
-    differing = hsm.read_back()
-    made = key_checks.load_record(resources().settings)
-    later = [version_plan(role, version) for role in ROTATED for version in made.known(role) if version > 1]
-    masters = [master_plan(int(label.removeprefix(MASTER))) for label in made.keys if label.startswith(MASTER) and label != f"{MASTER}1"]
+    signing = resources().hsm
+    made, wrong = key_checks.load_record(resources().settings), 0
     needed = _needed(made)
-    wrong = sum(not _tell_key(hsm, key, differing.get(key.label, ""), needed) for key in (*made.plan(SIGNING_PLAN), *later, *masters))
+    for token in signing.tokens:
+        if len(signing.tokens) > 1:
+            click.echo(f"token {token.label}:")
+        try:
+            wrong += _tell_keys(token, made, needed)
+        except HSMError as away:  # of two HSMs the other one is told all the same
+            if len(signing.tokens) == 1:
+                raise
+            click.echo(f"  FAULT: {away}")
+            wrong += 1
     for label in sorted(made.closed):
         click.echo(f"closed: {label}")
     for role, version in sorted(made.versions.items()):
@@ -234,6 +279,28 @@ def _needed(made: Record) -> dict[str, list[str]]:
     except SQLAlchemyError:
         click.echo("the database is away: what needs each version is not known", err=True)
         return {}
+
+
+def _tell_keys(token: HSM, made: Record, needed: Mapping[str, Sequence[str]]) -> int:
+    """Say what the keys of a token are, and what needs each. Return how many are not sound."""
+    differing = token.read_back()
+    recorded, is_first = made.of(token.label), token is resources().hsm.tokens[0]
+    if not is_first and token.label not in made.others:
+        click.echo("  it has not joined: `sifilma hsm pair join FILE`")
+        return 1
+    later = [version_plan(role, version) for role in ROTATED for version in made.known(role) if version > 1]
+    masters = [master_plan(int(label.removeprefix(MASTER))) for label in made.keys if label.startswith(MASTER) and label != f"{MASTER}1"]
+    wrong = 0
+    for key in (*made.plan(SIGNING_PLAN), *later, *masters):
+        known = recorded.get(key.label)
+        if is_first or known is not None:
+            plan = replace(key, carried=known is not None and known.is_carried)
+            wrong += not _tell_key(token, plan, differing.get(key.label, ""), needed)
+        elif key.label.startswith(MASTER):
+            click.echo(f"{key.label:16} not on this token: cards of this version are issued by {resources().hsm.tokens[0].label} only")
+        elif key.label in made.keys and not made.keys[key.label].is_carried and key.kind is not KeyKind.EC_SIGN:
+            click.echo(f"{key.label:16} not on this token: what it made is opened and checked by {resources().hsm.tokens[0].label} only")
+    return wrong
 
 
 def _tell_key(hsm: HSM, key: KeyPlan, differs: str, needed: Mapping[str, Sequence[str]]) -> bool:
@@ -261,9 +328,14 @@ def check() -> None:
     if not health.ok:
         raise click.ClickException(f"the HSM does not work: {health.last_error}")
     published = keyset.load(resources().settings)
-    for label, use in keyset.USES:
-        try:
-            click.echo(f"{label:16} {published.kid(hsm, label, use)}")
-        except HSMError as fault:
-            raise click.ClickException(f"{label}: {fault}") from fault
+    for token in hsm.tokens:
+        if token.label in hsm.out:
+            click.echo(f"token {token.label} is out: {hsm.out[token.label]}")
+            continue
+        part = f"  {token.label}" if len(hsm.tokens) > 1 else ""
+        for label, use in keyset.USES:
+            try:
+                click.echo(f"{label:16} {published.kid(token, token.current(label), use)}{part}")
+            except HSMError as fault:
+                raise click.ClickException(f"{label}: {fault}") from fault
     click.echo(f"the HSM works; keyset version {published.keyset.version}, root {published.pin}")

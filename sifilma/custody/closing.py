@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from config.settings import Settings
 from hsm import HSM, ceremony
 from hsm.keys import MASTER, label_of, role_of
+from hsm.records import KeyRecord
 from sifilma.activation.models import DataKey, Token, TokenState
 from sifilma.activation.tokens import sealing
 from sifilma.activation.tokens.service import MAC, MAC_LENGTH
@@ -67,7 +68,7 @@ def _stored(column: Any, length: int, version: int) -> ColumnElement[bool]:
     if version == 1:
         return func.length(column) == length
     first = func.substr(column, 1, 1, type_=LargeBinary)
-    return (func.length(column) == length + 1) & (first == literal(bytes((version,)), LargeBinary))
+    return (func.length(column) > length) & (first == literal(bytes((version,)), LargeBinary))
 
 
 def require_closable(session: Session, settings: Settings, role: str, version: int) -> None:
@@ -86,10 +87,13 @@ def close(settings: Settings, signing: HSM, root: HSM, now: datetime, role: str,
     """
     made, name = key_checks.load_record(settings), label(role, version)
     if name in made.keys:
-        keys = {other: one for other, one in made.keys.items() if other != name}
-        closed = {**made.closed, name: made.keys[name]}
-        made = key_checks.write(
-            settings, root, now, replace(made, version=made.version + 1, by=list(by), ceremony="", keys=keys, closed=closed)
-        )
-    ceremony.destroy(signing, name)
+        left = replace(made, version=made.version + 1, by=list(by), ceremony="", keys=_without(made.keys, name))
+        others = {token: _without(keys, name) for token, keys in made.others.items()}
+        made = key_checks.write(settings, root, now, replace(left, others=others, closed={**made.closed, name: made.all_of(name)}))
+    for token in signing.tokens:
+        ceremony.destroy(token, name)
     return made
+
+
+def _without(keys: Mapping[str, KeyRecord], name: str) -> dict[str, KeyRecord]:
+    return {label: one for label, one in keys.items() if label != name}

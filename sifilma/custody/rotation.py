@@ -12,11 +12,11 @@ from sqlalchemy import LargeBinary, Row, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
-from hsm import HSM, KeyPlan, ceremony
-from hsm.keys import MASTER, ROTATED, label_of, master_plan, role_of, version_plan
+from hsm import HSM, KeyKind, KeyPlan, ceremony, transport
+from hsm.keys import MASTER, ROTATED, carried_plan, label_of, master_plan, role_of, version_plan
 from hsm.records import check_of
 from hsm.token import Operations
-from manifests import jws
+from manifests.keyset import Key
 from sifilma.activation.carrying import service as carrying
 from sifilma.activation.manifests.revocation import STANDING
 from sifilma.activation.models import Activation, DataKey, Manifest
@@ -58,7 +58,7 @@ def rotate(
         raise CeremonyRefused(f"{role} is no key that is rotated" if before.version else "the keys are not recorded yet: hold a ceremony")
     plan = _next(before, role)
     # Made, then recorded, then published, then used: whoever uses a key finds it recorded and published.
-    ceremony.create_keys(signing, [plan])
+    _make(settings, signing, plan)
     published = keyset.publish(settings, signing, root, now)
     if publish_only or role == MASTER_ROLE:
         return Rotated(plan.label, False, published)
@@ -68,10 +68,10 @@ def rotate(
 
 @dataclass(frozen=True)
 class Compromised:
-    """A key that was revoked: its label, its id, and the keyset in which it is revoked."""
+    """A key that was revoked: its label, its ids (two HSMs have a key each), and the keyset in which it is revoked."""
 
     label: str
-    kid: str
+    kids: Sequence[str]
     trust: Trust
 
 
@@ -84,35 +84,40 @@ def compromise(
     """
     used = key_checks.versions(settings).get(role, 1)
     label = label_of(role, used if version is None else version)
-    if label not in key_checks.load(settings):
-        raise CeremonyRefused(f"no {label} is recorded")
-    kid = jws.thumbprint(signing.public_key(label))
+    keys = _published(settings, label)
     if role_of(label)[1] >= used:
         rotate(settings, signing, root, now, role, by)
-    return Compromised(label, kid, keyset.revoke(settings, root, kid, now))
+    for key in keys:
+        trust = keyset.revoke(settings, root, key.kid, now)
+    return Compromised(label, [key.kid for key in keys], trust)
 
 
-def replaced(settings: Settings, version: int) -> tuple[str, str, str]:
-    """Return label, id and cause of a version of `manifest-sign` whose manifests can be issued anew. Raise CeremonyRefused for others."""
-    role, made = "manifest-sign", key_checks.load_record(settings)
-    label = label_of(role, version)
-    known = {**made.closed, **made.keys}.get(label)
-    if known is None:
+def _published(settings: Settings, label: str) -> list[Key]:
+    """Return the keys of a label in the keyset, one for each HSM; no token need have them any more. Raise CeremonyRefused without one."""
+    checks = {one.check for one in key_checks.load_record(settings).all_of(label)}
+    found = [key for key in keyset.load(settings).keyset.keys if check_of(key.jwk.key()) in checks]
+    if not found:
         raise CeremonyRefused(f"no {label} is recorded")
-    if version >= made.versions.get(role, 1):
+    return found
+
+
+def replaced(settings: Settings, version: int) -> tuple[str, Sequence[str], str]:
+    """Return label, ids and cause of a version of `manifest-sign` whose manifests can be issued anew. Raise CeremonyRefused for others."""
+    role = "manifest-sign"
+    label = label_of(role, version)
+    keys = _published(settings, label)
+    if version >= key_checks.versions(settings).get(role, 1):
         raise CeremonyRefused(f"{label} is in use: `sifilma hsm rotate {role}` comes before")
-    for key in keyset.load(settings).keyset.keys:  # the token may have it no more
-        if check_of(key.jwk.key()) == known.check:
-            return label, key.kid, carrying.COMPROMISED if key.revoked_at is not None else carrying.REPLACED
-    raise CeremonyRefused(f"the keyset does not hold {label}")
+    revoked = any(key.revoked_at is not None for key in keys)
+    return label, [key.kid for key in keys], carrying.COMPROMISED if revoked else carrying.REPLACED
 
 
-def affected(session: Session, kid: str) -> Sequence[Row[str, UUID, str, str]]:
-    """Return the manifests in force that a key signed: UID of the card, id of the manifest, holder, hardware number of its machine."""
+def affected(session: Session, kids: Sequence[str]) -> Sequence[Row[str, UUID, str, str]]:
+    """Return the manifests in force that keys signed: UID of the card, id of the manifest, holder, hardware number of its machine."""
     query = select(Card.uid, Manifest.id, Organisation.name, Unit.hardware_number)
     query = query.join(Card, Card.id == Manifest.card_id).join(Organisation, Organisation.id == Manifest.organisation_id)
     query = query.join(Activation, Activation.id == Manifest.activation_id).join(Unit, Unit.id == Activation.unit_id)
-    return session.execute(query.where(Manifest.kid == kid, Manifest.state.in_(STANDING)).order_by(Organisation.name, Card.uid)).all()
+    return session.execute(query.where(Manifest.kid.in_(kids), Manifest.state.in_(STANDING)).order_by(Organisation.name, Card.uid)).all()
 
 
 def use(settings: Settings, signing: HSM, root: HSM, now: datetime, plan: KeyPlan, by: Sequence[str]) -> None:
@@ -123,6 +128,17 @@ def use(settings: Settings, signing: HSM, root: HSM, now: datetime, plan: KeyPla
     key_checks.write(settings, root, now, replace(made, version=made.version + 1, by=list(by), ceremony="", versions=versions))
     if role in dict(keyset.USES):
         keyset.publish_certificates(settings, signing, root, now)
+
+
+def _make(settings: Settings, signing: HSM, plan: KeyPlan) -> None:
+    """Make a key where it is missing: on the only token, or on those of two HSMs. One that signs is each token's own."""
+    first, *further = signing.tokens
+    joined = [token for token in further if key_checks.load(settings, token.label)]
+    if joined and plan.kind is not KeyKind.EC_SIGN:
+        transport.carry(first, joined[0], [carried_plan(plan)], settings.secret("hsm_so_pin"))
+        return
+    for token in (first, *joined):
+        ceremony.create_keys(token, [plan])
 
 
 def _next(before: key_checks.Record, role: str) -> KeyPlan:

@@ -7,6 +7,7 @@ from sifilma.accounts import models as accounts
 from sifilma.activation import models as activation
 from sifilma.activation import rules as activation_rules
 from sifilma.activation.carrying import models as carrying
+from sifilma.activation.derived import models as tallies
 from sifilma.activation.suspensions import models as suspensions
 from sifilma.assignment import models as assignment
 from sifilma.audit import models as audit
@@ -16,6 +17,7 @@ from sifilma.cards.outlets import models as outlets
 from sifilma.cards.upkeep import models as cards_upkeep
 from sifilma.conversation import models as conversation
 from sifilma.destruction import models as destruction
+from sifilma.dispatch import models as dispatch
 from sifilma.documents import models as documents
 from sifilma.documents import numbering
 from sifilma.handover import models as handover
@@ -41,5 +43,5 @@ PACKAGES = (
     access_review, accounts, activation, activation_rules, assignment, audit, cards, cards_upkeep, carrying, conversation, destruction,
     discrepancies, documents, factors, field_notes, handover, idempotency, identity, identity_rules, jobs, kept_forms, lifecycle,
     lost_access, notifications, numbering, outlets, watch, oversight, personalisation, regions, succession,
-    suspensions, blanks, derived,
+    suspensions, blanks, derived, dispatch, tallies,
 )  # fmt: skip

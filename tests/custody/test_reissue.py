@@ -16,7 +16,7 @@ from hsm.keys import SIGNING_PLAN
 from manifests.jws import split
 from manifests.payload import Manifest as Payload
 from sifilma.app.audit_commands import keep_log
-from sifilma.app.command_groups import CARRIED, JOBS
+from sifilma.app.chores import CARRIED, CHORES
 from sifilma.demo.facts import MAGETAN
 from sifilma.fsck.run import examine
 from sifilma.kernel.unit_of_work import assert_no_transaction
@@ -39,7 +39,7 @@ def said(line: bytes) -> Payload:
 
 def carried(world: World) -> int:
     with world.app.app_context():
-        return JOBS[CARRIED].run()
+        return CHORES[CARRIED].run()
 
 
 def standing(world: World) -> list[Any]:

@@ -106,14 +106,11 @@ def carry(ctx: Context, settings: Settings, hsm: HSM, order: Order, manifests: S
     at = ctx.trusted_now
     rows = _rows(ctx, hsm, order, manifests)
     ctx.uow.end_read()
-    signer = keyset.signer(settings, hsm, "manifest-sign", at)
-    if signer.kid == order.kid:  # this process has not seen the new keyset yet
-        return 0
     left = {row.standing_manifest_id: reason for row in rows if (reason := _objection(row, at))}
     ready = [row for row in rows if row.standing_manifest_id not in left]
     places = ctx.uow.separately(lambda session: status_list.reserve(session, len(ready), settings.status_list_size))
     bound = [_Bound(row._mapping, number, index) for row, (number, index) in zip(ready, places, strict=True)]
-    made = hsm.run(lambda do: [_make(do, at, settings, row, signer) for row in bound])
+    made = hsm.through(lambda token: _signed(at, settings, token, order, bound))
     left |= {row.standing_manifest_id: str(OTHER_KEY) for row, one in zip(bound, made, strict=True) if one is None}
     ctx.uow.begin_write()
     _write(ctx, settings, order, [one for one in made if one is not None])
@@ -153,6 +150,14 @@ def _objection(row: Any, at: datetime) -> str:
     if row.organisation_kind == OrganisationKind.INSTITUTION and row.agreement_end is None:
         return str(NO_AGREEMENT.template)
     return str(SINCE.template) if row.expires_at <= at + timedelta(seconds=1) else ""
+
+
+def _signed(at: datetime, settings: Settings, token: HSM, order: Order, bound: Sequence[Any]) -> list[Made | None]:
+    """Make tokens and manifests in one call to one HSM. Raise Conflict while its key is that of the order: a new keyset is not read yet."""
+    signer = keyset.signer(settings, token, "manifest-sign", at)
+    if signer.kid == order.kid:
+        raise Conflict(MOVED, type="card-not-ready")
+    return token.run(lambda do: [_make(do, at, settings, row, signer) for row in bound])
 
 
 def _make(do: Operations, at: datetime, settings: Settings, row: Any, signer: keyset.Signer) -> Made | None:

@@ -143,9 +143,13 @@ def check_place(places: PlaceCheck, data: PlaceIn, code: str, regency: str) -> P
 
 def sign(ctx: Context, settings: Settings, hsm: HSM, ready: Sequence[Ready]) -> list[Signed | None]:
     """Sign the manifests in one call to the HSM, outside any transaction. An entry is None for a wrong token. Raise ClockNotTrusted."""
-    at = ctx.trusted_now
-    signer = keyset.signer(settings, hsm, "manifest-sign", at)
-    return hsm.run(lambda do: [_sign(do, at, settings, one, signer) for one in ready])
+
+    def on(token: HSM) -> list[Signed | None]:
+        at = ctx.trusted_now
+        signer = keyset.signer(settings, token, "manifest-sign", at)
+        return token.run(lambda do: [_sign(do, at, settings, one, signer) for one in ready])
+
+    return hsm.through(on)
 
 
 def issue(ctx: Context, pairs: Sequence[tuple[Ready, Signed]]) -> list[Issued]:
