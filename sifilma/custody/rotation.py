@@ -87,6 +87,7 @@ def compromise(
     keys = _published(settings, label)
     if role_of(label)[1] >= used:
         rotate(settings, signing, root, now, role, by)
+    trust = keyset.load(settings)
     for key in keys:
         trust = keyset.revoke(settings, root, key.kid, now)
     return Compromised(label, [key.kid for key in keys], trust)
