@@ -119,7 +119,9 @@ MANIFEST = LifeCycle(
         Transition(M.ACTIVE, M.EXPIRED, Cause.SYSTEM, "past its end and its grace"),
         Transition(M.ACTIVE, M.SUSPENDED, Cause.SANCTION, "status 2"),
         Transition(M.SUSPENDED, M.ACTIVE, Cause.SANCTION, "status 0"),
-        Transition(M.SUSPENDED, M.SUPERSEDED, Cause.SYSTEM, "a relocation of a card that was suspended for its place"),
+        Transition(
+            M.SUSPENDED, M.SUPERSEDED, Cause.SYSTEM, "a relocation of a card that was suspended for its place, or a manifest issued anew"
+        ),
         Transition(M.SUSPENDED, M.REVOKED),
         Transition(M.SUSPENDED, M.EXPIRED, Cause.SYSTEM),
     ],
