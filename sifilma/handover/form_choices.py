@@ -24,6 +24,8 @@ from sifilma.kernel.context import Context
 from sifilma.personalisation.models import PersonalisationRequest
 
 MOST_SHOWN = 2000
+MOST_COUNTED = 1_000
+"""Cards that are counted of those that can go back."""
 SIGNATORY_FIELDS = ("name", "id_kind", "id_number", "position")
 
 
@@ -93,9 +95,13 @@ class Pile:
 
 
 def return_receivers(ctx: Context) -> list[Receiver]:
-    """Return to whom the actor's organisation can give cards back now: the directorate, and the makers of its cards, by name."""
-    mine = Card.holder_id == ctx.actor.organisation_id, *returns.returnable()
-    total = ctx.session.scalar(select(func.count(Card.id)).where(*mine)) or 0
+    """Return to whom the actor's organisation can give cards back now: the directorate, and the makers of its cards, by name.
+
+    The newest MOST_COUNTED cards are looked at and counted.
+    """
+    mine = select(Card.id).where(Card.holder_id == ctx.actor.organisation_id, *returns.returnable())
+    newest = mine.order_by(Card.id.desc()).limit(MOST_COUNTED).subquery("newest")
+    total = ctx.session.scalar(select(func.count()).select_from(newest)) or 0
     if not total or ctx.actor.is_central:
         return []
     directorate = select(Organisation).where(Organisation.kind == OrganisationKind.DIRECTORATE)
@@ -104,7 +110,7 @@ def return_receivers(ctx: Context) -> list[Receiver]:
         select(Organisation.id, Organisation.name, Organisation.kind, func.count(Card.id))
         .select_from(Card)
         .join(Organisation, Organisation.id == returns.maker_id())
-        .where(*mine, Organisation.id != ctx.actor.organisation_id)
+        .where(Card.id.in_(select(newest.c.id)), Organisation.id != ctx.actor.organisation_id)
         .group_by(Organisation.id, Organisation.name, Organisation.kind)
         .order_by(Organisation.name)
     )

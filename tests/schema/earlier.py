@@ -31,6 +31,8 @@ def back_to_0042(connection: Connection) -> None:
         undo.drop_table(table)
     undo.drop_index("ix_activation_longitude_e7_latitude_e7", "activation")
     undo.drop_index("ix_handover_card_handover_id_position", "handover_card")
+    undo.create_index("ix_card_holder_id_state", "card", ["holder_id", "state"])
+    undo.drop_index("ix_card_holder_id_state_id", "card")
     for table, column in (("personalisation_request", "letter_key"), ("activation_request", "letter_key"), ("handover", "number"),
                           ("outlet", "name"), ("outlet", "branch_code"), ("outlet", "address")):  # fmt: skip
         undo.drop_index(f"ix_{table}_{column}_part", table)

@@ -57,6 +57,8 @@ from sifilma.personalisation.queries import MAKING, approved_at
 from sifilma.personalisation.service import WAY as PERSONALISATION
 
 Lines = Iterator[Select[Any]]
+MOST_UNASKED = 1_000
+"""Received cards that are counted of those for whose activation nobody has asked."""
 _newer = aliased(Token)  # made once: to make an alias takes longer than the rest of its condition
 
 
@@ -194,19 +196,26 @@ def cards(ctx: Context) -> Lines:
 
 
 def _unasked_query(ctx: Context) -> Select[Any]:
-    """Return received cards for whose activation nobody has asked, by the BAST that brought them to their holder."""
+    """Return received cards for whose activation nobody has asked, by the BAST that brought them to their holder.
+
+    The oldest MOST_UNASKED are counted: when they are asked for, the next ones come.
+    """
     own = ctx.actor.organisation_id
-    here = select(Handover).where(
-        Handover.receiver_id == own,
-        Handover.state.in_(RECEIPTS),
-        HandoverCard.handover_id == Handover.id,
-        is_newest_receipt(),
-        Card.id == HandoverCard.card_id,
+    waiting = select(Card.id).where(
         Card.holder_id == own,
         Card.buyer_id == own,
         within_limit(ctx.actor, Card.unit_id),
         Card.state.in_(READY[RequestKind.NEW]),
         ~is_busy(),
+    )
+    oldest = waiting.order_by(Card.id).limit(MOST_UNASKED).subquery("oldest")
+    here = select(Handover).where(
+        Handover.receiver_id == own,
+        Handover.state.in_(RECEIPTS),
+        HandoverCard.handover_id == Handover.id,
+        is_newest_receipt(),
+        HandoverCard.card_id.in_(select(oldest.c.id)),
+        Card.id == HandoverCard.card_id,
     )
     grouped = here.group_by(Handover.id, Handover.number, Organisation.name)
     return line_query(
