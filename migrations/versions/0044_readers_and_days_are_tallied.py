@@ -99,8 +99,6 @@ def upgrade() -> None:
         " SELECT activation_id, 'active', state FROM manifest WHERE state <> 'active' ORDER BY id"
     )
     op.create_index(op.f("ix_activation_longitude_e7_latitude_e7"), "activation", ["longitude_e7", "latitude_e7"])
-    op.create_index(op.f("ix_card_holder_id_state_id"), "card", ["holder_id", "state", "id"])
-    op.drop_index(op.f("ix_card_holder_id_state"), "card")
     op.create_index(op.f("ix_handover_card_handover_id_position"), "handover_card", ["handover_id", "position"])
     for table, column in PARTS:
         op.create_index(f"ix_{table}_{column}_part", table, [column], postgresql_using="gin", postgresql_ops={column: "gin_trgm_ops"})
