@@ -18,7 +18,7 @@ from config.settings import Settings
 from hsm import HSM
 from hsm.derivation import kcv as key_check_value
 from hsm.errors import HSMKeyChanged
-from hsm.keys import MASTER, Exact
+from hsm.keys import MASTER
 from hsm.token import Operations
 from manifests import conf, jws, payload
 from sifilma.activation.issuing.rules import placed
@@ -86,15 +86,6 @@ class Ready:
 
 
 @dataclass(frozen=True)
-class Signer:
-    """The key that signs: its label on the token, its id, and the epoch of its keyset."""
-
-    label: Exact
-    kid: str
-    epoch: int
-
-
-@dataclass(frozen=True)
 class Signed:
     """What the HSM made. No transaction was open."""
 
@@ -144,11 +135,13 @@ def check_place(places: PlaceCheck, data: PlaceIn, code: str, regency: str) -> P
 
 def sign(ctx: Context, settings: Settings, hsm: HSM, ready: Sequence[Ready]) -> list[Signed | None]:
     """Sign the manifests in one call to the HSM, outside any transaction. An entry is None for a wrong token. Raise ClockNotTrusted."""
-    label = hsm.current("manifest-sign")  # before the keyset: a key that is in use is published
-    published = keyset.load(settings)
-    at = ctx.trusted_now
-    signer = Signer(label, published.signing_kid(hsm, label, "manifest", at), published.epoch)
-    return hsm.run(lambda do: [_sign(do, at, settings, one, signer) for one in ready])
+
+    def on(token: HSM) -> list[Signed | None]:
+        at = ctx.trusted_now
+        signer = keyset.signer(settings, token, "manifest-sign", at)
+        return token.run(lambda do: [_sign(do, at, settings, one, signer) for one in ready])
+
+    return hsm.through(on)
 
 
 def issue(ctx: Context, pairs: Sequence[tuple[Ready, Signed]]) -> list[Issued]:
@@ -265,7 +258,7 @@ def wrong_token(left: int) -> Invalid:
     return Invalid.field("token", say("The token is not this card's. %(hint)s", hint=hint), type="token-refused")
 
 
-def _sign(do: Operations, at: datetime, settings: Settings, ready: Ready, signer: Signer) -> Signed | None:
+def _sign(do: Operations, at: datetime, settings: Settings, ready: Ready, signer: keyset.Signer) -> Signed | None:
     """Compare the token, derive the card's key and compare it, sign and seal. Return None for a wrong token."""
     row = ready.row
     if not tokens.matches(do, row.request_id, row.uid, ready.data.token, row.mac):
