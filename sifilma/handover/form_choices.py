@@ -51,16 +51,19 @@ class Lot:
 
 def receivers(ctx: Context) -> list[Receiver]:
     """Return the organisations that the actor's organisation can hand cards over to now, by name."""
+    here = select(Card.personalisation_request_id.label("request"), func.count().label("cards")).where(*_here(ctx))
+    # Cards are counted before their requests are looked up: thousands of cards wait, of some hundred requests.
+    waiting = here.group_by(Card.personalisation_request_id).subquery("waiting")
     query = (
-        select(Organisation.id, Organisation.name, Organisation.kind, func.count(Card.id))
-        .select_from(Card)
-        .join(PersonalisationRequest, PersonalisationRequest.id == Card.personalisation_request_id)
+        select(Organisation.id, Organisation.name, Organisation.kind, func.sum(waiting.c.cards))
+        .select_from(waiting)
+        .join(PersonalisationRequest, PersonalisationRequest.id == waiting.c.request)
         .join(Organisation, Organisation.id == _next_owner(ctx))
-        .where(*_ready(ctx))
+        .where(_next_owner(ctx) != ctx.actor.organisation_id)
         .group_by(Organisation.id, Organisation.name, Organisation.kind)
         .order_by(Organisation.name)
     )
-    return [Receiver(*row) for row in ctx.session.execute(query)]
+    return [Receiver(key, name, kind, int(count)) for key, name, kind, count in ctx.session.execute(query)]
 
 
 def chosen(receivers: list[Receiver], asked: str) -> Receiver | None:
@@ -161,8 +164,12 @@ def signed_before(ctx: Context, receiver_id: UUID | None) -> dict[str, list[Know
     }
 
 
+def _here(ctx: Context) -> tuple[Any, ...]:
+    return Card.holder_id == ctx.actor.organisation_id, Card.state == ready_state(ctx)
+
+
 def _ready(ctx: Context) -> tuple[Any, ...]:
-    return Card.holder_id == ctx.actor.organisation_id, Card.state == ready_state(ctx), _next_owner(ctx) != ctx.actor.organisation_id
+    return *_here(ctx), _next_owner(ctx) != ctx.actor.organisation_id
 
 
 def _next_owner(ctx: Context) -> Any:

@@ -172,15 +172,16 @@ def around(boxes: list[Box]) -> Box | None:
     return Box(south, west, max(box.north for box in boxes), max(box.east for box in boxes))
 
 
-def extent(ctx: Context, wanted: PlaceFilter) -> Box | None:
-    """Return the box around the readers that match, or None without any."""
+def extent(ctx: Context, wanted: PlaceFilter) -> tuple[Box | None, int | None]:
+    """Return the box around the readers that match, or None without any, and their number, or None where they would have to be counted."""
     if is_tallied(ctx) and len(wanted.region) <= REGENCY:
         found, fits = _tallied(ctx, wanted, LEVELS[0])
-        query: Any = select(*_bounds(found)).where(*fits).having(func.sum(found.c.count) > 0)
-    else:  # a district or village has few readers
-        query = readers_query(ctx, wanted).with_only_columns(*_EXTENT)
-    row: Sequence[Any] = ctx.session.execute(query).first() or (None,)
-    return None if row[0] is None else _box(row)
+        query: Any = select(func.sum(found.c.count), *_bounds(found)).where(*fits).having(func.sum(found.c.count) > 0)
+        row: Sequence[Any] = ctx.session.execute(query).first() or (0, None)
+        return (None if row[1] is None else _box(row[1:])), int(row[0])
+    # A district or village has few readers.
+    row = ctx.session.execute(readers_query(ctx, wanted).with_only_columns(*_EXTENT)).one()
+    return (None if row[0] is None else _box(row)), None
 
 
 def clusters(ctx: Context, wanted: PlaceFilter, zoom: int, shown: Box) -> list[Cluster]:

@@ -24,15 +24,16 @@ def _switch_keys_off(connection: Connection) -> None:
 
 
 def back_to_0043(connection: Connection) -> None:
-    """Undo 0044 on a database without triggers: cards are tallied without their models, and nothing else is."""
+    """Undo 0044 and 0045 on a database without triggers: cards are tallied without their models, and nothing else is."""
     _switch_keys_off(connection)
     undo = Operations(MigrationContext.configure(connection))
+    undo.create_index("ix_card_holder_id_state", "card", ["holder_id", "state"])
+    undo.drop_index("ix_manifest_standing_ends_of", "manifest")
+    undo.drop_index("ix_card_holder_id_state_id", "card")
     for table in ("reader_change", "reader_tally", "activation_tally", "stage_tally", "stage_calendar", "card_tally", "card_tally_change"):
         undo.drop_table(table)
     undo.drop_index("ix_activation_longitude_e7_latitude_e7", "activation")
     undo.drop_index("ix_handover_card_handover_id_position", "handover_card")
-    undo.create_index("ix_card_holder_id_state", "card", ["holder_id", "state"])
-    undo.drop_index("ix_card_holder_id_state_id", "card")
     for table, column in (("personalisation_request", "letter_key"), ("activation_request", "letter_key"), ("handover", "number"),
                           ("outlet", "name"), ("outlet", "branch_code"), ("outlet", "address")):  # fmt: skip
         undo.drop_index(f"ix_{table}_{column}_part", table)

@@ -29,8 +29,9 @@ from tests.benchmarks.nation.installation import installed
 from tests.support.world import Client, World
 
 LARGE = (
-    "activation", "activation_request_card", "audit_entry", "batch_row", "card", "handover_card", "history", "log_leaf", "log_node",
-    "manifest", "outlet", "personalisation_result", "row_digest", "token", "unit",
+    "activation", "activation_request", "activation_request_card", "activation_tally", "audit_entry", "batch_row", "card", "card_tally",
+    "card_uid", "handover", "handover_card", "history", "log_leaf", "log_node", "manifest", "outlet", "personalisation_request",
+    "personalisation_result", "reader_tally", "row_digest", "stage_tally", "token", "unit",
 )  # fmt: skip
 """Tables that grow with the cards."""
 FEW = 1_000
