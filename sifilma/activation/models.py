@@ -383,6 +383,14 @@ class Manifest(Stateful, Base):
         Index(None, "expires_at", "id"),
         # Those that end soon, the first first: the others cost this index nothing.
         Index("ix_manifest_standing_ends", "expires_at", "id", sqlite_where=text(_STANDING), postgresql_where=text(_STANDING)),
+        Index(
+            "ix_manifest_standing_ends_of",
+            "organisation_id",
+            "expires_at",
+            "id",
+            sqlite_where=text(_STANDING),
+            postgresql_where=text(_STANDING),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

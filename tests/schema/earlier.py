@@ -23,9 +23,18 @@ def _switch_keys_off(connection: Connection) -> None:
             connection.exec_driver_sql(statement)
 
 
-def back_to_0044(connection: Connection) -> None:
-    """Undo 0046 on a database without triggers that has no carried activation: no manifest is issued anew."""
+def back_to_0046(connection: Connection) -> None:
+    """Undo 0047 on a database without triggers: the cards of a holder have an index by state alone."""
     _switch_keys_off(connection)
+    undo = Operations(MigrationContext.configure(connection))
+    undo.create_index("ix_card_holder_id_state", "card", ["holder_id", "state"])
+    undo.drop_index("ix_manifest_standing_ends_of", "manifest")
+    undo.drop_index("ix_card_holder_id_state_id", "card")
+
+
+def back_to_0044(connection: Connection) -> None:
+    """Undo 0046 and what came after it on a database without triggers that has no carried activation: no manifest is issued anew."""
+    back_to_0046(connection)
     undo = Operations(MigrationContext.configure(connection))
     for table, index in (("token", "uq_token_valid"), ("token", "uq_token_reissue"), ("activation", "ix_activation_stated_by")):
         undo.drop_index(index, table)
