@@ -34,17 +34,49 @@ def files_to_folder(connection: Connection, folder: Path) -> None:
             file.write(data)
 
 
-def back_to_0044(connection: Connection) -> None:
+def back_to_0047(connection: Connection) -> None:
     """Undo 0048 on a database without triggers: files and trust state lie in folders."""
     undo = Operations(MigrationContext.configure(connection))
     for table in ("published_trust", "stored_part", "stored_file"):
         undo.drop_table(table)
-    connection.execute(text("UPDATE alembic_version SET version_num = '0044'"))
+    connection.execute(text("UPDATE alembic_version SET version_num = '0047'"))
+
+
+def back_to_0046(connection: Connection) -> None:
+    """Undo 0047 on a database without triggers: the cards of a holder have an index by state alone."""
+    _switch_keys_off(connection)
+    back_to_0047(connection)
+    undo = Operations(MigrationContext.configure(connection))
+    undo.create_index("ix_card_holder_id_state", "card", ["holder_id", "state"])
+    undo.drop_index("ix_manifest_standing_ends_of", "manifest")
+    undo.drop_index("ix_card_holder_id_state_id", "card")
+
+
+def back_to_0044(connection: Connection) -> None:
+    """Undo 0046 and what came after it on a database without triggers that has no carried activation: no manifest is issued anew."""
+    back_to_0046(connection)
+    undo = Operations(MigrationContext.configure(connection))
+    for table, index in (("token", "uq_token_valid"), ("token", "uq_token_reissue"), ("activation", "ix_activation_stated_by")):
+        undo.drop_index(index, table)
+    with undo.batch_alter_table("activation") as batch:
+        for check in ("source", "stated_by"):
+            batch.drop_constraint(f"ck_activation_{check}", type_="check")
+        batch.drop_constraint("fk_activation_stated_by", type_="foreignkey")
+        batch.drop_column("stated_by")
+        batch.create_check_constraint("ck_activation_source", "source IN ('device', 'map', 'typed')")
+    with undo.batch_alter_table("token") as batch:
+        batch.drop_constraint("fk_token_reissue_id", type_="foreignkey")
+        batch.drop_column("reissue_id")
+    valid = text("state IN ('issued', 'redeemed')")
+    undo.create_index(
+        "uq_token_valid", "token", ["activation_request_id", "card_id"], unique=True, sqlite_where=valid, postgresql_where=valid
+    )
+    for table in ("reissue_card", "reissue"):
+        undo.drop_table(table)
 
 
 def back_to_0043(connection: Connection) -> None:
-    """Undo 0044 on a database without triggers: cards are tallied without their models, and nothing else is."""
-    _switch_keys_off(connection)
+    """Undo 0044 and what came after it on a database without triggers: cards are tallied without their models, and nothing else is."""
     back_to_0044(connection)
     undo = Operations(MigrationContext.configure(connection))
     for table in ("reader_change", "reader_tally", "activation_tally", "stage_tally", "stage_calendar", "card_tally", "card_tally_change"):

@@ -92,6 +92,7 @@ def fill(session: Session, settings: Settings) -> int:
         log.error("trust_not_taken", reason="the database holds another root than its ceremony or this folder")
         return 0
     new = [name for name in NAMES if name in known and _is_newer(name, known[name], there.get(name), pin)]
+    settings.trust.mkdir(parents=True, exist_ok=True)
     for name in new:
         replace_file(settings.trust / name, known[name])
     return len(new)
@@ -145,8 +146,7 @@ def read(settings: Settings, name: str) -> bytes | None:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Replace a file atomically: readers see the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Replace a file of a folder that is there, atomically: readers see the old file or the new one."""
     temporary = path.with_name(f".{path.name}.{uuid7().hex}")
     temporary.write_bytes(data)
     temporary.replace(path)

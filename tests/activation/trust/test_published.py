@@ -16,7 +16,7 @@ from sifilma.app.command_groups import upgrade_database
 from sifilma.kernel import triggers
 from sifilma.kernel.db import make_engine
 from sifilma.schema import migrate
-from tests.schema.earlier import back_to_0044, files_to_folder
+from tests.schema.earlier import back_to_0047, files_to_folder
 from tests.support.transparency_log import sequence
 from tests.support.visitor import Visitor
 from tests.support.world import World, done, letter
@@ -83,7 +83,7 @@ def test_an_upgrade_brings_the_folders_of_an_installation_into_its_database(worl
     with engine.begin() as connection:
         triggers.uninstall(connection)
         files_to_folder(connection, world.settings.files)
-        back_to_0044(connection)
+        back_to_0047(connection)
     engine.dispose()
     [file] = [path for path in world.settings.files.rglob("*") if path.is_file()]
     away = file.rename(world.settings.home / "elsewhere")
