@@ -57,12 +57,12 @@ def require_database(session: Session, settings: Settings, *, mends: bool = Fals
     keyset.remember(settings, newest_version(session))
     if pin.exists() and (settings.trust / keyset.FILE).exists():
         try:
-            published = keyset.load(settings)
+            trust = keyset.load(settings)
         except Unavailable as unusable:
             if isinstance(unusable.__cause__, KeysetOlder):
                 raise SettingsError(f"SIFILMA_HOME/trust has an old keyset: {unusable.__cause__}.") from unusable
             return
-        known, seen = newest_version(session), keyset.witnessed(settings, published.pin).version
+        known, seen = newest_version(session), keyset.witnessed(settings, trust.pin).version
         if known < seen and not mends:
             raise SettingsError(
                 f"the database knows version {known} of the keyset, and the witness has seen {seen}: an old database was put back, or a "
