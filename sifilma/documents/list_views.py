@@ -79,7 +79,8 @@ def answer(
     """Return one page of a list as HTML, or the whole list as a file with `?unduh=csv|xlsx`.
 
     `?urut=NAME` or `-NAME` chooses the order, for both. `usual` is the name of the one that counts where the URL names none. A file that
-    ends before the list does says so in its last row. `number` is that of all rows, if it is known; else they are counted. The template gets `items` and `next`. Raise Invalid for an unknown order or format.
+    ends before the list does says so in its last row. `number` is that of all rows, if it is known; else they are counted. The template
+    gets `items` and `next`. Raise Invalid for an unknown order or format.
     """
     choices, chosen = _chosen(export, OLDEST_FIRST if oldest_first else NEWEST_FIRST, usual)
     order, wanted = choices[chosen][1], request.args.get("unduh")

@@ -30,7 +30,7 @@ from tests.support.world import Client, World
 
 LARGE = (
     "activation", "activation_request", "activation_request_card", "activation_tally", "audit_entry", "batch_row", "card", "card_tally",
-    "card_uid", "handover", "handover_card", "history", "log_leaf", "log_node", "manifest", "outlet", "personalisation_request",
+    "handover", "handover_card", "history", "log_leaf", "log_node", "manifest", "outlet", "personalisation_request",
     "personalisation_result", "reader_tally", "row_digest", "stage_tally", "token", "unit",
 )  # fmt: skip
 """Tables that grow with the cards."""
