@@ -1,17 +1,20 @@
-"""What an activation requires of the place that is stated for it."""
+"""What an activation requires of the place that is stated for it, and how long its manifest counts."""
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime, time
 from typing import TypeVar
 
 from sifilma.activation.schemas import AT_OUTLET, PlaceIn
 from sifilma.cards.outlets.models import OutletState
 from sifilma.cards.outlets.queries import CLOSED, own_by_text
 from sifilma.cards.service import NO_OUTLET
+from sifilma.documents.indonesian import WIB
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Invalid
 
 Stated = TypeVar("Stated", bound=PlaceIn)
+DAY_END = time(23, 59, 59)
 
 
 def placed(ctx: Context, data: Stated) -> Stated:
@@ -30,3 +33,12 @@ def placed(ctx: Context, data: Stated) -> Stated:
         raise Invalid.field("outlet", CLOSED)
     place = {name: getattr(found, name) for name in ("address", "latitude", "longitude", "region_code")}
     return data.model_copy(update=place | {"outlet": ""})
+
+
+def expiry(now: datetime, years: int, agreement_end: date | None) -> int:
+    """Return `exp` in seconds since 1970: the same day `years` later (28 February for the 29th), at most the end of the PKS (WIB)."""
+    leap_day = (now.month, now.day) == (2, 29)
+    end = now.replace(year=now.year + years, day=28 if leap_day else now.day)
+    if agreement_end is not None:
+        end = min(end, datetime.combine(agreement_end, DAY_END, WIB).astimezone(UTC))
+    return int(end.timestamp())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 from uuid import UUID
 
@@ -21,7 +21,7 @@ from hsm.errors import HSMKeyChanged
 from hsm.keys import MASTER
 from hsm.token import Operations
 from manifests import conf, jws, payload
-from sifilma.activation.issuing.rules import placed
+from sifilma.activation.issuing.rules import expiry, placed
 from sifilma.activation.issuing.statements import (
     ANSWER,
     BREAK_UNIT,
@@ -56,7 +56,6 @@ from sifilma.kernel.text import say
 from sifilma.regions import codes
 from sifilma.regions.place import Outcome, PlaceCheck, Placed
 
-DAY_END = time(23, 59, 59)
 NO_TOKEN = say("This card has no open token: it was used, cancelled, or never issued.")
 NO_VILLAGE = say("There is no such village code today (13 characters, e.g. 35.20.01.2001).")
 
@@ -83,6 +82,15 @@ class Ready:
     code: str
     placed: Placed
     manifest_id: UUID
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a manifest states besides its row: its id, the place, and the end of its validity in seconds since 1970."""
+
+    id: UUID
+    location: payload.Location
+    ends: int
 
 
 @dataclass(frozen=True)
@@ -259,17 +267,23 @@ def wrong_token(left: int) -> Invalid:
 
 
 def _sign(do: Operations, at: datetime, settings: Settings, ready: Ready, signer: keyset.Signer) -> Signed | None:
-    """Compare the token, derive the card's key and compare it, sign and seal. Return None for a wrong token."""
+    """Compare the token, and make the manifest. Return None for a wrong token."""
     row = ready.row
     if not tokens.matches(do, row.request_id, row.uid, ready.data.token, row.mac):
         return None
+    ends = expiry(at, settings.manifest_years, row.agreement_end)
+    return make(do, at, settings, row, Terms(ready.manifest_id, _location(ready.data, int(at.timestamp()), ready.code), ends), signer)
+
+
+def make(do: Operations, at: datetime, settings: Settings, row: Any, terms: Terms, signer: keyset.Signer) -> Signed:
+    """Derive the card's key and compare it, sign the manifest and seal it. Raise as `_require_key` does."""
     open_key = do.derive_open_key(row.key_version, bytes.fromhex(row.uid))
     _require_key(do, row, open_key)
-    manifest = _manifest(at, settings, ready, signer.epoch, open_key)
+    manifest = _manifest(at, settings, row, terms, signer.epoch, open_key)
     body = manifest.to_bytes()
     line = jws.sign(body, signer.kid, jws.MANIFEST_TYPE, lambda digest: do.sign(signer.label, digest))
     key: AESGCM = sealing.open_key(do, row.holder_id, row.data_key_month, row.data_key_sealed)
-    return Signed(manifest, payload.payload_hash(body), signer.kid, sealing.seal(key, line.encode(), b"manifest", ready.manifest_id))
+    return Signed(manifest, payload.payload_hash(body), signer.kid, sealing.seal(key, line.encode(), b"manifest", terms.id))
 
 
 def _require_key(do: Operations, row: Any, open_key: bytes) -> None:
@@ -282,23 +296,23 @@ def _require_key(do: Operations, row: Any, open_key: bytes) -> None:
     raise Conflict("This card's key is not the one it was registered with: it cannot be activated. Tell the directorate.", type="card-key")
 
 
-def _manifest(at: datetime, settings: Settings, ready: Ready, epoch: int, open_key: bytes) -> payload.Manifest:
-    row, issued = ready.row, int(at.timestamp())
+def _manifest(at: datetime, settings: Settings, row: Any, terms: Terms, epoch: int, open_key: bytes) -> payload.Manifest:
+    issued = int(at.timestamp())
     return payload.Manifest(
         ver=1,
         iss=settings.issuer,
-        jti=str(ready.manifest_id),
+        jti=str(terms.id),
         sub=row.uid,
         fn=row.function,
         epoch=epoch,
         seq=row.seq + 1,
         iat=issued,
         nbf=issued,
-        exp=expiry(at, settings.manifest_years, row.agreement_end),
+        exp=terms.ends,
         grace=settings.manifest_grace_days * 86400,
         unit=payload.Unit(hw=row.hardware_number, model=row.model_name, pcid=row.pcid),
         org=payload.Organisation(id=str(row.holder_id), name=row.organisation_name, kind=row.organisation_kind),
-        loc=_location(ready.data, issued, ready.code),
+        loc=terms.location,
         card=payload.Card(batch=str(row.personalisation_request_id), keyver=row.key_version, kcv=key_check_value(open_key)),
         cfg=payload.Configuration(profile="pcid-conf/1", conf=conf.conf(open_key, bytes.fromhex(row.pcid))),
         prev=row.previous_hash,
@@ -309,15 +323,6 @@ def _manifest(at: datetime, settings: Settings, ready: Ready, epoch: int, open_k
 def _location(data: ActivationIn, at: int, code: str) -> payload.Location:
     degrees = (round(data.latitude * 1e7), round(data.longitude * 1e7))
     return payload.Location(lat_e7=degrees[0], lon_e7=degrees[1], acc_m=round(data.accuracy_m), src=data.source, at=at, code=code)
-
-
-def expiry(now: datetime, years: int, agreement_end: date | None) -> int:
-    """Return `exp` in seconds since 1970: the same day `years` later (28 February for the 29th), at most the end of the PKS (WIB)."""
-    leap_day = (now.month, now.day) == (2, 29)
-    end = now.replace(year=now.year + years, day=28 if leap_day else now.day)
-    if agreement_end is not None:
-        end = min(end, datetime.combine(agreement_end, DAY_END, WIB).astimezone(UTC))
-    return int(end.timestamp())
 
 
 def _steps(ctx: Context, ready: Ready, signed: Signed, activation_id: UUID) -> list[Step]:
@@ -352,7 +357,7 @@ def _steps(ctx: Context, ready: Ready, signed: Signed, activation_id: UUID) -> l
     return [
         *steps,
         (INSERT_ACTIVATION, made | {"act_id": entry["id"]}),
-        (INSERT_MANIFEST, _manifest_values(row, signed, activation_id, state) | act | {"change_note": "", "revision": 1}),
+        (INSERT_MANIFEST, manifest_values(row, signed, activation_id, state) | act | {"change_note": "", "revision": 1}),
         (UPDATE_CARD, bound | unit | {"b_card": row.card_id, "b_revision": row.revision, "b_seq": signed.manifest.seq,
                                       "b_state": state.value}),
     ]  # fmt: skip
@@ -415,7 +420,8 @@ def _activation_values(ctx: Context, data: ActivationIn, row: Any, placed: Place
     }
 
 
-def _manifest_values(row: Any, signed: Signed, activation_id: UUID, state: CardState) -> dict[str, Any]:
+def manifest_values(row: Any, signed: Signed, activation_id: UUID, state: CardState) -> dict[str, Any]:
+    """Return the columns of a manifest, without those of its act. It is in the state of its card."""
     made = signed.manifest
     return {
         "id": UUID(made.jti),

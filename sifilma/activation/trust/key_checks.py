@@ -1,8 +1,8 @@
 """The record of keys: what every key on the token was at the ceremony, signed by the root. A token with another key is noticed by it.
 
-It is a file under `home/trust`, beside the keyset; its check values stand in the ceremony's entry in the record of acts too. A check value
-tells equal keys from different ones and nothing about a key (`hsm/session.py`). An installation from before has a file of check values of
-the secret keys alone: they are compared until a record is made.
+It is a file under `home/trust`, beside the keyset, and stored in the database as that is; its check values stand in the ceremony's entry in
+the record of acts too. A check value tells equal keys from different ones and nothing about a key (`hsm/session.py`). An installation from
+before has a file of check values of the secret keys alone: they are compared until a record is made.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ import structlog
 from config.settings import Settings
 from hsm import HSM, HSMPair, ceremony
 from hsm.errors import HSMError, HSMKeyChanged
-from hsm.keys import ROOT_PLAN, KeyInfo, role_of, secret_kind
+from hsm.keys import ROOT_PLAN, KeyInfo, KeyPlan, role_of, secret_kind
 from hsm.records import KeyRecord, of_check
 from manifests import jws
-from manifests.encoding import Malformed
 from manifests.keyset import root_sha256
+from sifilma.activation.trust import published
 
-FILE = "key-record.jws"
-CHECKS = "key-checks.json"
+FILE = published.RECORD
+CHECKS = published.CHECKS
 """What an installation has whose ceremony was held before keys were recorded."""
-TYPE = "sam-keys+jws"
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
 class Record:
     """The record of keys. `version` is 0 for one that only knows check values. `versions` says which version of a role's key is in use,
-    where that is not the first. `ceremony` is the SHA-256 of the ceremony's file.
+    where that is not the first. `ceremony` is the SHA-256 of the ceremony's file. `closed` are keys that were destroyed because nothing
+    needed them any more, as they were recorded.
 
     `by` are the user names of the custodians; both are empty where no ceremony with custodians was held. `keys` are those of the first
     HSM's token. Where there are two HSMs, `token` is its label, and `others` has the keys of the second one by the label of its token.
@@ -50,6 +50,15 @@ class Record:
     versions: Mapping[str, int] = field(default_factory=dict)
     token: str = ""
     others: Mapping[str, Mapping[str, KeyRecord]] = field(default_factory=dict)
+    closed: Mapping[str, Sequence[KeyRecord]] = field(default_factory=dict)
+
+    def plan(self, keys: Sequence[KeyPlan]) -> list[KeyPlan]:
+        """Return these keys without the closed ones, which are made no more."""
+        return [key for key in keys if key.label not in self.closed]
+
+    def all_of(self, label: str) -> list[KeyRecord]:
+        """Return what is recorded of the keys of one label, on each token, those that are closed too."""
+        return [*self.closed.get(label, ()), *(keys[label] for keys in (self.keys, *self.others.values()) if label in keys)]
 
     def of(self, token: str) -> Mapping[str, KeyRecord]:
         """Return the records of the keys on one token. A record that names no token is of the only one there was."""
@@ -84,6 +93,8 @@ def load_record(settings: Settings) -> Record:
     name = FILE
     try:
         changed = _changed(path)
+        if not changed and published.refill(settings):
+            changed = _changed(path)
         if not changed:
             path, name = checks, CHECKS
             changed = _changed(path)
@@ -118,14 +129,12 @@ def _changed(path: str) -> int:
 
 def _verified(settings: Settings, line: bytes) -> Record:
     """Return the record in a line that the pinned root signed. Raise ValueError for any other."""
-    parts = jws.split(line, TYPE)
-    told = json.loads(parts.payload)
-    root = jws.key_from_jwk(told["root"])
-    if root_sha256(root) != (settings.trust / "root.sha256").read_text().strip() or not jws.verify(parts, root):
-        raise Malformed("not signed by the pinned root")
+    told = published.told_by_root(line, (settings.trust / published.PIN).read_text().strip())
     others = {one["token"]: _by_label(one["keys"]) for one in told.get("others", [])}
-    keys = _by_label(told["keys"])
-    return Record(told["version"], told["by"], told["ceremony"], keys, told["versions"], told.get("token", ""), others)
+    keys, closed = _by_label(told["keys"]), dict[str, list[KeyRecord]]()
+    for one in told.get("closed", []):
+        closed.setdefault(one["label"], []).append(KeyRecord(**one))
+    return Record(told["version"], told["by"], told["ceremony"], keys, told["versions"], told.get("token", ""), others, closed)
 
 
 def _by_label(told: Sequence[Mapping[str, Any]]) -> dict[str, KeyRecord]:
@@ -150,7 +159,7 @@ def record(
     before = load_record(settings)
     first, *further = signing.tokens
     tokens = [first, *(one for one in further if joining or one.label in before.others)]
-    found = {token.label: {one.label: one for one in ceremony.describe(token)} for token in tokens}
+    found = {token.label: {one.label: one for one in ceremony.describe(token) if one.label not in before.closed} for token in tokens}
     known = {token.label: before.keys if token is first else before.of(token.label) if before.token else {} for token in tokens}
     for token, keys in known.items():
         wrong = sorted(label for label, one in keys.items() if label not in found[token] or _differs(one, found[token][label]))
@@ -160,7 +169,7 @@ def record(
         return before
     own = found.pop(first.label)
     label = first.label if found else ""
-    return write(settings, root, now, Record(before.version + 1, list(by), held, own, before.versions, label, found))
+    return write(settings, root, now, Record(before.version + 1, list(by), held, own, before.versions, label, found, before.closed))
 
 
 def _differs(before: KeyRecord, found: KeyRecord) -> bool:
@@ -182,6 +191,7 @@ def write(settings: Settings, root: HSM, now: datetime, record: Record) -> Recor
         "root": jws.jwk(root_key),
         "root_key": [one.as_json() for one in ceremony.describe(root) if one.label == ROOT_PLAN[0].label],
         "keys": [record.keys[label].as_json() for label in sorted(record.keys)],
+        "closed": [one.as_json() for label in sorted(record.closed) for one in record.closed[label]],
     }
     if record.others:
         told["token"] = record.token
@@ -189,13 +199,11 @@ def write(settings: Settings, root: HSM, now: datetime, record: Record) -> Recor
             {"token": token, "keys": [keys[label].as_json() for label in sorted(keys)]} for token, keys in sorted(record.others.items())
         ]
     payload = json.dumps(told, sort_keys=True, separators=(",", ":")).encode()
-    line = jws.sign(payload, jws.thumbprint(root_key), TYPE, lambda digest: root.sign("root", digest))
+    line = jws.sign(payload, jws.thumbprint(root_key), published.RECORD_TYPE, lambda digest: root.sign("root", digest))
     settings.trust.mkdir(parents=True, exist_ok=True)
     if not pin.exists():  # a first record stands before the first keyset
-        pin.write_text(root_sha256(root_key) + "\n")
-    temporary = settings.trust / f".{FILE}.new"
-    temporary.write_text(line)
-    temporary.replace(settings.trust / FILE)
+        published.replace_file(pin, (root_sha256(root_key) + "\n").encode())
+    published.replace_file(settings.trust / FILE, line.encode())
     return load_record(settings)
 
 

@@ -145,13 +145,15 @@ def _nation(world: World, lots: Sequence[Lot], seed: int, now: datetime) -> Nati
     table = b"Nomor mesin;PCID\n"
     papers = {"letter": letter(), "purchase_order": letter(), "batch": table}
     points, trust = villages.points(), world.trust
+    with world.context() as ctx:
+        files = {kind: (held.files.put(ctx.session, data), len(data)) for kind, data in papers.items()}
     return Nation(
         settings=world.settings, hsm=world.hsm, now=now, seed=seed,
         directorate=installation.parties(world)[facts.DIRECTORATE],
         operator=installation.person(world, "operator1"),
         approvers=(installation.person(world, "penyetuju1"), installation.person(world, "penyetuju2")),
         place_source=(points.name, points.sha256), kid=trust.signing_kid(world.hsm, "manifest-sign", "manifest", now), epoch=trust.epoch,
-        files={kind: (held.files.put(data), len(data)) for kind, data in papers.items()},
+        files=files,
         keys=_data_keys(world, lots, now),
     )  # fmt: skip
 
