@@ -6,6 +6,7 @@ from pathlib import Path
 from threading import Event, Thread
 from uuid import UUID
 
+import structlog
 from structlog.testing import capture_logs
 
 from sifilma.dispatch.contract import Chore, Turn
@@ -29,6 +30,7 @@ def test_a_second_process_waits_for_the_end_of_the_first(tmp_path: Path) -> None
         with _held(lock):
             works.set()
 
+    structlog.reset_defaults()  # a test before this one may have set a level above a warning's
     with capture_logs() as logged:
         with _held(lock):
             waiting = Thread(target=second)
