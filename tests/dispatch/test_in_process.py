@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from sifilma.dispatch.contract import Chore, Turn
 from sifilma.dispatch.engine import cron_of
 from sifilma.dispatch.in_process import InProcess, _held
+from tests.dispatch.workers import until
 
 
 def nothing() -> int:
@@ -32,7 +33,8 @@ def test_a_second_process_waits_for_the_end_of_the_first(tmp_path: Path) -> None
         with _held(lock):
             waiting = Thread(target=second)
             waiting.start()
-            assert not works.wait(0.2)
+            until(lambda: logged, 10)
+            assert not works.is_set()
         waiting.join(5)
     assert works.is_set()
     assert [line["event"] for line in logged] == ["another_worker_works"]
