@@ -310,11 +310,11 @@ def _tell_key(hsm: HSM, key: KeyPlan, differs: str, needed: Mapping[str, Sequenc
     try:
         [info] = hsm.keys((key,))
     except (HSMKeyMissing, HSMKeyAmbiguous) as fault:
-        click.echo(f"{key.label:16} id {key.id.hex()}  {key.kind.value:28} FAULTS: {fault}")
+        click.echo(f"{key.label:16} id {key.id.hex():6}  {key.kind.value:28} FAULTS: {fault}")
         return False
     faults = [*info.faults, *([differs] if differs else [])]
     sound = "sound, its attributes can still be changed" if info.is_open else "sound"
-    click.echo(f"{info.label:16} id {info.id.hex()}  {info.kind.value:28} {'FAULTS: ' + ', '.join(faults) if faults else sound}")
+    click.echo(f"{info.label:16} id {info.id.hex():6}  {info.kind.value:28} {'FAULTS: ' + ', '.join(faults) if faults else sound}")
     click.echo("  " + " ".join(name for name, value in sorted(info.attributes.items()) if value))
     if key.label in needed:
         role, version = closing.parted(key.label)
