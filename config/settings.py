@@ -60,6 +60,9 @@ class Settings(BaseSettings):
     # --- database ---
     database_url: str = Field("", description="`postgresql://…`; empty: SQLite under `home`")
     database_pool: int = Field(10, description="connections per process", ge=1, le=100)
+    file_cache_mb: int = Field(
+        1024, description="MB of stored files that a node keeps copies of, in `home`/cache, which can be thrown away; 0: none", ge=0
+    )
 
     # --- HSM ---
     hsm_module: str = Field("/usr/lib/softhsm/libsofthsm2.so", description="the PKCS#11 library")
@@ -241,6 +244,13 @@ class Settings(BaseSettings):
     status_list_size: int = Field(131_072, description="entries per status list", ge=8)
     status_list_hours: int = Field(24, description="how long a published status list may be relied on")
 
+    # --- backup ---
+    backup_recipients: tuple[str, ...] = Field(
+        (), description='public keys of age to which backups are encrypted, e.g. ["age1…"]; their private halves lie elsewhere'
+    )
+    backup_hours: int = Field(26, description="hours after which `sifilma backup --check` misses a backup; 0: never", ge=0)
+    drill_days: int = Field(92, description="days after which it misses a drill; 0: never", ge=0)
+
     # --- the transparency log ---
     log_origin: str = Field(
         "",
@@ -290,8 +300,13 @@ class Settings(BaseSettings):
 
     @property
     def files(self) -> Path:
-        """Return the folder of uploaded files."""
+        """Return the folder in which versions of before kept uploaded files; `sifilma db files` brings them into the database."""
         return self.home / "files"
+
+    @property
+    def file_cache(self) -> Path:
+        """Return the folder of copies of stored files. It can be thrown away."""
+        return self.home / "cache" / "files"
 
     @property
     def trust(self) -> Path:

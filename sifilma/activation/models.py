@@ -217,6 +217,17 @@ class PublishedStatusList(Base):
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+class PublishedTrust(Base):
+    """A file of the published trust state as it was published: root pin, certificates, record of keys, keyset. The highest `seq` counts."""
+
+    __tablename__ = "published_trust"
+
+    name: Mapped[str] = mapped_column(String(60), primary_key=True)
+    seq: Mapped[int] = mapped_column(Integer, primary_key=True)
+    data: Mapped[bytes] = mapped_column(LargeBinary)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 class Token(Stateful, Base):
     """A token: one card's right to one activation.
 

@@ -160,6 +160,7 @@ triggers.guard(
 )
 four_eyes.protect_proposal("revocation", "manifest_id", "reason")
 triggers.immutable("published_status_list")
+triggers.immutable("published_trust")
 triggers.immutable("data_key", "id", "organisation_id", "month")
 triggers.guard(
     "data_key_sealed_anew",

@@ -6,16 +6,21 @@ import click
 from flask import Flask
 from flask.cli import AppGroup
 from sqlalchemy import Connection
+from sqlalchemy.orm import Session
 
 from config.settings import Settings
 from sifilma.accounts.cli import organisations, users
+from sifilma.activation.trust import published
 from sifilma.app.audit_commands import group as audit
 from sifilma.app.clock_commands import group as clock
 from sifilma.app.worker_commands import worker_command
+from sifilma.backup.cli import backup, restore
 from sifilma.custody.cli import group as hsm
 from sifilma.dispatch.cli import group as jobs
+from sifilma.documents import file_import
 from sifilma.fsck.cli import fsck
 from sifilma.kernel.clock import Clock
+from sifilma.kernel.db import make_engine
 from sifilma.kernel.errors import Conflict
 from sifilma.kernel.installation import are_seals_known, claim_home, note_seals
 from sifilma.oversight.cli import agreements, models, regions
@@ -30,7 +35,7 @@ def register(app: Flask) -> None:
     """Attach the groups and commands."""
     for group in (database, hsm, jobs, users, organisations, models, agreements, regions, audit, clock):
         app.cli.add_command(group)
-    for command in (worker_command, fsck):
+    for command in (worker_command, fsck, backup, restore):
         app.cli.add_command(command)
 
 
@@ -40,6 +45,13 @@ def upgrade() -> None:
     claim_home(resources().settings)
     upgrade_database(resources().settings, resources().clock)
     click.echo(f"the database is at {migrate.head()}")
+
+
+@database.command("files")
+def files() -> None:
+    """Bring files that lie in a folder of before into the database; goes on where it broke off. Exit 1 if one is missing or was changed."""
+    if not bring_files(resources().settings):
+        raise click.ClickException("these files are in no backup that was found: put them into the folder and repeat the command")
 
 
 def upgrade_database(settings: Settings, clock: Clock) -> None:
@@ -62,6 +74,32 @@ def upgrade_database(settings: Settings, clock: Clock) -> None:
 
     migrate.upgrade(settings.database, seal=seal)
     note_seals(settings, clock.now())
+    bring_files(settings)
+    _keep_trust(settings, clock)
+
+
+def _keep_trust(settings: Settings, clock: Clock) -> None:
+    """Store the published trust state of a folder of before in the database."""
+    engine = make_engine(settings.database, pool_size=1)
+    try:
+        with Session(engine) as session, session.begin():
+            published.keep(session, settings, clock.now())
+    finally:
+        engine.dispose()
+
+
+def bring_files(settings: Settings) -> bool:
+    """Bring the files of a folder of before into the database, and say what was done. Return whether all is there."""
+    engine = make_engine(settings.database, pool_size=1)
+    try:
+        done = file_import.bring(engine, settings.files)
+    finally:
+        engine.dispose()
+    if done.count:
+        click.echo(f"{done.count} files of {settings.files} are in the database now; the folder is not read any more")
+    for one in done.missing:
+        click.echo(str(one), err=True)
+    return not done.missing
 
 
 @database.command("check")

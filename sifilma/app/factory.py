@@ -13,10 +13,11 @@ from config.loading import load_settings
 from config.settings import Settings
 from hsm import HSM
 from sifilma import api
-from sifilma.activation.trust import key_checks
+from sifilma.activation.trust import key_checks, published
 from sifilma.app import blueprints, command_groups
 from sifilma.app.hooks import register as register_hooks
-from sifilma.documents.store import DiskStore
+from sifilma.documents.file_cache import FileCache
+from sifilma.documents.store import DatabaseStore
 from sifilma.kernel import logging, seals
 from sifilma.kernel.clock import Clock, SystemClock
 from sifilma.kernel.db import db, engine_options, normalise_url, prepare_engine
@@ -48,7 +49,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None, 
         holidays.read(settings.holidays_file)
     db.init_app(app)
     with app.app_context():
-        prepare_engine(db.engine)
+        published.serve_from(settings, prepare_engine(db.engine))
         db.sessionmaker.configure(info={seals.INFO: Sealer(settings)})
     errors.register(app)
     health.register(app)
@@ -73,7 +74,7 @@ def _resources(app: Application, settings: Settings, clock: Clock | None, hsm: H
         settings=settings,
         clock=clock,
         hsm=token,
-        files=DiskStore(settings.files),
+        files=DatabaseStore(FileCache(settings.file_cache, settings.file_cache_mb * 2**20) if settings.file_cache_mb else None),
         schema_head=migrate.head(),
         rules=app.url_map,
         watch=ClockWatch(clock, settings.clock_tolerance_seconds),

@@ -33,7 +33,7 @@ def hand_out(
     if document_id is None:
         raise NotFound()
     document = get_document(ctx, document_id)
-    data = store.get(document.sha256)
+    data = store.get(ctx.session, document.sha256)
     # A GET only reads until here: the file is read before the transaction that writes begins.
     ctx.uow.begin_write()
     record(ctx, Action.DOCUMENT_DOWNLOAD, kind, object_id, organisation_id=organisation_id, file=document.kind, sha256=document.sha256)

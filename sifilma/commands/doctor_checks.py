@@ -25,7 +25,7 @@ from config.settings import Settings, SettingsError
 from config.soundness import DEMO, NEEDED, STRENGTH, variable
 from hsm import HSM, HSMError, derivation
 from hsm.keys import SIGNING_PLAN
-from sifilma.activation.trust import ceremonies, key_checks, keyset
+from sifilma.activation.trust import ceremonies, key_checks, keyset, published
 from sifilma.audit import checkpoints
 from sifilma.audit.models import AuditEntry
 from sifilma.cards.models import Card
@@ -278,7 +278,7 @@ def schema(reading: Reading) -> Lines:
             ceremonies.require_database(session, reading.settings)
         except SettingsError as other:
             yield _fail(str(other))
-        if ceremonies.find_ceremony(session) is None:
+        if published.find_ceremony(session) is None:
             yield _warn("The database has no key ceremony in its record, so nothing ties it to a root: `sifilma hsm ceremony`.")
         administrators = session.scalar(
             select(func.count()).select_from(User).where(User.state == AccountState.ACTIVE, User.roles.contains("user_admin"))
@@ -328,9 +328,8 @@ def token(reading: Reading) -> Lines:
 
 
 def _keys(hsm: HSM) -> Lines:
-    state, first = health.check_hsm(), hsm.tokens[0]
-    planned = tuple(key_checks.load_record(resources().settings).plan(SIGNING_PLAN))
-    found = [] if first.label in hsm.out else first.keys(planned)
+    state, first, made = health.check_hsm(), hsm.tokens[0], key_checks.load_record(resources().settings)
+    found = [] if first.label in hsm.out else first.keys(tuple(made.plan(SIGNING_PLAN)))
     wrong = {info.label: info.faults for info in found if info.faults}
     yield _fail(f"Keys are not what their template demands: {wrong}.") if wrong else _ok(f"{len(found)} keys are there and sound.")
     yield from (_warn(told) for told in key_checks.doubts(resources().settings, found, hsm.out))

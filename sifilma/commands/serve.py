@@ -13,7 +13,7 @@ from config.loading import load_settings
 from config.settings import Settings
 from config.soundness import is_softhsm
 from sifilma import demo
-from sifilma.activation.trust import ceremonies, keyset
+from sifilma.activation.trust import ceremonies, keyset, published
 from sifilma.app import clock_commands
 from sifilma.app.asgi import Front
 from sifilma.app.command_groups import upgrade_database
@@ -74,10 +74,10 @@ def prepare(settings: Settings) -> None:
 def _keys(settings: Settings) -> None:
     signing, root = resources().hsm, root_token(settings)
     if is_softhsm(settings.hsm_module):
-        published = make(settings, signing, root, resources().clock.now()).trust
+        trust = make(settings, signing, root, resources().clock.now()).trust
         with command_context() as ctx:
-            if ceremonies.newest_version(ctx.session) < published.keyset.version:
-                ceremonies.record_ceremony(ctx, settings, published)
+            if ceremonies.newest_version(ctx.session) < trust.keyset.version:
+                ceremonies.record_ceremony(ctx, settings, trust)
     click.echo(f"root SPKI SHA-256: {keyset.load(settings).pin}")
 
 
@@ -116,6 +116,10 @@ def begin_server(app: Application, share: Callable[[int], None]) -> Callable[[in
 
 
 def _serve(settings: Settings, app: Application, *others: Role) -> None:
+    def share(place: int) -> None:
+        published.follow(settings)
+        metrics.sharing(settings.home)(place)
+
     listener = listen(settings.host, settings.port)
     front = Front(app, threads=settings.threads, seconds=settings.body_seconds, largest=settings.max_upload)
     gc.collect()
@@ -123,5 +127,5 @@ def _serve(settings: Settings, app: Application, *others: Role) -> None:
     click.echo(f"SI-FILMA serves {settings.public_url}")
     Supervisor(
         front, listener, count=settings.workers, drain=settings.stop_seconds, still=settings.still_seconds, head=settings.body_seconds,
-        beside=others, begin=begin_server(app, metrics.sharing(settings.home)),
+        beside=others, begin=begin_server(app, share),
     ).run()  # fmt: skip

@@ -238,10 +238,12 @@ def close(role: str, version: int, custodians: tuple[str, ...]) -> None:
         closing.require_closable(ctx.session, settings, role, version)
     people = confirm_act(settings, custodians, ask)
     label = closing.label(role, version)
-    with command_context() as ctx:  # the entry first: a key is not destroyed without one
+    made = closing.close(settings, root_token(settings), resources().clock.now(), role, version, custodians)
+    with command_context() as ctx:  # the entry, and the record for other nodes, first: a key is not destroyed without them
+        recorded.record_ceremony(ctx, settings, keyset.load(settings))
         for one in people:
             record(replace(ctx, actor=one), Action.KEYS_CLOSE, "key", label)
-    made = closing.close(settings, resources().hsm, root_token(settings), resources().clock.now(), role, version, custodians)
+    closing.destroy(resources().hsm, label)
     click.echo(f"{label} is destroyed; record of keys: version {made.version}")
 
 

@@ -41,7 +41,7 @@ def make(ctx: Context, store: FileStore, settings: Settings, found: Destruction,
     if version != rendering.FIRST:
         day = _day(found)
         data |= {"letterhead": letterhead(ctx.session, found.organisation), "short_date": indonesian.short_date(day.date())}
-    images = {name: store.get(photo.sha256) for name, photo in zip(names, photos, strict=True)}
+    images = {name: store.get(ctx.session, photo.sha256) for name, photo in zip(names, photos, strict=True)}
     pdf = rendering.render(NAME, data, images, banner=settings.banner, version=version)
     return issued_papers.Made(issued_papers.template_of(NAME, version), found.record_digest or "", pdf, filename(found))
 
@@ -54,7 +54,7 @@ def stored(ctx: Context, store: FileStore, settings: Settings, found: Destructio
     if found.executed_at is None or found.number is None:
         raise Conflict("There is no Berita Acara yet: the destruction has not been recorded.", state=found.state)
     kept = issued_papers.find_paper(ctx.session, DESTRUCTION.kind, found.id)
-    return make(ctx, store, settings, found, rendering.FIRST).pdf if kept is None else store.get(kept.document.sha256)
+    return make(ctx, store, settings, found, rendering.FIRST).pdf if kept is None else store.get(ctx.session, kept.document.sha256)
 
 
 def filename(found: Destruction) -> str:

@@ -223,4 +223,4 @@ def photo(destruction_id: UUID, number: int) -> Response:
     if not 1 <= number <= len(photos):
         raise NotFound()
     shown = photos[number - 1]
-    return attachment(resources().files.get(shown.sha256), shown.media_type, shown.filename)
+    return attachment(resources().files.get(ctx.session, shown.sha256), shown.media_type, shown.filename)

@@ -98,7 +98,7 @@ def keep(ctx: Context, store: FileStore, object_kind: str, object_id: UUID, made
     """Store a paper and its record. Return the SHA-256 (hex) of the file. `organisation_id` is its issuer."""
     document = Document(
         kind=str(DocumentKind.PAPER),
-        sha256=store.put(made.pdf),
+        sha256=store.put(ctx.session, made.pdf),
         size=len(made.pdf),
         media_type=PDF,
         filename=made.filename,

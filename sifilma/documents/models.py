@@ -1,4 +1,4 @@
-"""The records of uploaded files and of papers issued here. Their bytes lie in the file store under their SHA-256."""
+"""The records of uploaded files and of papers issued here, and their bytes: each content once, under its SHA-256, in parts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Integer, String
+from sqlalchemy import CheckConstraint, ForeignKey, Integer, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from sifilma.kernel import triggers
@@ -28,8 +28,33 @@ class DocumentKind(StrEnum):
     PAPER = "paper"
 
 
+class StoredFile(Base):
+    """Some bytes, whatever they are: their SHA-256 (hex), their number, and in how many parts they are stored."""
+
+    __tablename__ = "stored_file"
+    __table_args__ = (
+        CheckConstraint("length(sha256) = 64", name="sha256"),
+        CheckConstraint("size >= 0 AND parts >= 0", name="counts"),
+    )
+
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    size: Mapped[int] = mapped_column(Integer)
+    parts: Mapped[int] = mapped_column(Integer)
+
+
+class StoredPart(Base):
+    """A part of such bytes. `place` counts from 0. Nobody holds a file of any size in one value of the database."""
+
+    __tablename__ = "stored_part"
+    __table_args__ = (CheckConstraint("place >= 0", name="place"),)
+
+    sha256: Mapped[str] = mapped_column(ForeignKey("stored_file.sha256"), primary_key=True)
+    place: Mapped[int] = mapped_column(Integer, primary_key=True)
+    data: Mapped[bytes] = mapped_column(LargeBinary)
+
+
 class Document(Base):
-    """One uploaded file or issued paper. `sha256` (hex) names its bytes in the file store. `filename` is for display only."""
+    """One uploaded file or issued paper. `sha256` (hex) names its bytes, a StoredFile. `filename` is for display only."""
 
     __tablename__ = "document"
     __table_args__ = (CheckConstraint("length(sha256) = 64", name="sha256"),)
@@ -65,3 +90,19 @@ class IssuedPaper(Base):
 
 triggers.immutable("document")
 triggers.immutable("issued_paper")
+triggers.guard(
+    "document_stored",
+    "document",
+    "INSERT",
+    "NOT EXISTS (SELECT 1 FROM stored_file f WHERE f.sha256 = NEW.sha256 AND f.size = NEW.size)",
+    "document: its bytes are stored before it",
+)
+for _table in ("stored_file", "stored_part"):
+    triggers.guard(f"{_table}_frozen", _table, "UPDATE", "", f"{_table}: what was stored does not change")
+    triggers.guard(
+        f"{_table}_named",
+        _table,
+        "DELETE",
+        "EXISTS (SELECT 1 FROM document d WHERE d.sha256 = OLD.sha256)",
+        f"{_table}: a document names it",
+    )

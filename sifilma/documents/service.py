@@ -1,7 +1,4 @@
-"""Store an upload: its bytes first, then its record.
-
-In this order a record never names missing bytes. Bytes without a record, after a rollback, do no harm.
-"""
+"""Store an upload: its bytes, then its record, in one transaction. The database takes no record whose bytes are not there."""
 
 from __future__ import annotations
 
@@ -67,7 +64,7 @@ def sha256_of(ctx: Context, documents: dict[str, UUID | None]) -> dict[str, str 
 def _keep(ctx: Context, store: FileStore, upload: Upload, kind: DocumentKind, facts: Facts) -> Document:
     document = Document(
         kind=str(kind),
-        sha256=store.put(upload.data),
+        sha256=store.put(ctx.session, upload.data),
         size=facts.size,
         media_type=facts.media_type,
         filename=clean_name(upload.filename),

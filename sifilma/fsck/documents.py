@@ -18,17 +18,48 @@ from sifilma.kernel.errors import Unavailable
 
 @outside("document-file", "The file of every upload and every issued paper is there, with its SHA-256 and its size.", Needs.FILES)
 def file(look: Outside) -> Found:
-    """Read each file once. No transaction is needed: rows never change, and a file is written before its row."""
+    """Read each file once, not from a copy on this node. No transaction is needed: rows and files never change."""
     for rows in look.batches(select(Document.id, Document.sha256, Document.size, Document.kind), Document.id):
         for row in rows:
             try:
-                data = look.files.get(row.sha256)
+                with look.reading() as connection:
+                    data = look.files.get(connection, row.sha256, cached=False)
             except (Unavailable, ValueError) as fault:
                 damaged = isinstance(fault, Unavailable) and fault.type == "file-damaged"
                 yield broken("document", row.id, f"({row.kind}) has a file that is {'damaged' if damaged else 'not there'}")
                 continue
             if len(data) != row.size:
                 yield broken("document", row.id, f"({row.kind}) has {len(data)} bytes, its row says {row.size}")
+
+
+@in_snapshot("stored-file-parts", "A stored file has its parts, and they have as many bytes as it says.")
+def parts(now: Snapshot) -> Found:
+    """Count parts and bytes without reading them. What they say is looked at by document-file."""
+    return now.find(
+        "stored_file",
+        "SELECT f.sha256 AS id, f.parts, f.size, COUNT(p.place) AS there, COALESCE(SUM(length(p.data)), 0) AS bytes FROM stored_file f"
+        " LEFT JOIN stored_part p ON p.sha256 = f.sha256 AND p.place < f.parts GROUP BY f.sha256, f.parts, f.size"
+        " HAVING COUNT(p.place) <> f.parts OR COALESCE(SUM(length(p.data)), 0) <> f.size",
+        "has {there} of {parts} parts, with {bytes} of {size} bytes",
+    )
+
+
+@in_snapshot(
+    "stored-file-named", "Every stored file is named by a document or by a form that is kept, and what a kept form names is stored."
+)
+def named(now: Snapshot) -> Found:
+    """Find bytes that nothing names, and kept files without bytes. Both are stored and deleted with their rows."""
+    yield from now.find(
+        "stored_file",
+        "SELECT f.sha256 AS id FROM stored_file f WHERE NOT EXISTS (SELECT 1 FROM document d WHERE d.sha256 = f.sha256)"
+        " AND NOT EXISTS (SELECT 1 FROM kept_file k WHERE k.sha256 = f.sha256)",
+        "is named by nothing",
+    )
+    yield from now.find(
+        "kept_file",
+        "SELECT k.id FROM kept_file k WHERE NOT EXISTS (SELECT 1 FROM stored_file f WHERE f.sha256 = k.sha256)",
+        "has no stored bytes",
+    )
 
 
 @in_snapshot("document-uploader", "A document was uploaded by an account of its organisation.")

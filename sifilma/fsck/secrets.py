@@ -27,8 +27,8 @@ PATTERNS = {
 FORBIDDEN_FACTS = frozenset({"token", "password", "secret", "otp", "code", "seed", "pin", "conf", "csrf", "cookie"})
 PUBLIC_FACTS = {Action.KEYS_CEREMONY: frozenset({"pin"})}
 """Facts of an act that are called like a secret and are public: earlier versions called the root key's fingerprint `pin`."""
-PUBLIC = frozenset({"published_status_list.jws", "unit.pcid", "batch_row.pcid"})
-"""Columns made for publication, and columns of PCIDs, whose 32 hex digits can look like a seed."""
+PUBLIC = frozenset({"published_status_list.jws", "published_trust.data", "stored_part.data", "unit.pcid", "batch_row.pcid"})
+"""Columns made for publication, files as people uploaded them, and columns of PCIDs, whose 32 hex digits can look like a seed."""
 
 REFERENCE = frozenset({"region"})
 """Tables that a package fills, not a person."""

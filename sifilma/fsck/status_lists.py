@@ -13,6 +13,7 @@ from manifests.keyset import Keyset
 from manifests.status import StatusRefused, StatusValue, parse_status
 from sifilma.activation.models import ManifestState
 from sifilma.activation.trust import keyset
+from sifilma.activation.trust import published as published_trust
 from sifilma.activation.trust.status_list import VALUES
 from sifilma.fsck.registry import Found, in_snapshot
 from sifilma.fsck.snapshot import Broken, Snapshot, broken
@@ -38,6 +39,17 @@ def index(now: Snapshot) -> Found:
         "SELECT status_list AS id, status_index, COUNT(*) AS times FROM token GROUP BY status_list, status_index HAVING COUNT(*) > 1",
         "has given index {status_index} to {times} tokens",
     )
+
+
+@in_snapshot("trust-stored", "The stored keyset, record of keys and root are those that the root of the newest ceremony signed.")
+def trust(now: Snapshot) -> Found:
+    """Verify what a node takes from the database where its folder is empty."""
+    context = now.context()
+    try:
+        for name, says in published_trust.unusable(context.session):
+            yield broken("published_trust", name, says)
+    finally:
+        context.uow.close()
 
 
 @in_snapshot("status-signed", "Every published status list verifies in a program that is not ours, and is the one it says.")

@@ -81,7 +81,7 @@ def stored(ctx: Context, settings: Settings, store: FileStore, handover: Handove
     """
     found = issued_papers.find_paper(ctx.session, HANDOVER.kind, handover.id)
     if found is not None:
-        return store.get(found.document.sha256)
+        return store.get(ctx.session, found.document.sha256)
     if handover.place is not None:
         raise Unavailable("This BAST has many cards. Its paper is being made: try again in a minute.", type="paper-being-made")
     return make(ctx, settings, stated_of(ctx, handover)).pdf

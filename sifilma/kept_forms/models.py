@@ -33,7 +33,7 @@ class KeptForm(Base):
 
 
 class KeptFile(Base):
-    """A file that came with a form that was not accepted. `sha256` (hex) names its sealed bytes in the file store, `size` counts its own.
+    """A file that came with a form that was not accepted. `sha256` (hex) names its sealed bytes, a stored file, `size` counts its own.
 
     Sealing gives the same file other bytes each time, so no other row ever names them, and they are deleted with this one.
     """

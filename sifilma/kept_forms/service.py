@@ -155,7 +155,7 @@ def add_files(
 
 def _add_file(session: Session, settings: Settings, store: FileStore, user_id: UUID, file: File, now: datetime) -> KeptFile:
     made = KeptFile(id=uuid4(), user_id=user_id, filename=file.filename[-200:], size=len(file.data), kept_at=now)
-    made.sha256 = store.put(seal(settings, _FILE, made.id, file.data))
+    made.sha256 = store.put(session, seal(settings, _FILE, made.id, file.data))
     session.add(made)
     return made
 
@@ -171,7 +171,7 @@ def open_files(ctx: Context, settings: Settings, store: FileStore, ids: Sequence
     opened = []
     for one in list_files(ctx, ids):
         try:
-            opened.append(File(one.filename, open_sealed(settings, _FILE, one.id, store.get(one.sha256))))
+            opened.append(File(one.filename, open_sealed(settings, _FILE, one.id, store.get(ctx.session, one.sha256, cached=False))))
         except Unavailable:
             continue  # the form then says that the file is missing
     return opened
@@ -190,9 +190,9 @@ def forget_files(ctx: Context, store: FileStore, old: ColumnElement[bool], most:
 
 
 def _remove(session: Session, store: FileStore, files: Sequence[KeptFile]) -> None:
-    """Delete the bytes first: a row without bytes can be deleted again, bytes without a row would stay for ever."""
+    """Delete rows and bytes, which no other row names."""
     for one in files:
-        store.remove(one.sha256)
+        store.remove(session, one.sha256)
         session.delete(one)
     session.flush()
 

@@ -80,7 +80,7 @@ def mended(ctx: Context, settings: Settings, store: FileStore, job_id: UUID, cel
     job = service.get_job(ctx, job_id)
     if job.kind != JobKind.BATCH or job.document_id is None or job.organisation_id != ctx.actor.organisation_id:
         raise NotFound()
-    sheet = sheets.read(store.get(get_document(ctx, job.document_id).sha256), BATCH, max_rows=settings.batch_max_rows)
+    sheet = sheets.read(store.get(ctx.session, get_document(ctx, job.document_id).sha256), BATCH, max_rows=settings.batch_max_rows)
     names = [name for name in sheet.columns if name in BATCH.names]
     out = io.StringIO()
     writer = csv.writer(out)
@@ -114,7 +114,7 @@ class Batches:
         """Return all rows of the batch with their errors, also the valid rows: a batch is accepted as a whole or not at all."""
         if job.document_id is None:
             raise NotFound()
-        sheet = sheets.read(store.get(get_document(ctx, job.document_id).sha256), BATCH, max_rows=job.total)
+        sheet = sheets.read(store.get(ctx.session, get_document(ctx, job.document_id).sha256), BATCH, max_rows=job.total)
         empty = Filled(BATCH, (), sheet.columns, noted=True)
         numbers = {row.number: number for number, row in enumerate(sheet.rows, start=2)}
         told = {row.number: told_of(row, empty, numbers[row.number], say) for row in service.failed_rows(ctx, job)}

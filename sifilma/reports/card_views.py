@@ -129,8 +129,9 @@ def propose_revocation(uid: str) -> AnyResponse:
 @operation("card.view")
 def photo(uid: str, number: int) -> Response:
     """Return a photo of a report about the card, by its number (from 1)."""
-    found = condition_reports.get_photo(context(), _normal(uid), number)
-    return attachment(resources().files.get(found.sha256), found.media_type, found.filename)
+    ctx = context()
+    found = condition_reports.get_photo(ctx, _normal(uid), number)
+    return attachment(resources().files.get(ctx.session, found.sha256), found.media_type, found.filename)
 
 
 def _page(uid: str, form: Form) -> Response:

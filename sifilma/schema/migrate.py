@@ -59,6 +59,12 @@ def head() -> str | None:
     return ScriptDirectory.from_config(configuration()).get_current_head()
 
 
+@cache
+def known() -> frozenset[str]:
+    """Return every revision that the code can migrate from, the newest included."""
+    return frozenset(one.revision for one in ScriptDirectory.from_config(configuration()).walk_revisions())
+
+
 def upgrade(url: str | URL, revision: str = "head", seal: Callable[[Connection, str], None] | None = None) -> None:
     """Migrate forward to `revision` in one transaction. Raise Conflict at once if another migration is running.
 

@@ -6,7 +6,7 @@ the write of a file exceeds a limit of the kernel. SQLite has no server that cou
 
 from __future__ import annotations
 
-import resource
+import hashlib
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -17,11 +17,14 @@ from typing import Any, TypeVar
 
 import psycopg
 from sqlalchemy import Connection, Engine, event
+from sqlalchemy.orm import Session
 
 from hsm import HSM, HSMUnavailable
 from hsm.token import Operations
-from sifilma.documents.store import DiskStore
+from sifilma.documents.models import StoredFile
+from sifilma.documents.store import DatabaseStore
 from sifilma.kernel.db import db
+from sifilma.kernel.errors import Unavailable
 from sifilma.resources import attach, resources
 from tests.support.world import World
 
@@ -72,7 +75,7 @@ class Seams:
         hold_database(self._engine, self.falls)
         held = resources(world.app)
         hsm = WatchedHSM(world.hsm, self.falls)
-        attach(world.app, replace(held, hsm=hsm, files=ScarceStore(held, self.falls)))
+        attach(world.app, replace(held, hsm=hsm, files=ScarceStore(self.falls)))
         self.hsm, self.files = hsm, resources(world.app).files
 
     @property
@@ -204,20 +207,17 @@ class WatchedOperations(Operations):
         return super().open_sealed(label, sealed, associated_data)
 
 
-class ScarceStore(DiskStore):
-    """The world's file store. In a failing `put` the kernel allows no byte in any file: the write itself raises OSError (EFBIG)."""
+class ScarceStore(DatabaseStore):
+    """The world's file store. A failing `put` gets no further than the row of the file: none of its parts is stored."""
 
-    def __init__(self, held: Any, falls: Falls) -> None:
-        super().__init__(held.settings.files)
+    def __init__(self, falls: Falls) -> None:
+        super().__init__()
         self._falls = falls
 
-    def put(self, data: bytes) -> str:
-        """Store the bytes, or raise Unavailable after a real write has failed."""
+    def put(self, session: Session, data: bytes) -> str:
+        """Store the bytes, or raise Unavailable amid it."""
         if not self._falls(Step.FILE):
-            return super().put(data)
-        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
-        try:
-            return super().put(data)
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+            return super().put(session, data)
+        session.add(StoredFile(sha256=hashlib.sha256(data).hexdigest(), size=len(data), parts=1))
+        session.flush()
+        raise Unavailable("The file could not be stored; nothing was changed.", type="file-store-unavailable")

@@ -15,6 +15,8 @@ from hsm import HSM, HSMRefused, KeyPlan
 from hsm.keys import ROOT_PLAN
 from manifests.keyset import sign_keyset
 from sifilma.activation.trust import ceremonies, keyset
+from sifilma.audit.models import Action
+from sifilma.audit.service import record
 from sifilma.commands.applications import LOOKS, application_for, require_own
 from sifilma.commands.main import cli
 from sifilma.kernel.installation import claim_home, kind_of, require_home
@@ -95,7 +97,6 @@ def test_a_database_of_another_root_is_not_opened(sqlite_world: World, tmp_path:
     require_own(sqlite_world.settings)
     other = sqlite_world.settings.model_copy(update={"home": tmp_path})
     require_own(other)  # a new home has no root yet
-    other.trust.mkdir()
     (other.trust / "root.sha256").write_text("0" * 64 + "\n")
     with pytest.raises(SettingsError, match="of another root"):
         require_own(other)
@@ -108,15 +109,21 @@ def test_an_older_keyset_than_was_published_here_is_refused_at_the_start_and_whi
     older = path.read_bytes()
     newer = world.trust.keyset.model_copy(update={"version": 2})
     path.write_text(sign_keyset(newer, (root_token.public_key("root"), lambda digest: root_token.sign("root", digest))))
-    with world.context() as ctx:
-        ceremonies.record_ceremony(ctx, world.settings, keyset.load(world.settings))
+    with world.context() as ctx:  # a database from before keysets were stored
+        record(ctx, Action.KEYS_CEREMONY, "keyset", "2", root_sha256=world.trust.pin, kind=world.settings.env)
     require_own(world.settings)
+    newest = path.read_bytes()
     path.write_bytes(older)  # put back while the service runs
     assert world.app.test_client().get("/.well-known/sam-keyset.jws").status_code == 503
     other = world.settings.model_copy(update={"home": tmp_path / "restored"})  # and where nothing was loaded before
     shutil.copytree(world.settings.trust, other.trust)
     with pytest.raises(SettingsError, match="version 1 of the keyset is older than 2"):
         require_own(other)
+    path.write_bytes(newest)
+    with world.context() as ctx:
+        ceremonies.record_ceremony(ctx, world.settings, keyset.load(world.settings))
+    require_own(other)  # now the database has it
+    assert (other.trust / keyset.FILE).read_bytes() == newest
 
 
 def test_a_database_that_is_away_or_empty_says_nothing_and_is_not_made(tmp_path: Path) -> None:

@@ -15,11 +15,13 @@ import pytest
 from sqlalchemy import text
 
 from hsm import HSM
+from sifilma.kernel import triggers
 from sifilma.kernel.db import db
 from tests.support.databases import Cluster
 from tests.support.servers import running
 from tests.support.simultaneous_calls import run_simultaneously
 from tests.support.softhsm import SoftHSM
+from tests.support.visitor import Visitor
 from tests.support.world import API, World, done, letter
 
 MAGETAN = "Dinas Kependudukan dan Pencatatan Sipil Kabupaten Magetan"
@@ -98,16 +100,23 @@ def test_a_frozen_database_is_given_up_at_the_deadline_and_the_server_continues(
         assert answer[0] == 201, answer
 
 
-def test_an_upload_that_cannot_be_stored_leaves_nothing_saved(world: World) -> None:
-    world.settings.files.parent.mkdir(parents=True, exist_ok=True)
-    world.settings.files.write_text("a file where the folder should be")
+def test_an_upload_that_cannot_be_stored_leaves_nothing_saved_and_one_is_read_without_a_cache(world: World) -> None:
     stated = world.letter() | {"function": "RW", "quantity": 1}
-    refused = world.client("magetan.kepala").send("/personalisation-requests", stated, letter=letter())
-    assert (refused.status_code, refused.json["type"]) == (503, "urn:sifilma:problem:file-store-unavailable")
-    assert world.sql("SELECT COUNT(*) FROM personalisation_request")[0][0] == 0
-    assert world.sql("SELECT COUNT(*) FROM document")[0][0] == 0
-    world.settings.files.unlink()
-    done(world.client("magetan.kepala").send("/personalisation-requests", stated, letter=letter()), 201)
+    office = world.client("magetan.kepala")
+    with world.app.app_context(), db.engine.begin() as connection:
+        full = triggers.render(triggers.Rule("full", "stored_part", "INSERT", message="disk full"), connection.dialect.name)
+        for statement in full:
+            connection.execute(text(statement))
+    assert office.send("/personalisation-requests", stated, letter=letter()).status_code == 409
+    for table in ("personalisation_request", "document", "stored_file", "stored_part"):
+        assert world.sql(f"SELECT COUNT(*) FROM {table}") == [(0,)], table
+    with world.app.app_context(), db.engine.begin() as connection:
+        for name in triggers.missing(connection)[1]:
+            connection.execute(text(f"DROP TRIGGER {name}" + ("" if connection.dialect.name == "sqlite" else " ON stored_part")))
+    world.settings.file_cache.parent.mkdir(parents=True)
+    world.settings.file_cache.write_text("a file where the folder should be")
+    made = done(office.send("/personalisation-requests", stated, letter=letter()), 201)["id"]
+    assert Visitor(world, "magetan.kepala").get(f"/personalisasi/{made}/berkas/surat").get_data() == letter()
 
 
 def test_a_commit_that_fails_after_signing_does_not_use_up_the_token(postgresql_world: World) -> None:

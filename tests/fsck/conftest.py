@@ -7,7 +7,7 @@ import pytest
 
 from hsm import HSM
 from hsm.keys import SIGNING_PLAN
-from sifilma.documents.store import DiskStore
+from sifilma.documents.store import DatabaseStore
 from sifilma.fsck.run import Installation
 from sifilma.kernel.db import db
 from sifilma.kernel.unit_of_work import assert_no_transaction
@@ -32,4 +32,4 @@ def life(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def installation(world: World) -> Installation:
     """Return what fsck examines: database, settings, HSM, file store and clock."""
     with world.app.app_context():
-        return Installation(db.engine, world.settings, world.hsm, DiskStore(world.settings.files), world.clock)
+        return Installation(db.engine, world.settings, world.hsm, DatabaseStore(), world.clock)

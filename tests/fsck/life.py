@@ -15,6 +15,7 @@ from sifilma.accounts import consents
 from sifilma.activation import tasks
 from sifilma.activation.carrying.tasks import carry
 from sifilma.activation.suspensions.tasks import suspend_overdue
+from sifilma.activation.trust import ceremonies
 from sifilma.demo.sample_files import photo
 from sifilma.identity.models import Organisation
 from sifilma.kernel.actor import Actor
@@ -53,6 +54,8 @@ class Life:
 
 def lived(world: World) -> Life:
     """Fill the installation. The destruction comes early, so that most objects are younger than it."""
+    with world.context() as ctx:
+        ceremonies.record_ceremony(ctx, world.settings, world.trust)
     _accounts(world)
     ready, answers = world.active(HEAD, "RW", 4)
     _destroy(world, ready.uids[0])

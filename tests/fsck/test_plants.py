@@ -146,15 +146,20 @@ def test_a_manifest_forged_with_the_sealing_key_is_named(
     assert [one for one in found if one.id == str(row.id) and says in one.says], found
 
 
-def test_a_missing_or_changed_file_is_named(sqlite_world: World) -> None:
-    sqlite_world.submitted()
-    target = installation(sqlite_world)
-    (document, sha256) = sqlite_world.sql("SELECT id, sha256 FROM document")[0]
-    path = sqlite_world.settings.files / sha256[:2] / sha256[2:]
-    path.write_bytes(path.read_bytes() + b" ")
-    assert says(target, "document-file") == [(str(UUID(document)), "(letter) has a file that is damaged")]
-    path.unlink()
-    assert says(target, "document-file") == [(str(UUID(document)), "(letter) has a file that is not there")]
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ("UPDATE stored_part SET data = :wrong", "has a file that is damaged"),
+        ("DELETE FROM stored_part", "has a file that is damaged"),
+        ("DELETE FROM stored_file", "has a file that is not there"),
+    ],
+)
+def test_a_missing_or_changed_file_is_named(life: Life, bare: Engine, statement: str, told: str) -> None:
+    with unguarded(bare) as connection:
+        connection.execute(text(statement), {"wrong": b"%PDF-1.7"} if ":wrong" in statement else {})
+        found = findings_of(life.world, INVARIANTS["document-file"], connection)
+    assert found
+    assert all(told in one.says for one in found)
 
 
 def test_a_document_of_another_size_is_named(life: Life, bare: Engine) -> None:

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from sifilma.documents.service import Upload
-from sifilma.documents.store import DiskStore
+from sifilma.documents.store import DatabaseStore
 from sifilma.documents.tables.writing import write_xlsx
 from sifilma.documents.uploads import MAX_PDF
 from sifilma.kernel.actor import Actor, OrganisationKind, Role
@@ -114,7 +114,7 @@ def test_the_file_of_a_batch_is_read_before_a_transaction_begins(sqlite_world: W
     maker = Actor(organisation_id=sqlite_world.organisation_of("softorb.kepala"), organisation_kind=OrganisationKind.MANUFACTURER)
     with sqlite_world.context(maker) as ctx:
         with pytest.raises(Invalid, match="damaged"):
-            service.draft(ctx, sqlite_world.settings, DiskStore(sqlite_world.settings.files), stated, damaged)
+            service.draft(ctx, sqlite_world.settings, DatabaseStore(), stated, damaged)
         assert not ctx.uow.in_transaction
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Column, Connection, DateTime, Integer, String, Uuid, text
@@ -23,9 +25,27 @@ def _switch_keys_off(connection: Connection) -> None:
             connection.exec_driver_sql(statement)
 
 
+def files_to_folder(connection: Connection, folder: Path) -> None:
+    """Write the stored files into the folder in which versions before 0048 kept them."""
+    for sha256, data in connection.execute(text("SELECT sha256, data FROM stored_part ORDER BY sha256, place")).all():
+        path = folder / sha256[:2] / sha256[2:]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab") as file:
+            file.write(data)
+
+
+def back_to_0047(connection: Connection) -> None:
+    """Undo 0048 on a database without triggers: files and trust state lie in folders."""
+    undo = Operations(MigrationContext.configure(connection))
+    for table in ("published_trust", "stored_part", "stored_file"):
+        undo.drop_table(table)
+    connection.execute(text("UPDATE alembic_version SET version_num = '0047'"))
+
+
 def back_to_0046(connection: Connection) -> None:
     """Undo 0047 on a database without triggers: the cards of a holder have an index by state alone."""
     _switch_keys_off(connection)
+    back_to_0047(connection)
     undo = Operations(MigrationContext.configure(connection))
     undo.create_index("ix_card_holder_id_state", "card", ["holder_id", "state"])
     undo.drop_index("ix_manifest_standing_ends_of", "manifest")

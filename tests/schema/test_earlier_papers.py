@@ -12,6 +12,7 @@ from sqlalchemy import text
 from sifilma.approvals.four_eyes import content_digest
 from sifilma.demo.sample_files import photo
 from sifilma.destruction import tasks as destructions
+from sifilma.documents import file_import
 from sifilma.fsck.run import examine
 from sifilma.handover import tasks as handovers
 from sifilma.kernel import triggers
@@ -21,7 +22,7 @@ from sifilma.schema import migrate
 from sifilma.web.command import command_context
 from tests.destruction.test_service import approved, locked, record
 from tests.fsck.conftest import installation
-from tests.schema.earlier import back_to_0024
+from tests.schema.earlier import back_to_0024, files_to_folder
 from tests.support.visitor import Visitor, words
 from tests.support.world import World, done
 
@@ -53,10 +54,12 @@ def test_papers_of_before_are_stored_with_the_bytes_they_had(world: World) -> No
     engine = make_engine(world.settings.database_url, pool_size=1)
     with engine.begin() as connection:
         triggers.uninstall(connection)
+        files_to_folder(connection, world.settings.files)
         back_to_0024(connection)
         connection.execute(text("UPDATE handover SET digest = :digest"), {"digest": digest})
-    engine.dispose()
     migrate.upgrade(world.settings.database_url)
+    assert file_import.bring(engine, world.settings.files).missing == []
+    engine.dispose()
     assert migrate.check(world.settings.database_url).ok
     files: dict[str, Any] = {
         path: office.get(path).get_data() for path in (f"/handovers/{bast}/document", f"/destructions/{made}/document")

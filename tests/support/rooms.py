@@ -22,7 +22,7 @@ from tests.support.house import Fault, Source, imports
 TreeRule = Callable[[Iterable[Source]], Iterable[Fault]]
 MAX_FILES = 26
 MAX_FILES_OF = {"sifilma/accounts": 16}
-MOST_USED_ONCE = 61
+MOST_USED_ONCE = 62
 
 ROOMS = frozenset({
     "access_review", "accounts", "activation", "approvals", "assignment", "audit_trail", "cards", "conversation", "destruction", "handover",
@@ -66,6 +66,7 @@ NAMES_USED_ONCE = {
     "activation/trust/ceremonies": "the key ceremonies in the record, which tie a database to a root",
     "activation/trust/keyset": "the keyset signed by the root, and its certificates",
     "activation/trust/key_checks": "the record of keys, signed by the root",
+    "activation/trust/published": "the published trust state in the database, and its copy on a node",
     "activation/trust/status_list": "signed status lists",
     "approvals/file_access": "a file handed out, and the record of that",
     "approvals/four_eyes": "the rule who may approve or execute: predicate, SQL and trigger",
@@ -122,6 +123,8 @@ LIBRARIES = {
         "destructions documentation handovers head_successions jobs manifests model_cases notices outlets personalisation "
         "place_suspensions reference reference_changes sessions units users"
     ),
+    # the form of a backup, what it takes from a database, and what is done with it
+    "backup": "archive cli databases service",
     # what the application is put together of
     "app": "asgi audit_commands blueprints chores clock_commands command_groups factory hooks leavers retention worker_commands",
     # a part of the record or of its transparency log
@@ -140,8 +143,8 @@ LIBRARIES = {
     ),
     # a kind of document, or what is done with it
     "documents": (
-        "file_views forms indonesian issued_papers known_people label_sheets letterhead list_views lists models numbering pdf_actions "
-        "pdf_child photo_child "
+        "file_cache file_import file_views forms indonesian issued_papers known_people label_sheets letterhead list_views lists models "
+        "numbering pdf_actions pdf_child photo_child "
         "print_file reader_child reader_refusals reading rendering responses service store uploads tables/answer tables/cells "
         "tables/columns tables/csv_child tables/headings tables/lookups tables/rows tables/sheets tables/templates "
         "tables/workbook tables/writing tables/xlsx_child"

@@ -1,8 +1,8 @@
 """The record of keys: what every key on the token was at the ceremony, signed by the root. A token with another key is noticed by it.
 
-It is a file under `home/trust`, beside the keyset; its check values stand in the ceremony's entry in the record of acts too. A check value
-tells equal keys from different ones and nothing about a key (`hsm/session.py`). An installation from before has a file of check values of
-the secret keys alone: they are compared until a record is made.
+It is a file under `home/trust`, beside the keyset, and stored in the database as that is; its check values stand in the ceremony's entry in
+the record of acts too. A check value tells equal keys from different ones and nothing about a key (`hsm/session.py`). An installation from
+before has a file of check values of the secret keys alone: they are compared until a record is made.
 """
 
 from __future__ import annotations
@@ -24,13 +24,12 @@ from hsm.errors import HSMError, HSMKeyChanged
 from hsm.keys import ROOT_PLAN, KeyInfo, KeyPlan, role_of, secret_kind
 from hsm.records import KeyRecord, of_check
 from manifests import jws
-from manifests.encoding import Malformed
 from manifests.keyset import root_sha256
+from sifilma.activation.trust import published
 
-FILE = "key-record.jws"
-CHECKS = "key-checks.json"
+FILE = published.RECORD
+CHECKS = published.CHECKS
 """What an installation has whose ceremony was held before keys were recorded."""
-TYPE = "sam-keys+jws"
 log = structlog.get_logger()
 
 
@@ -94,6 +93,8 @@ def load_record(settings: Settings) -> Record:
     name = FILE
     try:
         changed = _changed(path)
+        if not changed and published.refill(settings):
+            changed = _changed(path)
         if not changed:
             path, name = checks, CHECKS
             changed = _changed(path)
@@ -128,11 +129,7 @@ def _changed(path: str) -> int:
 
 def _verified(settings: Settings, line: bytes) -> Record:
     """Return the record in a line that the pinned root signed. Raise ValueError for any other."""
-    parts = jws.split(line, TYPE)
-    told = json.loads(parts.payload)
-    root = jws.key_from_jwk(told["root"])
-    if root_sha256(root) != (settings.trust / "root.sha256").read_text().strip() or not jws.verify(parts, root):
-        raise Malformed("not signed by the pinned root")
+    told = published.told_by_root(line, (settings.trust / published.PIN).read_text().strip())
     others = {one["token"]: _by_label(one["keys"]) for one in told.get("others", [])}
     keys, closed = _by_label(told["keys"]), dict[str, list[KeyRecord]]()
     for one in told.get("closed", []):
@@ -202,13 +199,11 @@ def write(settings: Settings, root: HSM, now: datetime, record: Record) -> Recor
             {"token": token, "keys": [keys[label].as_json() for label in sorted(keys)]} for token, keys in sorted(record.others.items())
         ]
     payload = json.dumps(told, sort_keys=True, separators=(",", ":")).encode()
-    line = jws.sign(payload, jws.thumbprint(root_key), TYPE, lambda digest: root.sign("root", digest))
+    line = jws.sign(payload, jws.thumbprint(root_key), published.RECORD_TYPE, lambda digest: root.sign("root", digest))
     settings.trust.mkdir(parents=True, exist_ok=True)
     if not pin.exists():  # a first record stands before the first keyset
-        pin.write_text(root_sha256(root_key) + "\n")
-    temporary = settings.trust / f".{FILE}.new"
-    temporary.write_text(line)
-    temporary.replace(settings.trust / FILE)
+        published.replace_file(pin, (root_sha256(root_key) + "\n").encode())
+    published.replace_file(settings.trust / FILE, line.encode())
     return load_record(settings)
 
 

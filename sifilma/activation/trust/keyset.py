@@ -1,6 +1,7 @@
 """The trust anchors of verifiers: the keyset signed by the root, its pin, and the X.509 certificates.
 
-They are files under `home/trust`. A process reads them again when the keyset has changed. The formats are in docs/manifest.md, Trust.
+They are files under `home/trust`, copies of what the database holds (`published.py`). A process reads them again when the keyset has
+changed. The formats are in docs/manifest.md, Trust.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ from hsm import HSM
 from hsm.keys import Exact, role_of
 from manifests import jws
 from manifests.keyset import Jwk, Key, Keyset, KeysetOlder, KeysetRefused, Use, root_sha256, sign_keyset, verify_keyset
-from sifilma.activation.trust import key_checks
+from sifilma.activation.trust import key_checks, published
 from sifilma.kernel.clock import Clock
 from sifilma.kernel.errors import KeyOutsidePeriod, Unavailable
 from sifilma.kernel.text import say
 
 log = structlog.get_logger()
-FILE = "sam-keyset.jws"
+FILE = published.KEYSET
 WITNESS = "keyset-witness.json"
 KEY_YEARS = 10
 BEFORE = timedelta(minutes=5)  # keys and certificates count from this long before the ceremony: clocks of its node and of the issuer differ
@@ -192,7 +193,7 @@ def _bear_witness(settings: Settings, found: Trust) -> None:
         return
     try:
         told = {"root": found.pin, "version": after.version, "epoch": after.epoch}
-        _replace(settings.witness / WITNESS, (json.dumps(told) + "\n").encode())
+        published.replace_file(settings.witness / WITNESS, (json.dumps(told) + "\n").encode())
     except OSError as away:
         log.error("witness_away", reason=type(away).__name__)
 
@@ -209,13 +210,22 @@ def load(settings: Settings) -> Trust:
     An older one would bring back a key that was revoked since. The newest that was published here stands in the record of acts, which a
     process reads when it starts (`ceremonies.require_database`); from then on it remembers by itself.
     """
+    try:
+        return _load(settings)
+    except Unavailable:
+        if not published.refill(settings):
+            raise
+    return _load(settings)
+
+
+def _load(settings: Settings) -> Trust:
     path = settings.trust / FILE
     try:
         changed = path.stat().st_mtime_ns
         with _lock:
             known = _loaded.get(path)
             if known is None or known[0] != changed:
-                pin = (settings.trust / "root.sha256").read_text().strip()
+                pin = (settings.trust / published.PIN).read_text().strip()
                 data = path.read_bytes()
                 found = _newest(settings, data, pin, _seen.get(path, 0))
                 remember(settings, found.keyset.version)
@@ -262,10 +272,10 @@ def publish(
     keyset = _next(before, keys, root.public_key("root"), now)
     line = sign_keyset(keyset, (root.public_key("root"), lambda digest: root.sign("root", digest)))
     settings.trust.mkdir(parents=True, exist_ok=True)
-    _replace(settings.trust / "root.sha256", (root_sha256(root.public_key("root")) + "\n").encode())
+    published.replace_file(settings.trust / published.PIN, (root_sha256(root.public_key("root")) + "\n").encode())
     publish_certificates(settings, signing, root, now)
     # The keyset comes last: `load` reads the pin again when this file changes.
-    _replace(settings.trust / FILE, line.encode())
+    published.replace_file(settings.trust / FILE, line.encode())
     return load(settings)
 
 
@@ -275,18 +285,18 @@ def revoke(settings: Settings, root: HSM, kid: str, now: datetime) -> Trust:
     keys = [key.model_copy(update={"revoked_at": int(now.timestamp())}) if key.kid == kid else key for key in before.keyset.keys]
     keyset = before.keyset.model_copy(update={"version": before.keyset.version + 1, "keys": keys})
     line = sign_keyset(keyset, (root.public_key("root"), lambda digest: root.sign("root", digest)))
-    _replace(settings.trust / FILE, line.encode())
+    published.replace_file(settings.trust / FILE, line.encode())
     return load(settings)
 
 
 def publish_certificates(settings: Settings, signing: HSM, root: HSM, now: datetime) -> None:
     """Sign and publish the certificates of the root and of the keys in use."""
     for name, data in _certificates(_recorded(settings, signing), root, now, settings.mark).items():
-        _replace(settings.trust / name, data)
+        published.replace_file(settings.trust / name, data)
 
 
 def _published(settings: Settings) -> Trust | None:
-    return load(settings) if (settings.trust / FILE).exists() else None
+    return load(settings) if (settings.trust / FILE).exists() or published.refill(settings) else None
 
 
 def _recorded(settings: Settings, signing: HSM) -> list[HSM]:
@@ -357,10 +367,3 @@ def _certificate(
         .sign(root.private_key("root"), hashes.SHA256())
     )
     return made.public_bytes(serialization.Encoding.PEM)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Replace a file atomically: readers see the old file or the new one."""
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_bytes(data)
-    temporary.replace(path)

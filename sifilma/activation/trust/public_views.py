@@ -8,7 +8,7 @@ from flask import Blueprint, Response, jsonify, request
 from werkzeug.datastructures import FileStorage
 
 from manifests.verifier import MAX_FILE
-from sifilma.activation.trust import keyset, pages, status_list
+from sifilma.activation.trust import keyset, pages, published, status_list
 from sifilma.documents import issued_papers
 from sifilma.kernel.db import LARGEST_INTEGER
 from sifilma.kernel.errors import Invalid, NotFound
@@ -54,10 +54,10 @@ def certificate(name: str) -> Response:
     """Return a certificate of the X.509 chain (PEM)."""
     if name not in CERTIFICATES:
         raise NotFound()
-    path = resources().settings.trust / f"{name}.crt"
-    if not path.exists():
+    data = published.read(resources().settings, f"{name}.crt")
+    if data is None:
         raise NotFound()
-    return _public(path.read_bytes(), "application/x-pem-file")
+    return _public(data, "application/x-pem-file")
 
 
 @blueprint.get("/status/<int:number>.jws", endpoint="status_list")
@@ -97,8 +97,8 @@ def verification_form() -> Response:
     if not data:
         form.refuse(Invalid.field("file", "Choose a manifest, a BAST or a Berita Acara."))
         return _page(form)
-    published = keyset.load(resources().settings)
-    trust = pages.Trust(published.pin, published.file, lambda number: _served(number).line.encode(), _seconds)
+    trusted = keyset.load(resources().settings)
+    trust = pages.Trust(trusted.pin, trusted.file, lambda number: _served(number).line.encode(), _seconds)
     found = pages.answer_about(context().session, data, sha256, trust)
     return _page(form, paper=found.paper, found=None if found.paper else found)
 

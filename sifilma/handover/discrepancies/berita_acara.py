@@ -50,7 +50,7 @@ def stored(ctx: Context, store: FileStore, discrepancy: Discrepancy) -> bytes:
     paper = issued_papers.find_paper(ctx.session, "discrepancy", discrepancy.handover_id)
     if paper is None:
         raise Unavailable("This paper has many cards. It is being made: try again in a minute.", type="paper-being-made")
-    return store.get(paper.document.sha256)
+    return store.get(ctx.session, paper.document.sha256)
 
 
 def filename(discrepancy: Discrepancy) -> str:

@@ -41,6 +41,8 @@ from tests.support.world import World, letter
 
 CARDS_AT_ONCE = 2_000
 """Cards in one transaction."""
+TALLIED_AT_ONCE = 2_000_000
+"""Changes that are counted in one transaction: the more, the fewer times a row of a tally is written."""
 EVERY = 20
 """Seconds after which the progress is told."""
 NEEDS = "The database's user needs to load rows without triggers: GRANT SET ON PARAMETER session_replication_role TO it."
@@ -143,13 +145,15 @@ def _nation(world: World, lots: Sequence[Lot], seed: int, now: datetime) -> Nati
     table = b"Nomor mesin;PCID\n"
     papers = {"letter": letter(), "purchase_order": letter(), "batch": table}
     points, trust = villages.points(), world.trust
+    with world.context() as ctx:
+        files = {kind: (held.files.put(ctx.session, data), len(data)) for kind, data in papers.items()}
     return Nation(
         settings=world.settings, hsm=world.hsm, now=now, seed=seed,
         directorate=installation.parties(world)[facts.DIRECTORATE],
         operator=installation.person(world, "operator1"),
         approvers=(installation.person(world, "penyetuju1"), installation.person(world, "penyetuju2")),
         place_source=(points.name, points.sha256), kid=trust.signing_kid(world.hsm, "manifest-sign", "manifest", now), epoch=trust.epoch,
-        files={kind: (held.files.put(data), len(data)) for kind, data in papers.items()},
+        files=files,
         keys=_data_keys(world, lots, now),
     )  # fmt: skip
 
@@ -301,7 +305,7 @@ def _tally(world: World) -> None:
             ctx.session.execute(text(statement))
     while True:
         with _patient(world) as ctx:
-            if not add_up(ctx, resources(world.app).targets.calendar):
+            if not add_up(ctx, resources(world.app).targets.calendar, TALLIED_AT_ONCE):
                 break
     _analyse(world)
 
