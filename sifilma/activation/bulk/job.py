@@ -47,8 +47,8 @@ from sifilma.kernel.ids import uuid7
 from sifilma.kernel.text import Wrong, say
 
 SEALED = b"job"
-# Rows per transaction: on PostgreSQL, and on SQLite, where all others wait for it.
-AT_ONCE, AT_ONCE_LOCKED = 500, 50
+MOST_LOCKED = 50
+"""Rows per transaction on SQLite, where all others wait for it."""
 ROW_KEY = 16  # bytes: the id of the data key, before a sealed token
 
 
@@ -173,7 +173,9 @@ class Activations:
 def _waiting(taken: Taken) -> list[JobLine]:
     with taken.tools.open() as ctx:
         ctx.uow.begin_read()
-        at_once = AT_ONCE if goes_by_sets(ctx.session) else AT_ONCE_LOCKED
+        at_once = taken.tools.settings.bulk_at_once
+        if not goes_by_sets(ctx.session):
+            at_once = min(at_once, MOST_LOCKED)
         return worker.next_lines(ctx, taken, 1 if taken.careful else at_once)
 
 

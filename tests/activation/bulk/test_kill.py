@@ -35,7 +35,7 @@ class Worker:
         self._log = (world.settings.home / "worker.log").open("ab")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "sifilma", "worker"],
-            env=os.environ | environment(world),
+            env=os.environ | environment(world) | {"SIFILMA_BULK_AT_ONCE": "50"},  # so that workers are killed between many sets
             cwd=ROOT,
             start_new_session=True,
             stdout=self._log,
