@@ -45,6 +45,8 @@ class Settings(BaseSettings):
     )
     hsm_pin: SecretStr | None = Field(None, description="user PIN of the signing token")
     hsm_so_pin: SecretStr | None = Field(None, description="security officer PIN, needed at the ceremony only")
+    second_hsm_pin: SecretStr | None = Field(None, description="user PIN of the second HSM's token, where there are two")
+    second_hsm_so_pin: SecretStr | None = Field(None, description="its security officer PIN, needed at the ceremony only")
     root_pin: SecretStr | None = Field(None, description="user PIN of the root token, needed to sign keysets only")
     metrics_token: SecretStr | None = Field(
         None, description="bearer token for /metrics; without it /metrics is closed (in the demo: open on the loopback)"
@@ -59,6 +61,19 @@ class Settings(BaseSettings):
     hsm_token: str = Field("sifilma", description="label of the signing token")
     hsm_token_serial: str | None = Field(None, description="serial of the signing token; checked when given")
     hsm_timeout: float = Field(5.0, description="seconds an HSM call may take")
+    second_hsm_token: str = Field(
+        "", description="label of the token of a second HSM, which takes over while one is away; empty: there is one"
+    )
+    second_hsm_module: str = Field(
+        "", description="the PKCS#11 library of the second HSM; empty: that of the first, of which SoftHSM gets a copy"
+    )
+    second_hsm_token_serial: str | None = Field(None, description="serial of the second HSM's token; checked when given")
+    hsm_apart: Literal["library", "process"] = Field(
+        "library",
+        description="how two HSMs are kept apart: each by a library of its own, or each by a process of its own beside every process, for "
+        "makers whose library is one for both",
+    )
+    hsm_patience: float = Field(1.0, description="seconds an HSM call may take before the other HSM is asked, where there are two", gt=0)
     root_token: str = Field("sifilma-root", description="label of the offline root token")
 
     # --- the web ---

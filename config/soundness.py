@@ -25,6 +25,8 @@ DEMO = {
     "secret_key": "demo-only-not-a-secret-demo-only-not-a-secret",
     "hsm_pin": "123456",
     "hsm_so_pin": "87654321",
+    "second_hsm_pin": "123456",
+    "second_hsm_so_pin": "87654321",
     "root_pin": "123456",
 }
 STRENGTH = {
@@ -32,6 +34,8 @@ STRENGTH = {
     "secret_key_previous": (32, 8),
     "hsm_pin": (8, 4),
     "hsm_so_pin": (8, 4),
+    "second_hsm_pin": (8, 4),
+    "second_hsm_so_pin": (8, 4),
     "root_pin": (8, 4),
     "metrics_token": (16, 6),
 }
@@ -39,7 +43,7 @@ STRENGTH = {
 FOR_A_WHILE = frozenset({"secret_key_previous"})
 """Secrets that are set while something is exchanged, and not otherwise."""
 NEEDED = ("secret_key", "hsm_pin")
-AT_THE_CEREMONY = ("hsm_so_pin", "root_pin")
+AT_THE_CEREMONY = ("hsm_so_pin", "second_hsm_so_pin", "root_pin")
 EXAMPLES = frozenset({"example", "contoh", "invalid", "test", "localhost", "localdomain"})
 """Labels of host names that lead nowhere (RFC 2606, RFC 6761), and the Indonesian word for an example."""
 PRACTICE = ("latihan", "training")
@@ -219,6 +223,21 @@ def _hsm(settings: Settings) -> Findings:
         yield _wrong("hsm_module", "is SoftHSM: set the PKCS#11 library of the HSM; SoftHSM keeps keys in files.")
     if not settings.hsm_token_serial:
         yield _doubtful("hsm_token_serial", "is not set: set the token's serial number, so that no other of the same label is taken.")
+    yield from _second_hsm(settings)
+
+
+def _second_hsm(settings: Settings) -> Findings:
+    """Two HSMs with one label are one record, and two with one library share its fate."""
+    if not settings.second_hsm_token:
+        return
+    if settings.second_hsm_token in (settings.hsm_token, settings.root_token):
+        yield _wrong("second_hsm_token", "is the label of another token: give each a label of its own.")
+    if not settings.optional_secret("second_hsm_pin"):
+        yield _wrong("second_hsm_pin", "is not set: the second HSM is opened with it.")
+    if is_softhsm(settings.second_hsm_module):
+        yield _wrong("second_hsm_module", "is SoftHSM: set the PKCS#11 library of the HSM; SoftHSM keeps keys in files.")
+    if settings.second_hsm_module in ("", settings.hsm_module) and settings.hsm_apart == "library":
+        yield _doubtful("hsm_apart", "is library, and both HSMs have one: whichever hangs holds up the other. Set process.")
 
 
 # --- messages --------------------------------------------------------------------------------------------------------
@@ -267,7 +286,8 @@ def _for_practice(text: str) -> bool:
 def _nothing_of_practice(settings: Settings) -> Findings:
     """Nothing of a training installation comes into a real one."""
     for name, text in (("issuer", _host(settings.issuer)), ("public_url", _host(settings.public_url)),
-                       ("hsm_token", settings.hsm_token), ("root_token", settings.root_token)):  # fmt: skip
+                       ("hsm_token", settings.hsm_token), ("root_token", settings.root_token),
+                       ("second_hsm_token", settings.second_hsm_token)):  # fmt: skip
         if _for_practice(text):
             yield _wrong(name, "is that of a training installation: set that of this one, or SIFILMA_ENV=training.")
 
@@ -277,7 +297,8 @@ def _only_of_practice(settings: Settings) -> Findings:
     words = " or ".join(PRACTICE)
     if _split(settings.issuer) is None or not _for_practice(_host(settings.issuer)):
         yield _wrong("issuer", f"is no URI whose host contains {words}: set one, so that no manifest of practice is taken for a real one.")
-    for name, label in (("hsm_token", settings.hsm_token), ("root_token", settings.root_token)):
+    second = (("second_hsm_token", settings.second_hsm_token),) if settings.second_hsm_token else ()
+    for name, label in (("hsm_token", settings.hsm_token), ("root_token", settings.root_token), *second):
         if not _for_practice(label):
             yield _wrong(name, f"does not contain {words}: practice has tokens of its own.")
     parts = _split(settings.public_url)

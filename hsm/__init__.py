@@ -15,6 +15,7 @@ from hsm.errors import (
 )
 from hsm.keys import KeyInfo, KeyKind, KeyPlan
 from hsm.module import TokenConfig, TokenInfo
+from hsm.pair import HSMPair
 from hsm.token import HSM, Health, Operations
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "HSMKeyChanged",
     "HSMKeyMissing",
     "HSMMisuse",
+    "HSMPair",
     "HSMRefused",
     "HSMUnavailable",
     "Health",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Sequence
 from functools import partial
 
+from hsm import softhsm
 from hsm.errors import HSMMisuse, HSMUnavailable
 from hsm.keys import KeyInfo, KeyPlan
 from hsm.records import KeyRecord
@@ -22,8 +24,9 @@ def init_token(hsm: HSM, so_pin: str, tool: str = "softhsm2-util") -> bool:
     if hsm.module.has_token(hsm.config):
         return False
     command = [tool, "--init-token", "--free", "--label", hsm.config.token_label, "--so-pin", so_pin, "--pin", hsm.config.pin()]
+    own = {} if hsm.config.configuration is None else {softhsm.CONFIGURATION: str(hsm.config.configuration)}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | own)  # noqa: S603
     except OSError as error:
         raise HSMUnavailable(f"{tool} cannot be run: {type(error).__name__}", 30.0) from None
     if done.returncode:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 
@@ -18,11 +18,12 @@ class KeyKind(StrEnum):
 
 @dataclass(frozen=True)
 class KeyPlan:
-    """One key to be made at the key ceremony. `id` is its CKA_ID."""
+    """One key to be made at the key ceremony. `id` is its CKA_ID. One that is `carried` is the same on the tokens of two HSMs."""
 
     label: str
     kind: KeyKind
     id: bytes
+    carried: bool = False
 
 
 @dataclass(frozen=True)
@@ -37,14 +38,16 @@ class KeyInfo:
     kind: KeyKind
     attributes: dict[str, bool]
     form: dict[str, str]
+    carried: bool = False
 
     @property
     def faults(self) -> list[str]:
         """Return the names of attributes whose value differs from what `WANTED` and `FORM` demand. Empty for a sound key.
 
-        An attribute that the token does not report is not a fault: HSMs leave out attributes that do not apply to a key.
+        An attribute that the token does not report is not a fault: HSMs leave out attributes that do not apply to a key. What proves that
+        a key never left its token is not asked of one that was carried from one to another.
         """
-        wanted, form = WANTED[self.kind], FORM[self.kind]
+        wanted, form = wanted_of(self.kind, carried=self.carried), FORM[self.kind]
         loose = [name for name, value in self.attributes.items() if wanted.get(name, value) != value]
         return sorted([*loose, *(name for name, value in self.form.items() if value not in form[name])])
 
@@ -78,6 +81,15 @@ WANTED: dict[KeyKind, dict[str, bool]] = {
     KeyKind.AES_CMAC: _NEVER | {"ENCRYPT": False, "DECRYPT": False, "SIGN": True, "VERIFY": True},
     KeyKind.HMAC: _NEVER | {"ENCRYPT": False, "DECRYPT": False, "SIGN": True, "VERIFY": True},
 }
+
+_BIRTH = ("ALWAYS_SENSITIVE", "NEVER_EXTRACTABLE", "LOCAL")
+
+
+def wanted_of(kind: KeyKind, *, carried: bool) -> dict[str, bool]:
+    """Return the attributes that a key of this kind must have."""
+    wanted = WANTED[kind]
+    return {name: value for name, value in wanted.items() if name not in _BIRTH} if carried else wanted
+
 
 READ_BACK = (
     "TOKEN", "PRIVATE", "SENSITIVE", "EXTRACTABLE", "ALWAYS_SENSITIVE", "NEVER_EXTRACTABLE", "LOCAL", "MODIFIABLE", "SIGN", "VERIFY",
@@ -138,6 +150,13 @@ def version_plan(role: str, version: int) -> KeyPlan:
         raise ValueError(f"there is no version {version} of {role}")
     first = next(key for key in SIGNING_PLAN if key.label == role)
     return KeyPlan(label_of(role, version), first.kind, first.id + bytes((version,)))
+
+
+def carried_plan(plan: KeyPlan) -> KeyPlan:
+    """Return the plan of the same key, carried to the other HSM. Raise ValueError for a signing key: each HSM has its own."""
+    if plan.kind is KeyKind.EC_SIGN:
+        raise ValueError(f"{plan.label} signs, and is each HSM's own")
+    return replace(plan, carried=True)
 
 
 def kind_of(label: str) -> KeyKind | None:

@@ -1,6 +1,6 @@
 """The PKCS#11 library of this process: it is started once with locking, restarted behind a gate, and loaded anew after a fork.
 
-Only this file and `session.py` import `pkcs11`. `cryptoki.py` switches locking on, here and after every restart and fork.
+Only this file, `session.py` and `transport.py` import `pkcs11`. `cryptoki.py` switches locking on, here and after every restart and fork.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ class TokenConfig:
 
     `pin` is called at the login, once per start of the library. `lock_file` serialises logins among processes. `call_timeout` is in
     seconds. `token_serial` chooses among tokens of the same label. A token is not opened if its maker or model contains one of
-    `refused_makers` (lower case): a library can have any name, but it says what the token is.
+    `refused_makers` (lower case): a library can have any name, but it says what the token is. `configuration` is the file that SoftHSM
+    reads when it starts, where two libraries in one process read different ones; else the environment names it. The library of a token that
+    is `apart` is loaded by a process of its own (`hsm.remote`).
     """
 
     module_path: str
@@ -56,6 +58,8 @@ class TokenConfig:
     token_serial: str | None = None
     call_timeout: float = 5.0
     refused_makers: tuple[str, ...] = ()
+    configuration: Path | None = None
+    apart: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,11 @@ class TokenInfo:
 
 
 class Module:
-    """One PKCS#11 library. Get it with `Module.at`: each process has one object per library, since C_Finalize ends it for all users."""
+    """One PKCS#11 library. Get it with `Module.at`: each process has one object per library, since C_Finalize ends it for all users.
+
+    Workers, breaker and refused PIN are each token's own. Gate and restart are the library's, so two tokens that must not share a fate are
+    reached by two libraries (`softhsm.copy`).
+    """
 
     _all: dict[str, Module] = {}  # noqa: RUF012  # the registry
     _all_lock = threading.Lock()
@@ -102,7 +110,7 @@ class Module:
         self._refused: dict[str, str] = {}
         self._local = threading.local()
         self._breakers: defaultdict[str, Breaker] = defaultdict(Breaker)
-        self._workers = Workers()
+        self._workers: defaultdict[str, Workers] = defaultdict(Workers)
 
     @classmethod
     def at(cls, path: str) -> Module:
@@ -116,12 +124,41 @@ class Module:
                 cls._all[path] = cls(path)
             return cls._all[path]
 
-    def call(self, config: TokenConfig, function: Callable[[TokenSession], T]) -> T:
+    def call(self, config: TokenConfig, function: Callable[[TokenSession], T], timeout: float | None = None) -> T:
         """Run `function` with a session of this token on a worker thread and return its result.
 
         If the token fails, the library is restarted and `function` runs once more, so it must bear to run twice. Raise an HSMError.
+        `timeout` takes the place of the token's own (seconds).
         """
-        return self._guarded(config, lambda: function(self._session(config)))
+        return self._guarded(config, lambda: function(self._session(config)), timeout)
+
+    def here(self, config: TokenConfig, function: Callable[[TokenSession], T]) -> T:
+        """Do as `call` does, in this thread and without a time-out: for a process of which somebody else waits for the answer."""
+        return self._attempt_twice(config, lambda: function(self._session(config)))
+
+    def as_officer(self, config: TokenConfig, pin: str, act: Callable[[Any], T]) -> T:
+        """Run `act` with a session of the security officer (python-pkcs11's), and return its result. Raise as `call` does.
+
+        An officer is not logged in beside the user: all sessions of this process end before and after.
+        """
+        self.close()
+
+        def officer() -> T:
+            token = self._find_token(config)
+            self._refuse_maker(config, token)
+            with _alone(config):
+                session = token.open(rw=True, so_pin=pin)
+            with session:
+                return act(session)
+
+        try:
+            return self._guarded(config, officer)
+        finally:
+            self.close()
+
+    def hanging(self, config: TokenConfig) -> int:
+        """Return how many calls to this token were given up and have not come back."""
+        return self._workers[config.token_label].lost
 
     def has_token(self, config: TokenConfig) -> bool:
         """Return whether the library lists this token. Needs no login, so it works before the token exists. Raise as `call` does."""
@@ -141,13 +178,14 @@ class Module:
             library=f"{str(self._library.manufacturer_id).strip()} {version}",
         )
 
-    def _guarded(self, config: TokenConfig, act: Callable[[], T]) -> T:
+    def _guarded(self, config: TokenConfig, act: Callable[[], T], timeout: float | None = None) -> T:
         # Both are checked before a worker is used: while the PIN is refused or the HSM is away, the caller gets its answer at once.
         self._refuse_latched(config)
         breaker = self._breakers[config.token_label]
         breaker.check()
         try:
-            result = self._workers.run(lambda: self._attempt_twice(config, act), config.call_timeout)
+            workers = self._workers[config.token_label]
+            result = workers.run(lambda: self._attempt_twice(config, act), config.call_timeout if timeout is None else timeout)
         except HSMUnavailable as gone:
             self.last_error = str(gone)
             breaker.failed()
@@ -251,8 +289,9 @@ class Module:
             return
         with self._start_lock, _alone(config):
             if not self._started:
-                self._load()
-                cryptoki.initialise(self.path, locking=self._locking)
+                with softhsm.configured(config.configuration):
+                    self._load()
+                    cryptoki.initialise(self.path, locking=self._locking)
                 self.generation += 1
                 self._started = True
 
@@ -279,7 +318,7 @@ class Module:
                 self._last_restart = time.monotonic()
                 self._logins.clear()
                 self.restarts += 1
-                with _alone(config):
+                with _alone(config), softhsm.configured(config.configuration):
                     cryptoki.initialise(self.path, locking=self._locking)
                 self.generation += 1
                 self._started = True
@@ -292,7 +331,8 @@ class Module:
             if self._gate.shut(DRAIN):
                 if self._started:
                     cryptoki.finalise(self.path)
-                self._workers.stop()
+                for workers in self._workers.values():
+                    workers.stop()
                 self._forget()
                 self._gate.open()
 
@@ -325,7 +365,7 @@ def _alone(config: TokenConfig) -> Iterator[None]:
     """Hold the lock of starts and logins among processes. Whoever held it before may have been killed: SoftHSM's files are put right."""
     with cryptoki.file_lock(config.lock_file):
         if "softhsm" in config.module_path:
-            softhsm.put_back()
+            softhsm.put_back(config.configuration)
         yield
 
 

@@ -16,6 +16,7 @@ METHODS: dict[KeyKind, str] = {
 }
 """How the check value of a kind of key is made. None of them tells anything about a secret key (`TokenSession.check_value`)."""
 GENERATED = "generated on this token"
+SHARED = "generated on this token and carried to another one"
 CARRIED = "carried here from another token"
 
 
@@ -42,6 +43,11 @@ class KeyRecord:
         """Return whether it says more than the check value."""
         return bool(self.attributes)
 
+    @property
+    def is_carried(self) -> bool:
+        """Return whether another token holds the same key."""
+        return self.origin in (SHARED, CARRIED)
+
     def differences(self, found: KeyInfo) -> Iterator[str]:
         """Yield in what a key that was read back differs, in words that name attributes."""
         if not self.is_whole:
@@ -61,7 +67,8 @@ class KeyRecord:
 
 def of_info(info: KeyInfo, check: str) -> KeyRecord:
     """Return the record of a key that was read back, with its check value."""
-    born = all(info.attributes.get(name) for name in ("LOCAL", "NEVER_EXTRACTABLE", "ALWAYS_SENSITIVE"))
+    local = info.attributes.get("LOCAL")
+    born = local and all(info.attributes.get(name) for name in ("NEVER_EXTRACTABLE", "ALWAYS_SENSITIVE"))
     return KeyRecord(
         label=info.label,
         kind=info.kind.name,
@@ -70,7 +77,7 @@ def of_info(info: KeyInfo, check: str) -> KeyRecord:
         id=info.id.hex(),
         form={name: info.form.get(name) for name in info.wanted_form},
         attributes={name: info.attributes.get(name) for name in READ_BACK},
-        origin=GENERATED if born else CARRIED,
+        origin=GENERATED if born else SHARED if local else CARRIED,
     )
 
 

@@ -39,6 +39,11 @@ class TokenSession:
         self.compared: set[str] = set()
         """The labels of keys that were compared with their check values."""
 
+    @property
+    def raw(self) -> Any:
+        """Return the session of python-pkcs11."""
+        return self._session
+
     def sign(self, label: str, digest: bytes) -> bytes:
         """Sign a 32-byte digest with CKM_ECDSA and return 64 bytes r ‖ s. Raise HSMMisuse for any other length.
 
@@ -99,7 +104,7 @@ class TokenSession:
         read = _attributes(key, ("ID", *READ_BACK, *FORM[plan.kind]))
         attributes = {name: bool(read[name]) for name in READ_BACK if name in read}
         form = {name: _SHOWN[name](read[name]) for name in FORM[plan.kind] if name in read}
-        return KeyInfo(plan.label, bytes(read["ID"]), plan.kind, attributes, form)
+        return KeyInfo(plan.label, bytes(read["ID"]), plan.kind, attributes, form, plan.carried)
 
     def forget(self, label: str) -> None:
         """Have a key searched anew at its next use: a handle that is kept does not show that another key has got its label."""
@@ -220,6 +225,7 @@ class TokenSession:
             store=True,
             capabilities=MechanismFlag.ENCRYPT | MechanismFlag.DECRYPT if seals else MechanismFlag.SIGN | MechanismFlag.VERIFY,
             template=_PRIVATE
+            | (_OPEN if plan.carried else {})
             | {
                 Attribute.ENCRYPT: seals,
                 Attribute.DECRYPT: seals,
@@ -249,7 +255,10 @@ def _attributes(key: Any, names: tuple[str, ...]) -> dict[str, Any]:
                 found[Attribute[name]] = key[Attribute[name]]
             except (p11.AttributeTypeInvalid, p11.AttributeSensitive):
                 continue
-    return {name: found[Attribute[name]] for name in names if Attribute[name] in found}
+    read = {name: found[Attribute[name]] for name in names if Attribute[name] in found}
+    if not read.get("VALUE_LEN", 1):  # of a key that was unwrapped SoftHSM does not know it
+        del read["VALUE_LEN"]
+    return read
 
 
 # Nobody may switch a use on later: with MODIFIABLE whoever has the PIN could let seal-kek wrap, or token-mac derive.
@@ -261,3 +270,5 @@ _PRIVATE: dict[Attribute, Any] = _CLOSED | {
     Attribute.EXTRACTABLE: False,
     Attribute.DERIVE: False,
 }
+# A key that goes to another HSM leaves under a key that the security officer trusts, and under no other. It is closed once it is there.
+_OPEN: dict[Attribute, Any] = {Attribute.EXTRACTABLE: True, Attribute.WRAP_WITH_TRUSTED: True, Attribute.MODIFIABLE: True}

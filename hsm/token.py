@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from cryptography.exceptions import InvalidSignature
@@ -21,6 +21,7 @@ from hsm.errors import HSMError, HSMKeyChanged, HSMKeyMissing, HSMMisuse
 from hsm.keys import MASTER, SIGNING_PLAN, Exact, KeyInfo, KeyKind, KeyPlan, label_of
 from hsm.module import Module, TokenConfig, TokenInfo
 from hsm.records import KeyRecord, of_info
+from hsm.remote import RemoteModule
 from hsm.session import TokenSession
 
 T = TypeVar("T")
@@ -32,12 +33,21 @@ _PREHASHED = ec.ECDSA(utils.Prehashed(hashes.SHA256()))
 
 @dataclass(frozen=True)
 class Health:
-    """The result of the last test signature. `generation` and `restarts` count the library's starts; `last_error` is empty if `ok`."""
+    """The result of the last test signature. `generation` and `restarts` count the library's starts; `last_error` is empty if `ok`.
+
+    Of two HSMs, `ok` says that one of them works; `tokens` has the health of each by the label of its token, and is empty for one HSM.
+    """
 
     ok: bool
     generation: int
     restarts: int
     last_error: str
+    tokens: Mapping[str, Health] = field(default_factory=dict)
+
+    @property
+    def is_degraded(self) -> bool:
+        """Return whether one of two HSMs does not work."""
+        return not all(one.ok for one in self.tokens.values())
 
 
 class Operations:
@@ -141,7 +151,7 @@ class Operations:
             if self._check(plan) != record.check:
                 return "another key than that of the ceremony"
             if plan.kind is KeyKind.EC_SIGN:  # the public object alone proves nothing
-                digest = _fresh_digest()
+                digest = fresh_digest()
                 verify_raw(self.session.public_key(plan.label), self.session.sign(plan.label, digest), digest, plan.label)
         except HSMKeyMissing:
             return "missing"
@@ -160,8 +170,9 @@ class Operations:
 
         What a later look found wrong (`HSM.read_back`) is refused until another look finds it right.
         """
-        if label in self._hsm.wrong:
-            raise HSMKeyChanged(f"{label} on the token differs from the record of keys: {self._hsm.wrong[label]}")
+        wrong = self._hsm.wrong
+        if label in wrong:
+            raise HSMKeyChanged(f"{label} on the token differs from the record of keys: {wrong[label]}")
         if label not in self.session.compared:
             self.compare(label)
 
@@ -171,7 +182,8 @@ class HSM:
 
     `versions` returns which version of a role's key is in use, where that is not the first (`keys.ROTATED`).
     `recorded` returns the records of keys by label, as made at the ceremony. A key that differs is not used. `wrong` says what differs, by
-    label, as of the last look; `told` is called when that changes, in whatever thread looked.
+    label, as of the last look; `told` is called when that changes, in whatever thread looked. `timeout` may return another time-out for a
+    call than the token's own, in seconds.
     `before_call` runs in the caller's thread before each call. The application uses it to check that no database transaction is open.
     Every method may raise any HSMError.
     """
@@ -182,15 +194,51 @@ class HSM:
         self.pinned: dict[str, ec.EllipticCurvePublicKey] = {}
         self.recorded: Callable[[], Mapping[str, KeyRecord]] = dict
         self.versions: Callable[[], Mapping[str, int]] = dict
-        self.wrong: Mapping[str, str] = {}
         self.told: Callable[[Mapping[str, str]], None] = lambda _wrong: None
+        self.timeout: Callable[[], float | None] = lambda: None
+        self._wrong: Mapping[str, str] = {}
         self._health: tuple[float, Health] | None = None
         self._watching = threading.Event()
 
     @property
     def module(self) -> Module:
         """Return the library that holds this token."""
-        return Module.at(self.config.module_path)
+        return RemoteModule.of(self.config) if self.config.apart else Module.at(self.config.module_path)
+
+    def direct(self) -> HSM:
+        """Return this token by the library in this process, though daily work reaches it by a process of its own: for ceremonies."""
+        if not self.config.apart:
+            return self
+        token = HSM(replace(self.config, apart=False), self._before_call)
+        token.recorded, token.versions = self.recorded, self.versions
+        return token
+
+    @property
+    def label(self) -> str:
+        """Return the label of the token."""
+        return self.config.token_label
+
+    @property
+    def wrong(self) -> Mapping[str, str]:
+        """Return what differs from the record of keys, by label, as of the last look."""
+        return self._wrong
+
+    @property
+    def out(self) -> Mapping[str, str]:
+        """Return why a token is not used now, by its label. One HSM has no other that could be used."""
+        return {}
+
+    @property
+    def tokens(self) -> tuple[HSM, ...]:
+        """Return the tokens of which this object takes one: itself, or those of two HSMs."""
+        return (self,)
+
+    def through(self, act: Callable[[HSM], T]) -> T:
+        """Run `act` with one token, and return its result. What must come of one token is done by one `act`: a key id and a signature.
+
+        It runs again with the other one of two HSMs if the first fails, so it must bear to run twice.
+        """
+        return act(self)
 
     def run(self, function: Callable[[Operations], T]) -> T:
         """Run several operations in one call and return the result of `function`.
@@ -198,7 +246,7 @@ class HSM:
         They share one pass through the gate, one worker thread and one time-out. `function` runs a second time if the token was away.
         """
         self._before_call()
-        return self.module.call(self.config, lambda session: function(Operations(session, self)))
+        return self.module.call(self.config, lambda session: function(Operations(session, self)), self.timeout())
 
     def current(self, label: str) -> Exact:
         """Return the label of the key that is in use for a role now. What must fit together (a key id and a signature) takes it once."""
@@ -262,7 +310,7 @@ class HSM:
             wrong = self.read_back()
             problem = "; ".join(f"{label}: {what}" for label, what in wrong.items())
             if not problem:
-                self.run(lambda do: do.sign(HEALTH_LABEL, _fresh_digest()))
+                self.run(lambda do: do.sign(HEALTH_LABEL, fresh_digest()))
         except HSMError as error:
             problem = str(error)
         health = Health(not problem, self.module.generation, self.module.restarts, problem)
@@ -281,7 +329,7 @@ class HSM:
             found = self.run(lambda do: {label: told for label, record in records.items() if (told := do.difference(record))})
         except HSMKeyMissing:  # the token shows no key at all, after a new login too
             found = dict.fromkeys(records, "missing")
-        before, self.wrong = self.wrong, found
+        before, self._wrong = self._wrong, found
         if before != found:
             self.told(found)
         return found
@@ -320,7 +368,7 @@ class HSM:
         self.module.close()
 
 
-def _fresh_digest() -> bytes:
+def fresh_digest() -> bytes:
     """Return a digest that nobody signed before, so that an old signature cannot pass for an answer."""
     return hashlib.sha256(os.urandom(32)).digest()
 

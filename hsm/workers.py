@@ -39,6 +39,11 @@ class Workers:
         self._started = 0
         self._lost = 0
 
+    @property
+    def lost(self) -> int:
+        """Return how many threads were given up and have not come back."""
+        return self._lost
+
     def run(self, function: Callable[[], T], timeout: float) -> T:
         """Return what `function` returns, or raise what it raises. Raise HSMUnavailable after `timeout` seconds without an answer."""
         if self._lost >= MAX_LOST:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from werkzeug.routing import Map
 
 from config.settings import Settings
 from config.soundness import SOFTHSM, is_softhsm
-from hsm import HSM, TokenConfig
+from hsm import HSM, HSMPair, TokenConfig, softhsm
 from sifilma.kernel.clock import Clock
 from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.rates import Rates, Repetitions
@@ -80,8 +80,13 @@ def resources(app: Flask | None = None) -> Resources:
 
 
 def signing_token(settings: Settings) -> HSM:
-    """Return the HSM token that signs and seals in daily work. It refuses calls inside a database transaction."""
-    return HSM(token_config(settings, settings.hsm_token, "hsm_pin", settings.hsm_token_serial), assert_no_transaction)
+    """Return what signs and seals in daily work: one HSM token, or two. It refuses calls inside a database transaction."""
+    if settings.second_hsm_token:
+        ensure_softhsm(settings)
+    first = HSM(token_config(settings, settings.hsm_token, "hsm_pin", settings.hsm_token_serial), assert_no_transaction)
+    if not settings.second_hsm_token:
+        return first
+    return HSMPair(first, HSM(second_config(settings), assert_no_transaction), settings.hsm_patience)
 
 
 def root_token(settings: Settings) -> HSM:
@@ -91,19 +96,8 @@ def root_token(settings: Settings) -> HSM:
 
 def ensure_softhsm(settings: Settings) -> None:
     """Configure SoftHSM to keep its tokens under `home`. Do nothing for another module, or if SOFTHSM2_CONF is set."""
-    folder = settings.home / "softhsm"
-    configuration = folder / "softhsm2.conf"
-    if not is_softhsm(settings.hsm_module) or "SOFTHSM2_CONF" in os.environ:
-        return
-    (folder / "tokens").mkdir(parents=True, exist_ok=True, mode=0o700)
-    lines = (
-        f"directories.tokendir = {(folder / 'tokens').resolve()}",
-        "objectstore.backend = file",
-        "log.level = ERROR",
-        "library.reset_on_fork = true",
-    )
-    configuration.write_text("\n".join(lines) + "\n")
-    os.environ["SOFTHSM2_CONF"] = str(configuration.resolve())
+    if is_softhsm(settings.hsm_module) and softhsm.CONFIGURATION not in os.environ:
+        os.environ[softhsm.CONFIGURATION] = str(softhsm.configure(settings.home / "softhsm"))
 
 
 def token_config(settings: Settings, label: str, pin: str, serial: str | None) -> TokenConfig:
@@ -113,7 +107,8 @@ def token_config(settings: Settings, label: str, pin: str, serial: str | None) -
     """
     soft = settings.home / "softhsm" / "softhsm2.conf"
     if soft.exists():
-        os.environ.setdefault("SOFTHSM2_CONF", str(soft.resolve()))
+        os.environ.setdefault(softhsm.CONFIGURATION, str(soft.resolve()))
+    named = os.environ.get(softhsm.CONFIGURATION)
     return TokenConfig(
         module_path=settings.hsm_module,
         token_label=label,
@@ -122,4 +117,20 @@ def token_config(settings: Settings, label: str, pin: str, serial: str | None) -
         lock_file=Path(settings.home).resolve() / "hsm.lock",
         call_timeout=settings.hsm_timeout,
         refused_makers=(SOFTHSM,) if settings.env == "production" else (),
+        # Two libraries in one process read different ones, so each is told its own.
+        apart=bool(settings.second_hsm_token) and settings.hsm_apart == "process" and label != settings.root_token,
+        configuration=Path(named) if named and settings.second_hsm_token and is_softhsm(settings.hsm_module) else None,
     )
+
+
+def second_config(settings: Settings) -> TokenConfig:
+    """Return how to reach the token of the second HSM. SoftHSM gets a copy of its library, and a folder of tokens, under `home`."""
+    module = settings.second_hsm_module or settings.hsm_module
+    config = token_config(settings, settings.second_hsm_token, "second_hsm_pin", settings.second_hsm_token_serial)
+    # A lock of its own: a start or a login that hangs at one HSM holds up nobody at the other.
+    config = replace(config, module_path=module, lock_file=config.lock_file.with_name("hsm-2.lock"), configuration=None)
+    if not is_softhsm(module):
+        return config
+    folder = settings.home / "softhsm-2"
+    configuration = softhsm.configure(folder)
+    return replace(config, module_path=str(softhsm.copy(Path(module), folder)), configuration=configuration)

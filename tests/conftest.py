@@ -10,23 +10,54 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from hsm import HSM
 from hsm.keys import ROOT_PLAN, SIGNING_PLAN
 from sifilma.kernel.unit_of_work import assert_no_transaction
+from sifilma.sign_in import passwords
+from tests.access.crowd import Crowd
 from tests.support import databases, softhsm
 from tests.support.browser import WIDTHS
 from tests.support.databases import Cluster, Fresh, FreshPostgres, FreshSqlite
 from tests.support.softhsm import SoftHSM
 from tests.support.world import World
 
+TESTS = Path(__file__).resolve().parent
 SLOW = (
-    *("life", "access", "api", "browser", "fsck", "demo", "commands"),
+    *("life", "access", "api", "browser", "fsck", "demo", "test_lint.py", "commands"),
     *("reports", "schema", "faults", "activation", "chaos", "jobs", "audit"),
 )
-"""Folders of tests with slow files, the slowest file first."""
-TESTS = Path(__file__).resolve().parent
+"""Folders of tests with slow files, and slow files beside them, the slowest file first."""
 STORE = pytest.StashKey[SoftHSM]()
+TOGETHER = {
+    "tests/fsck/test_plants.py": "fsck",
+    "tests/fsck/test_sound.py": "fsck",
+    "tests/access/test_access.py": "crowd",
+    "tests/access/test_planted.py": "crowd",
+    "tests/api/test_conformance.py": "crowd",
+    "tests/access/test_pages.py": "browser",
+} | {f"tests/browser/{file.name}": "browser" for file in (TESTS / "browser").glob("test_*.py")}
+"""Files that one test process runs, one after the other: they share what is made once in a process and takes long.
+
+Those with a browser share what axe has judged: most pages of the journeys have the outline of a page of `tests/access`.
+"""
+
+
+class Sharing(LoadFileScheduling):  # type: ignore[misc]  # xdist brings no types
+    """Gives the tests of a file to one test process, and those of the files of TOGETHER."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return TOGETHER.get(file, file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Sharing:
+    """Distribute the tests among the test processes."""
+    return Sharing(config, log)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -40,6 +71,7 @@ def pytest_configure(config: pytest.Config) -> None:
     The tests' own folders lie where databases do: a run makes 26,000 files, whose removal from a disk takes a minute.
     """
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(databases.quick_folder()))
+    passwords._hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # a thousand hashes of 18 ms otherwise
     config.stash[STORE] = softhsm.install()
 
 
@@ -181,6 +213,18 @@ def inhabited_postgresql(fresh_postgresql: Fresh, inhabit: Callable[[str], None]
 def inhabited_sqlite(fresh_sqlite: Fresh, inhabit: Callable[[str], None]) -> Fresh:
     """Return a factory of SQLite databases with organisations and people."""
     return fresh_sqlite.holding(inhabit)
+
+
+@pytest.fixture(scope="session")
+def crowd_postgresql(inhabited_postgresql: Fresh, tmp_path_factory: pytest.TempPathFactory, signing_token: HSM, root_token: HSM) -> Crowd:
+    """Return a factory of installations on PostgreSQL with objects of every organisation."""
+    return Crowd(inhabited_postgresql, tmp_path_factory.mktemp("crowd"), signing_token, root_token)
+
+
+@pytest.fixture(scope="session")
+def crowd_sqlite(inhabited_sqlite: Fresh, tmp_path_factory: pytest.TempPathFactory, signing_token: HSM, root_token: HSM) -> Crowd:
+    """Return a factory of installations on SQLite with objects of every organisation."""
+    return Crowd(inhabited_sqlite, tmp_path_factory.mktemp("crowd"), signing_token, root_token)
 
 
 @pytest.fixture

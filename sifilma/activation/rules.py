@@ -145,7 +145,8 @@ triggers.guard(
     "data_key_sealed_anew",
     "data_key",
     "UPDATE",
-    "(OLD.sealed IS DISTINCT FROM NEW.sealed) AND length(NEW.sealed) <> 61",  # the byte of a later version of the key that seals it
+    # 2 bytes name the later version of the key that seals it, and the format: an IV of 12 bytes, or of 16. Before there was no format.
+    "(OLD.sealed IS DISTINCT FROM NEW.sealed) AND length(NEW.sealed) NOT IN (61, 62, 66)",
     "data_key: sealed anew by a later version only",
 )
 triggers.guard(

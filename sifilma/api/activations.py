@@ -64,8 +64,9 @@ class IssuedOut(BaseModel):
 @operation("activate", reads_first=True)
 def activate(body: ActivationIn) -> Response:
     """The token counts once; a wrong one is counted, the fifth cancels it. A fault leaves it as it was."""
-    body = placed(context(), body)
-    done = issuing.activate(context(), resources().settings, resources().hsm, place_check(resources().settings.home), body)
+    ctx, held = context(), resources()
+    body = placed(ctx, body)
+    done = issuing.activate(ctx, held.settings, held.hsm, place_check(held.settings.home), body)
     manifest = IssuedManifest(
         id=done.manifest_id,
         seq=done.seq,
@@ -81,7 +82,7 @@ def activate(body: ActivationIn) -> Response:
             state="active",
             place=done.place.outcome.value,
             distance_m=done.place.distance_m,
-            warnings=issuing.warnings(context(), body.region_code),
+            warnings=issuing.warnings(ctx, body.region_code),
             manifest=manifest,
             links=links("activations", done.activation_id),
         ),

@@ -35,8 +35,11 @@ def sign_checkpoint(*, now: bool = False) -> int:
     """Sign a checkpoint if it is due (or `now`). Return how many were signed. Raise as `checkpoints.sign` does."""
     with command_context() as ctx:
         held = resources()
-        signer = keyset.Vouched(held.hsm, held.settings, held.clock)
-        return int(checkpoints.sign(ctx, held.settings, signer, now=now) is not None)
+        return int(
+            held.hsm.through(
+                lambda token: checkpoints.sign(ctx, held.settings, keyset.Vouched(token, held.settings, held.clock), now=now) is not None
+            )
+        )
 
 
 def keep_log(*, now: bool = False) -> int:

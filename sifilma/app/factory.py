@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 from flask_openapi3 import Info
@@ -68,8 +67,8 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None, 
 
 def _resources(app: Application, settings: Settings, clock: Clock | None, hsm: HSM | None) -> Resources:
     clock, token = clock or SystemClock(), hsm or signing_token(settings)
-    token.recorded, token.told = partial(key_checks.load, settings), key_checks.tell
-    token.versions = partial(key_checks.versions, settings)
+    key_checks.attach(settings, token)
+    health.measure_hsms(token)
     return Resources(
         settings=settings,
         clock=clock,

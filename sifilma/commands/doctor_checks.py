@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from enum import StrEnum
+from itertools import product
 from pathlib import Path
 
 from cryptography import x509
@@ -317,8 +318,7 @@ def token(reading: Reading) -> Lines:
         return
     hsm = resources().hsm
     try:
-        info = hsm.info()
-        yield _ok(f"Token {info.label}, serial {info.serial}: {info.model} of {info.maker}, library {info.library}.")
+        yield from (_ok(told) if answers else _warn(told) for answers, told in key_checks.tokens(hsm))
         if "hsm_pin" in {finding.setting for finding in reading.findings if finding.refused}:
             yield _fail("The token is not opened with a PIN that is missing or refused.")
             return
@@ -328,11 +328,11 @@ def token(reading: Reading) -> Lines:
 
 
 def _keys(hsm: HSM) -> Lines:
-    found = hsm.keys(SIGNING_PLAN)
+    state, first = health.check_hsm(), hsm.tokens[0]
+    found = [] if first.label in hsm.out else first.keys(SIGNING_PLAN)
     wrong = {info.label: info.faults for info in found if info.faults}
     yield _fail(f"Keys are not what their template demands: {wrong}.") if wrong else _ok(f"{len(found)} keys are there and sound.")
-    state = health.check_hsm()
-    yield from (_warn(told) for told in key_checks.doubts(resources().settings, found))
+    yield from (_warn(told) for told in key_checks.doubts(resources().settings, found, hsm.out))
     yield (
         _ok("A signature verifies, and no key is another one than was recorded.")
         if state["ok"]
@@ -384,10 +384,11 @@ def trust(reading: Reading) -> Lines:
 
 def vouching(reading: Reading) -> Lines:
     """Whether the keyset vouches for what the token signs with."""
-    published = keyset.load(reading.settings)
-    for label, use in keyset.USES:
+    published, signing = keyset.load(reading.settings), resources().hsm
+    used = [token for token in signing.tokens if token.label not in signing.out]
+    for token, (label, use) in product(used, keyset.USES):
         try:
-            published.kid(resources().hsm, label, use)
+            published.kid(token, token.current(label), use)
         except (SifilmaError, HSMError) as refused:
             yield _fail(f"{label}: {refused}")
             return

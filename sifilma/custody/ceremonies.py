@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,15 +16,16 @@ from pydantic import SecretStr
 
 from config.settings import Settings
 from config.soundness import is_softhsm
-from hsm import HSM, ceremony
+from hsm import HSM, HSMPair, ceremony
 from hsm.errors import HSMError
 from hsm.keys import ROOT_PLAN, SIGNING_PLAN
 from hsm.softhsm import CONFIGURATION
 from sifilma.activation.trust import key_checks, keyset
 from sifilma.activation.trust.key_checks import Record
 from sifilma.activation.trust.keyset import Trust
+from sifilma.custody import pairing
 from sifilma.custody.ceremony_file import CeremonyFile, CeremonyRefused
-from sifilma.resources import ensure_softhsm, token_config
+from sifilma.resources import ensure_softhsm, second_config, token_config
 
 SOFTHSM = str(Settings.model_fields["hsm_module"].default)
 
@@ -38,25 +39,40 @@ class Held:
     record: Record
 
 
-def make(settings: Settings, signing: HSM, root: HSM, now: datetime, by: Sequence[str] = (), held: str = "") -> Held:
-    """Make tokens (SoftHSM's only) and keys where they are missing, publish the keyset and record the keys. Raise as these do."""
+def make(
+    settings: Settings,
+    signing: HSM,
+    root: HSM,
+    now: datetime,
+    by: Sequence[str] = (),
+    held: str = "",
+    agree: Callable[[str], None] = lambda _fingerprint: None,
+) -> Held:
+    """Make tokens (SoftHSM's only) and keys where they are missing, publish the keyset and record the keys. Raise as these do.
+
+    A second HSM joins (`pairing.join`, which `agree` is for).
+    """
     counts = {}
-    for token, plan in ((signing, SIGNING_PLAN), (root, ROOT_PLAN)):
+    first, *further = signing.tokens
+    for token, plan in ((first, SIGNING_PLAN), (root, ROOT_PLAN)):
         if is_softhsm(settings.hsm_module):  # an HSM's tokens are made by its maker's tool
             ceremony.init_token(token, settings.secret("hsm_so_pin"))
-        counts[token.config.token_label] = len(ceremony.create_keys(token, plan))
+        counts[token.label] = len(ceremony.create_keys(token, plan))
     published = keyset.publish(settings, signing, root, now, by, held)
+    for second in further:
+        joined = pairing.join(settings, signing, root, now, by, held, agree)
+        counts[second.label], published = joined.keys, joined.trust
     return Held(counts, published, key_checks.load_record(settings))
 
 
 def take_record(settings: Settings, signing: HSM, root: HSM, now: datetime, file: CeremonyFile) -> Held:
     """Record the keys that are there, and make none. Raise HSMKeyMissing or CeremonyRefused for a key that is not what the file demands."""
     counts = {}
-    for token, plan in ((signing, SIGNING_PLAN), (root, ROOT_PLAN)):
+    for token, plan in ((signing.tokens[0], SIGNING_PLAN), (root, ROOT_PLAN)):
         found = token.keys(plan)
         if wrong := {info.label: info.faults for info in found if info.faults}:
             raise CeremonyRefused(f"Keys are not what the file demands: {wrong}.")
-        counts[token.config.token_label] = len(found)
+        counts[token.label] = len(found)
     record = key_checks.record(settings, signing, root, now, file.custodians, file.sha256)
     return Held(counts, keyset.load(settings), record)
 
@@ -69,16 +85,18 @@ def rehearse(settings: Settings, now: datetime, file: CeremonyFile) -> Held:
     with _practice(settings) as (home, module):
         pin, root_pin = secrets.token_hex(8), secrets.token_hex(8)
         pins = {"hsm_pin": SecretStr(pin), "hsm_so_pin": SecretStr(secrets.token_hex(8)), "root_pin": SecretStr(root_pin)}
-        own = settings.model_copy(update={"home": home, "hsm_module": str(module), **pins})
+        pins |= {name: SecretStr(secrets.token_hex(8)) for name in ("second_hsm_pin", "second_hsm_so_pin")}
+        own = settings.model_copy(update={"home": home, "hsm_module": str(module), "second_hsm_module": "", **pins})
         ensure_softhsm(own)
         # A real installation refuses software tokens; this one serves to see the whole way once.
-        signing, root = (
+        first, root = (
             HSM(replace(token_config(own, label, name, None), refused_makers=()))
             for label, name in ((own.hsm_token, "hsm_pin"), (own.root_token, "root_pin"))
         )
+        signing = HSMPair(first, HSM(replace(second_config(own), refused_makers=()))) if own.second_hsm_token else first
         try:
             held = make(own, signing, root, now, file.custodians, file.sha256)
-            signing.recorded = lambda: key_checks.load(own)
+            key_checks.attach(own, signing)
             if wrong := signing.read_back():
                 raise CeremonyRefused(f"The rehearsal failed: {dict(wrong)}.")
         finally:

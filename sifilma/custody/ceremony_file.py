@@ -15,8 +15,8 @@ from typing import Any
 
 from config.settings import Settings
 from hsm.errors import HSMError
-from hsm.keys import FORM, ROOT_PLAN, SIGNING_PLAN, WANTED, KeyPlan
-from hsm.records import METHODS
+from hsm.keys import FORM, ROOT_PLAN, SIGNING_PLAN, KeyKind, KeyPlan, carried_plan, wanted_of
+from hsm.records import CARRIED, GENERATED, METHODS
 
 NEEDED = 2
 """Custodians of a ceremony."""
@@ -64,6 +64,7 @@ def plan(settings: Settings, custodians: Sequence[str]) -> str:
         "tokens": [
             _token(settings.hsm_token, settings.hsm_token_serial, SIGNING_PLAN),
             _token(settings.root_token, None, ROOT_PLAN),
+            *([_second(settings)] if settings.second_hsm_token else []),
         ],
     }
     return json.dumps(told, indent=2) + "\n"
@@ -73,14 +74,22 @@ def _token(label: str, serial: str | None, keys: Sequence[KeyPlan]) -> dict[str,
     return {"label": label, "serial": serial, "keys": [_key(key) for key in keys]}
 
 
+def _second(settings: Settings) -> dict[str, Any]:
+    """Return what the second HSM gets: signing keys of its own, and of the others a version that both hold."""
+    own = [plan for plan in SIGNING_PLAN if plan.kind is KeyKind.EC_SIGN]
+    shared = [_key(carried_plan(plan)) | {"label": f"the next version of {plan.label}"} for plan in SIGNING_PLAN if plan not in own]
+    told = _token(settings.second_hsm_token, settings.second_hsm_token_serial, own)
+    return told | {"module": settings.second_hsm_module or settings.hsm_module, "keys": [*told["keys"], *shared]}
+
+
 def _key(key: KeyPlan) -> dict[str, Any]:
     return {
         "label": key.label,
         "id": key.id.hex(),
         "kind": key.kind.value,
         "form": {name: list(values) for name, values in FORM[key.kind].items()},
-        "attributes": WANTED[key.kind] | {"MODIFIABLE": False},
-        "origin": "generated on this token",
+        "attributes": wanted_of(key.kind, carried=key.carried) | {"MODIFIABLE": False},
+        "origin": CARRIED if key.carried else GENERATED,
         "check_value": METHODS[key.kind],
     }
 

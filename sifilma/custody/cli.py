@@ -12,17 +12,17 @@ import click
 from flask.cli import AppGroup
 
 from config.settings import Settings
-from hsm import HSM, KeyPlan
+from hsm import HSM, KeyKind, KeyPlan
 from hsm.errors import HSMError, HSMKeyAmbiguous, HSMKeyMissing
 from hsm.keys import MASTER, ROTATED, SIGNING_PLAN, label_of, master_plan, version_plan
 from sifilma.activation.trust import ceremonies as recorded
 from sifilma.activation.trust import key_checks, keyset
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
-from sifilma.custody import ceremonies, ceremony_file, rotation
+from sifilma.custody import ceremonies, ceremony_file, pairing, rotation
 from sifilma.custody.ceremonies import Held
 from sifilma.custody.ceremony_file import CeremonyFile, CeremonyRefused
-from sifilma.custody.custodians import confirm, confirm_act
+from sifilma.custody.custodians import agree_on_transport, confirm, confirm_act
 from sifilma.kernel.installation import claim_home
 from sifilma.resources import ensure_softhsm, resources, root_token
 from sifilma.web.command import command_context
@@ -30,6 +30,8 @@ from sifilma.web.command import command_context
 group = AppGroup("hsm", help="Tokens and keys.")
 ceremony_group = AppGroup("ceremony", help="The key ceremony: one reviewed file, a rehearsal, two custodians.")
 group.add_command(ceremony_group)
+pair_group = AppGroup("pair", help="A second HSM.")
+group.add_command(pair_group)
 FILE = click.Path(dir_okay=False, path_type=Path)
 ask = partial(click.prompt, hide_input=True)
 
@@ -89,7 +91,8 @@ def run(path: Path, rehearse: bool) -> None:
         raise CeremonyRefused(f"{path} was not rehearsed as it is: `sifilma hsm ceremony run {path} --rehearse`.")
     _begin(settings, file)
     now = resources().clock.now()
-    _tell(ceremonies.make(settings, resources().hsm, root_token(settings), now, file.custodians, file.sha256))
+    agree = partial(_agree, settings, file)
+    _tell(ceremonies.make(settings, resources().hsm, root_token(settings), now, file.custodians, file.sha256, agree))
 
 
 @ceremony_group.command("record")
@@ -108,6 +111,40 @@ def _begin(settings: Settings, file: CeremonyFile) -> None:
     ensure_softhsm(settings)
     _require_trusted_clock()
     confirm(settings, file.custodians, file.sha256, ask)
+
+
+@pair_group.command("join")
+@click.argument("path", metavar="FILE", type=FILE)
+def join(path: Path) -> None:
+    """Have the second HSM do whatever the first one does: signing keys of its own, and the next versions of the keys that both hold."""
+    settings = resources().settings
+    file = ceremony_file.read(path, settings)
+    if settings.env in ("production", "training") and not file.is_rehearsed:
+        raise CeremonyRefused(f"{path} was not rehearsed as it is: `sifilma hsm ceremony run {path} --rehearse`.")
+    _begin(settings, file)
+    now, agree = resources().clock.now(), partial(_agree, settings, file)
+    signing, root = resources().hsm, root_token(settings)
+    done = pairing.join(settings, signing, root, now, file.custodians, file.sha256, agree)
+    _tell(Held({signing.tokens[1].label: done.keys}, done.trust, key_checks.load_record(settings)))
+    click.echo(f"new cards get {MASTER}{done.master}, which both HSMs hold, when SIFILMA_MASTER_VERSION={done.master} is set")
+
+
+@pair_group.command("status")
+def status() -> None:
+    """Say of each HSM whether it is used; exit 1 unless both are."""
+    signing = resources().hsm
+    health = signing.check()
+    for label, one in (health.tokens or {signing.label: health}).items():
+        click.echo(f"token {label}: {'in use' if one.ok else f'out: {one.last_error}'}")
+    if not health.tokens:
+        raise click.ClickException("there is one HSM")
+    if health.is_degraded:
+        raise click.ClickException("one HSM is out" if health.ok else "neither HSM can be used")
+
+
+def _agree(settings: Settings, file: CeremonyFile, fingerprint: str) -> None:
+    click.echo(f"transport key of the second HSM: SHA-256 {fingerprint}")
+    agree_on_transport(settings, file.custodians, ask, fingerprint)
 
 
 @group.command("rotate")
@@ -161,17 +198,44 @@ def compromise(role: str, custodians: tuple[str, ...], version: int | None) -> N
 @group.command("keys")
 def keys() -> None:
     """Label, id, use and attributes of every planned key, as read back from the token, and how it compares with its record."""
-    hsm = resources().hsm
-    differing = hsm.read_back()
-    made = key_checks.load_record(resources().settings)
-    later = [version_plan(role, version) for role in ROTATED for version in made.known(role) if version > 1]
-    masters = [master_plan(int(label.removeprefix(MASTER))) for label in made.keys if label.startswith(MASTER) and label != f"{MASTER}1"]
-    wrong = sum(not _tell_key(hsm, key, differing.get(key.label, "")) for key in (*SIGNING_PLAN, *later, *masters))
+    signing = resources().hsm
+    made, wrong = key_checks.load_record(resources().settings), 0
+    for token in signing.tokens:
+        if len(signing.tokens) > 1:
+            click.echo(f"token {token.label}:")
+        try:
+            wrong += _tell_keys(token, made)
+        except HSMError as away:  # of two HSMs the other one is told all the same
+            if len(signing.tokens) == 1:
+                raise
+            click.echo(f"  FAULT: {away}")
+            wrong += 1
     for role, version in sorted(made.versions.items()):
         click.echo(f"in use for {role}: {label_of(role, version)}")
     click.echo(f"record of keys: version {made.version}" if made.version else "no record of keys: `sifilma hsm ceremony record FILE`")
     if wrong:
         raise click.ClickException(f"{wrong} keys are not what their template demands, or not what was recorded of them")
+
+
+def _tell_keys(token: HSM, made: key_checks.Record) -> int:
+    """Say what the keys of a token are. Return how many are not sound."""
+    differing = token.read_back()
+    recorded, is_first = made.of(token.label), token is resources().hsm.tokens[0]
+    if not is_first and token.label not in made.others:
+        click.echo("  it has not joined: `sifilma hsm pair join FILE`")
+        return 1
+    later = [version_plan(role, version) for role in ROTATED for version in made.known(role) if version > 1]
+    masters = [master_plan(int(label.removeprefix(MASTER))) for label in made.keys if label.startswith(MASTER) and label != f"{MASTER}1"]
+    wrong = 0
+    for key in (*SIGNING_PLAN, *later, *masters):
+        known = recorded.get(key.label)
+        if is_first or known is not None:
+            wrong += not _tell_key(token, replace(key, carried=known is not None and known.is_carried), differing.get(key.label, ""))
+        elif key.label.startswith(MASTER):
+            click.echo(f"{key.label:16} not on this token: cards of this version are issued by {resources().hsm.tokens[0].label} only")
+        elif key.label in made.keys and not made.keys[key.label].is_carried and key.kind is not KeyKind.EC_SIGN:
+            click.echo(f"{key.label:16} not on this token: what it made is opened and checked by {resources().hsm.tokens[0].label} only")
+    return wrong
 
 
 def _tell_key(hsm: HSM, key: KeyPlan, differs: str) -> bool:
@@ -196,9 +260,14 @@ def check() -> None:
     if not health.ok:
         raise click.ClickException(f"the HSM does not work: {health.last_error}")
     published = keyset.load(resources().settings)
-    for label, use in keyset.USES:
-        try:
-            click.echo(f"{label:16} {published.kid(hsm, label, use)}")
-        except HSMError as fault:
-            raise click.ClickException(f"{label}: {fault}") from fault
+    for token in hsm.tokens:
+        if token.label in hsm.out:
+            click.echo(f"token {token.label} is out: {hsm.out[token.label]}")
+            continue
+        part = f"  {token.label}" if len(hsm.tokens) > 1 else ""
+        for label, use in keyset.USES:
+            try:
+                click.echo(f"{label:16} {published.kid(token, token.current(label), use)}{part}")
+            except HSMError as fault:
+                raise click.ClickException(f"{label}: {fault}") from fault
     click.echo(f"the HSM works; keyset version {published.keyset.version}, root {published.pin}")

@@ -44,6 +44,18 @@ def confirm_act(settings: Settings, names: Sequence[str], ask: Ask) -> list[Acto
     return _different([_present(settings, name, ask) for name in names])
 
 
+def agree_on_transport(settings: Settings, names: Sequence[str], ask: Ask, fingerprint: str) -> None:
+    """Have each custodian type the first characters of the transport key's fingerprint, as the second HSM shows it.
+
+    In practice nobody is asked. Raise CeremonyRefused for other characters.
+    """
+    if settings.env in ("demo", "test"):
+        return
+    for name in names:
+        if ask(f"{name}: first {CODE} characters of the transport key's SHA-256").strip().lower() != fingerprint[:CODE]:
+            raise CeremonyRefused(f"{name} read another transport key: it is not trusted.")
+
+
 def _different(people: list[Actor]) -> list[Actor]:
     if len({one.person_id for one in people}) != len(people):
         raise CeremonyRefused("Two different persons are needed.")

@@ -12,8 +12,8 @@ from sqlalchemy import LargeBinary, Row, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
-from hsm import HSM, KeyPlan, ceremony
-from hsm.keys import MASTER, ROTATED, label_of, master_plan, role_of, version_plan
+from hsm import HSM, KeyKind, KeyPlan, ceremony, transport
+from hsm.keys import MASTER, ROTATED, carried_plan, label_of, master_plan, role_of, version_plan
 from hsm.token import Operations
 from manifests import jws
 from sifilma.activation.manifests.revocation import STANDING
@@ -56,7 +56,7 @@ def rotate(
         raise CeremonyRefused(f"{role} is no key that is rotated" if before.version else "the keys are not recorded yet: hold a ceremony")
     plan = _next(before, role)
     # Made, then recorded, then published, then used: whoever uses a key finds it recorded and published.
-    ceremony.create_keys(signing, [plan])
+    _make(settings, signing, plan)
     published = keyset.publish(settings, signing, root, now)
     if publish_only or role == MASTER_ROLE:
         return Rotated(plan.label, False, published)
@@ -106,6 +106,17 @@ def use(settings: Settings, signing: HSM, root: HSM, now: datetime, plan: KeyPla
     key_checks.write(settings, root, now, replace(made, version=made.version + 1, by=list(by), ceremony="", versions=versions))
     if role in dict(keyset.USES):
         keyset.publish_certificates(settings, signing, root, now)
+
+
+def _make(settings: Settings, signing: HSM, plan: KeyPlan) -> None:
+    """Make a key where it is missing: on the only token, or on those of two HSMs. One that signs is each token's own."""
+    first, *further = signing.tokens
+    joined = [token for token in further if key_checks.load(settings, token.label)]
+    if joined and plan.kind is not KeyKind.EC_SIGN:
+        transport.carry(first, joined[0], [carried_plan(plan)], settings.secret("hsm_so_pin"))
+        return
+    for token in (first, *joined):
+        ceremony.create_keys(token, [plan])
 
 
 def _next(before: key_checks.Record, role: str) -> KeyPlan:

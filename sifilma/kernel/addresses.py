@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
 # An IPv4 client behind a translator (RFC 6052, the well-known prefix). All IPv4 clients would otherwise share one /64.
@@ -13,6 +14,7 @@ _MAPPED = IPv6Network("::ffff:0:0/96")
 _WITH_PORT = re.compile(r"(?:\[(?P<six>[^]]*)]|(?P<four>[0-9.]+))(?::[0-9]*)?")
 
 
+@lru_cache(maxsize=4096)  # a request asks several times, and a client comes again
 def client_address(text: str | None) -> str:
     """Return the address of a client in its shortest spelling: at most 39 characters; empty if the text is no address.
 

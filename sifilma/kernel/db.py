@@ -6,12 +6,14 @@ import json
 import time
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, cast
 from uuid import UUID
 
 import psycopg
 from flask_sqlalchemy_lite import SQLAlchemy
 from psycopg import errors as pg_errors
+from psycopg._queries import PostgresQuery, _query2pg_nocache
 from sqlalchemy import (
     JSON,
     ColumnElement,
@@ -60,6 +62,7 @@ PING_AFTER = 1.0  # seconds without use after which a connection is checked
 # Both lie below the default request deadline of 10 s, so that PostgreSQL itself ends a statement before the client gives up.
 STATEMENT_TIMEOUT_MS = 8_000
 LOCK_TIMEOUT_MS = 3_000
+LONGEST_KEPT = 65_536  # characters of a statement whose form for PostgreSQL is kept
 WRITTEN_TOGETHER = 1000  # rows whose changes are on their way to the database at a time
 
 
@@ -98,6 +101,36 @@ class Base(DeclarativeBase):
 
     metadata = MetaData(naming_convention=NAMING)
     type_annotation_map = {datetime: UtcDateTime, UUID: Uuid(), dict[str, Any]: Json, str: String()}  # noqa: RUF012
+
+
+@lru_cache(maxsize=256)
+def _as_sent(query: bytes, encoding: str) -> Any:
+    """Return a statement as PostgreSQL takes it ($1 for %(name)s), with the order of its parameters."""
+    return _query2pg_nocache(query, encoding)
+
+
+class _Query(PostgresQuery):
+    """A statement whose form for PostgreSQL is kept, however long it is.
+
+    psycopg keeps those of up to 4,096 bytes and 50 parameters: it expects longer ones to be made anew each time. Those of our lists and
+    home pages are the same each time, and to read one costs more than to run it.
+    """
+
+    __slots__ = ()
+
+    def convert(self, query: Any, vars: Any) -> None:  # psycopg's name
+        """Set the statement, its order of parameters and their values."""
+        if vars is None or not isinstance(query, str) or len(query) > LONGEST_KEPT:
+            super().convert(query, vars)
+            return
+        self.query, self._want_formats, self._order, self._parts = _as_sent(self._ensure_bytes(query), self._tx.encoding)
+        self.dump(vars)
+
+
+class KeepingCursor(psycopg.Cursor[Any]):
+    """A cursor that reads each statement once."""
+
+    _query_cls = _Query
 
 
 class DeadlineConnection(psycopg.Connection[Any]):
@@ -241,7 +274,7 @@ def _deadline_connect(_dialect: Dialect, _record: Any, args: list[Any], kwargs: 
     left = deadline.remaining()
     if left is not None and left < LEAST_TO_CONNECT:
         raise psycopg.OperationalError("no time is left to connect to the database")
-    return DeadlineConnection.connect(*args, **kwargs)
+    return DeadlineConnection.connect(*args, cursor_factory=KeepingCursor, **kwargs)
 
 
 def _note_use(_connection: Any, record: Any) -> None:

@@ -32,6 +32,8 @@ class Strict(BaseModel):
     @classmethod
     def as_seen(cls, typed: Any, about: ValidationInfo) -> Any:
         """Return a text, or the texts of a list, in NFC without characters that show nothing. Raise ValueError for unknown ones."""
+        if not isinstance(typed, str | list):
+            return typed
         marks = cls.model_fields[about.field_name].metadata if about.field_name in cls.model_fields else []
         if AS_TYPED in marks:
             return typed

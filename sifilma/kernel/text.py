@@ -28,13 +28,20 @@ def visible(text: str) -> str:
     Line ends become `\n`; tabs stay. What Unicode does not know stays too: it may be a sign of a newer version, which whoever shows or
     prints the text judges.
     """
+    if _is_plain(text):
+        return text
     lines = unicodedata.normalize("NFC", text).replace("\r\n", "\n").translate(_BREAKS)
     return "".join(sign for sign in lines if sign in "\n\t" or not (unicodedata.category(sign) in _DROPPED or sign in FILLERS))
 
 
 def is_known(text: str) -> bool:
     """Return whether Unicode assigns every character of a text: none is private to somebody's fonts, or of a version yet to come."""
-    return not any(unicodedata.category(sign) in _UNKNOWN for sign in text)
+    return _is_plain(text) or not any(unicodedata.category(sign) in _UNKNOWN for sign in text)
+
+
+def _is_plain(text: str) -> bool:
+    """Return whether a text has only visible signs and spaces of ASCII, as nearly all do: each is seen, known and in NFC."""
+    return text.isascii() and text.isprintable()
 
 
 def comparison_key(text: str) -> str:

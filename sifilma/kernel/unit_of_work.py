@@ -82,18 +82,31 @@ class UnitOfWork:
 
         Raise OpenTransaction if something was changed already: the change would be lost.
         """
-        if self._session.new or self._session.dirty or self._session.deleted:
-            raise OpenTransaction("a transaction with changes cannot be ended as a read")
+        self._require_unchanged()
         self._close()
         self._read_only = self._snapshot = False
+
+    def _require_unchanged(self) -> None:
+        if self._session.new or self._session.dirty or self._session.deleted:
+            raise OpenTransaction("a transaction with changes cannot be ended as a read")
 
     def restart_read(self) -> None:
         """Close the reading transaction and continue reading in a new one.
 
-        A reading transaction that lasts long keeps SQLite from truncating its WAL. Raise OpenTransaction as `end_read` does.
+        A reading transaction that lasts long keeps SQLite from truncating its WAL. Where reads run in autocommit there is none: the
+        connection stays, and the objects that were read are let go. Raise OpenTransaction as `end_read` does.
         """
-        self.end_read()
+        if self._reads_in_autocommit():
+            self._require_unchanged()
+            self._session.expunge_all()
+        else:
+            self.end_read()
         self.begin_read()
+
+    def _reads_in_autocommit(self) -> bool:
+        if not self._session.in_transaction():
+            return False
+        return self._session.connection().get_execution_options().get("isolation_level") == AUTOCOMMIT["isolation_level"]
 
     def at_once(self, act: Callable[[], T]) -> T:
         """Run `act` in a transaction of its own and commit it here. The unit then continues as before, reading or writing.

@@ -12,6 +12,7 @@ import gzip
 import hashlib
 import math
 import threading
+from array import array
 from functools import lru_cache
 from importlib.metadata import version
 from importlib.resources import files
@@ -41,6 +42,7 @@ class VillagePoints:
         self.codes = codes
         self.degrees = points  # latitude and longitude of each code
         self._tree = cKDTree(points * np.asarray(_SCALE))
+        self._near = _Squares(points)
         self._of_regency: dict[str, np.ndarray] = {}
         self._indexes: dict[str, np.ndarray] = {}
         regencies = np.asarray(codes).astype("U5")
@@ -56,11 +58,13 @@ class VillagePoints:
             raise Invalid.field("region_code", "There is no such regency.")
         nearest = self._nearest(latitude, longitude)
         nearest_m = self._metres(latitude, longitude, nearest)
-        claimed_m = self._metres_to_regency(latitude, longitude, regency)
+        found = self.codes[nearest][:5]
+        # Where the nearest point of all is the regency's own, the two distances are one.
+        claimed_m = nearest_m if found == regency else self._metres_to_regency(latitude, longitude, regency)
         return Measured(
             claimed_m=max(0.0, (claimed_m - nearest_m) / 2, nearest_m - FAR_M),
             nearest_m=nearest_m,
-            nearest=self.codes[nearest][:5],
+            nearest=found,
             on_land=nearest_m <= NEAR_VILLAGE_M,
         )
 
@@ -85,10 +89,11 @@ class VillagePoints:
         return float(latitude), float(longitude)
 
     def _nearest(self, latitude: float, longitude: float) -> int:
-        return int(self._tree.query((latitude * _SCALE[0], longitude * _SCALE[1]))[1])
+        near = self._near.nearest(latitude, longitude)
+        return near if near is not None else int(self._tree.query((latitude * _SCALE[0], longitude * _SCALE[1]))[1])
 
     def _metres(self, latitude: float, longitude: float, index: int) -> float:
-        return metres_between(latitude, longitude, *self.degrees[index])
+        return metres_between(latitude, longitude, *self.degrees[index].tolist())
 
     def _metres_to_regency(self, latitude: float, longitude: float, regency: str) -> float:
         return math.sqrt(float(self._squares(latitude, longitude, regency).min()))
@@ -101,6 +106,42 @@ class VillagePoints:
 
 
 _SCALE = (110_574.0, 111_320.0)  # metres per degree of latitude, and of longitude at the equator: good enough to find the nearest point
+_SIDE = 0.05
+_REACH = _SIDE * min(_SCALE)  # metres: whatever lies outside a square and its eight neighbours is farther from each place in it
+
+
+class _Squares:
+    """The points by squares of _SIDE degrees. Near villages some thirty points are compared, in a seventh of the time that the tree takes.
+
+    The points stand in the order of their squares, row by row: those of three neighbours in a row follow each other.
+    """
+
+    def __init__(self, points: np.ndarray) -> None:
+        squares = np.floor(points / _SIDE).astype(np.int64)
+        self._south, self._west = (squares.min(axis=0) - 1).tolist()
+        self._height, self._width = (squares.max(axis=0) - (self._south, self._west) + 2).tolist()
+        numbers = (squares[:, 0] - self._south) * self._width + squares[:, 1] - self._west
+        order = np.argsort(numbers, kind="stable")
+        ends = np.cumsum(np.bincount(numbers, minlength=self._height * self._width))
+        # Arrays of Python: their items are read one by one, which takes twice as long from NumPy's.
+        self._starts = array("q", [0, *ends.tolist()])
+        self._indexes = array("q", order.tolist())
+        self._latitudes, self._longitudes = (array("d", points[order, axis].tolist()) for axis in (0, 1))
+
+    def nearest(self, latitude: float, longitude: float) -> int | None:
+        """Return the index of the nearest point, or None if it may lie outside the square and its neighbours."""
+        row, column = math.floor(latitude / _SIDE) - self._south, math.floor(longitude / _SIDE) - self._west
+        if not (0 < row < self._height - 1 and 0 < column < self._width - 1):
+            return None
+        found, best = None, _REACH**2
+        first = (row - 1) * self._width + column - 1
+        for left in range(first, first + 3 * self._width, self._width):
+            for at in range(self._starts[left], self._starts[left + 3]):
+                north = (self._latitudes[at] - latitude) * _SCALE[0]
+                east = (self._longitudes[at] - longitude) * _SCALE[1]
+                if north * north + east * east < best:
+                    found, best = at, north * north + east * east
+        return None if found is None else self._indexes[found]
 
 
 _reading = threading.Lock()

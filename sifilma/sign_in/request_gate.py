@@ -87,7 +87,8 @@ def authorise() -> AnyResponse | str | None:
         if policy.framed:
             recognise()
         return None
-    found = authentication.identify(requests.context(), settings, requests.bearer(), _cookie(settings))
+    ctx = requests.context()
+    found = authentication.identify(ctx, settings, requests.bearer(), _cookie(settings))
     if found is None:
         if policy.strangers and not wants_json():
             return str(current_app.view_functions[policy.strangers]())
@@ -95,7 +96,7 @@ def authorise() -> AnyResponse | str | None:
         raise Unauthenticated()
     g.actor, g.csrf = found.actor, found.csrf
     _limit("actor", str(found.actor.user_id or found.actor.api_key_id), settings.rate_per_minute_actor)
-    authentication.admit_key(requests.context(), found)
+    authentication.admit_key(ctx, found)
     try:
         _require_csrf(found.csrf)
     except Forbidden:
@@ -208,4 +209,5 @@ def is_fresh(actor: Actor, settings: Settings) -> bool:
 
 def _ask() -> Response | None:
     """Return the question that comes before an act that cannot be undone."""
-    return confirmation.ask(requests.context()) if request.method == "POST" and requests.policy() is not None else None
+    policy = requests.policy() if request.method == "POST" else None
+    return confirmation.ask(requests.context()) if policy is not None and policy.question is not None else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import IO, Any
 
@@ -38,6 +39,10 @@ class Application(OpenAPI):
         """Answer within `REQUEST_DEADLINE` seconds, even if the database or the HSM does not respond. The teardown is part of it."""
         with deadline.limit(self.config["REQUEST_DEADLINE"]):
             return super().wsgi_app(environ, start_response)
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function: none of ours is asynchronous. Flask would look at each hook and view of each request again."""
+        return func
 
     def dispatch_request(self) -> Any:
         """Run the view and commit its changes, or roll them back if it refuses. The answer is sent after the commit.

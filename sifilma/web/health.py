@@ -12,11 +12,11 @@ from flask import Blueprint, Flask, Response, g, jsonify, request
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from hsm import HSMError
+from hsm import HSM, HSMError
 from sifilma.kernel.db import db
 from sifilma.kernel.errors import Forbidden
 from sifilma.resources import resources
-from sifilma.web.metrics import CLOCK_AHEAD, CLOCK_TRUSTED, KEYS_DIFFERING, MEASURES, REQUESTS, SECONDS, WORKER_AGE, exposition
+from sifilma.web.metrics import CLOCK_AHEAD, CLOCK_TRUSTED, HSM_USED, KEYS_DIFFERING, MEASURES, REQUESTS, SECONDS, WORKER_AGE, exposition
 from sifilma.web.operations import operation
 from sifilma.web.requests import bearer, remote_address
 from sifilma.web.time_health import check_clock, check_worker
@@ -99,6 +99,13 @@ def measure_time() -> None:
     CLOCK_TRUSTED.set(clock["ok"])
     CLOCK_AHEAD.set(clock.get("ahead_seconds", 0.0))
     KEYS_DIFFERING.set(len(resources().hsm.wrong))
+    measure_hsms(resources().hsm)
+
+
+def measure_hsms(signing: HSM) -> None:
+    """Set the gauge of each HSM."""
+    for token in signing.tokens:
+        HSM_USED.labels(token.label).set(token.label not in signing.out)
 
 
 def check_database() -> dict[str, Any]:
@@ -114,12 +121,18 @@ def check_database() -> dict[str, Any]:
 
 
 def check_hsm() -> dict[str, Any]:
-    """Check that the HSM makes a signature that verifies, and that every key is what was recorded of it."""
+    """Check that the HSM makes a signature that verifies, and that every key is what was recorded of it. One of two is enough."""
     try:
-        state, recorded = resources().hsm.check(), len(resources().hsm.recorded())
+        signing = resources().hsm
+        state, recorded = signing.check(), sum(len(token.recorded()) for token in signing.tokens)
     except HSMError as fault:
         return {"ok": False, "error": type(fault).__name__}
     told = {"generation": state.generation, "restarts": state.restarts, "last_error": state.last_error, "recorded_keys": recorded}
+    if state.tokens:
+        told["degraded"] = state.is_degraded
+        told["tokens"] = {
+            label: {"ok": one.ok, "restarts": one.restarts, "last_error": one.last_error} for label, one in state.tokens.items()
+        }
     return {"ok": state.ok, **told}
 
 

@@ -7,16 +7,18 @@ compiled form that could be out of date.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date, datetime
 from functools import lru_cache, partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from babel import dates, numbers
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
-from flask import Flask, request
-from flask_babel import Babel, Domain, format_decimal, get_locale
+from flask import Flask, g, has_app_context, request
+from flask_babel import Babel, Domain, get_locale, to_user_timezone
 from jinja2 import pass_context
 from jinja2.runtime import Context
 
@@ -29,7 +31,7 @@ class Counted(int):
     """A number that a sentence counts by: it chooses the plural, and is written with the separators of the language (`1.095 hari`)."""
 
     def __str__(self) -> str:
-        return str(format_decimal(int(self)))
+        return decimal(int(self))
 
 
 class Catalogues(Domain):  # type: ignore[misc]  # Flask-Babel brings no types
@@ -37,11 +39,41 @@ class Catalogues(Domain):  # type: ignore[misc]  # Flask-Babel brings no types
 
     def get_translations(self) -> NullTranslations:
         """Return the texts in the request's language. English needs no catalogue, as it is the language of the code."""
-        return catalogue(str(get_locale() or "en"))
+        return catalogue(current())
 
     def ngettext(self, singular: str, plural: str, num: int, **variables: object) -> str:
         """Return the plural form for a number, with the number as the language writes it."""
         return str(super().ngettext(singular, plural, Counted(num), **variables))
+
+
+def current() -> str:
+    """Return the language of the page: that of the request, or of the block that forces another. English without either.
+
+    A page asks hundreds of times. Where Flask-Babel has found it, it is taken from there, by one look at the request's context.
+    """
+    found = getattr(g.get("_flask_babel"), "babel_locale", None) if has_app_context() else None
+    locale = found if found is not None else get_locale()
+    return str(locale.language) if locale is not None else "en"
+
+
+def decimal(value: float) -> str:
+    """Return `1.250`, with the separators of the page's language."""
+    return _decimal(value, current())
+
+
+@lru_cache(maxsize=4096, typed=True)
+def _decimal(value: float, language: str) -> str:
+    return str(numbers.format_decimal(value, locale=language))
+
+
+def day(value: date, pattern: str) -> str:
+    """Return a day as the page's language writes it, by a pattern of Babel. That of a moment is the day in the reader's time zone."""
+    return _day(to_user_timezone(value).date() if isinstance(value, datetime) else value, pattern, current())
+
+
+@lru_cache(maxsize=4096)
+def _day(value: date, pattern: str, language: str) -> str:
+    return str(dates.format_date(value, pattern, locale=language))
 
 
 @lru_cache(maxsize=4)
@@ -68,7 +100,12 @@ def register(app: Flask, zone: Callable[[], str], preferred: Callable[[], str]) 
     """Attach Flask-Babel. `zone` and `preferred` return the time zone and the stored language of the user."""
     select = partial(language, preferred)
     babel = Babel(app, default_locale="id", default_timezone="Asia/Jakarta", locale_selector=select, timezone_selector=zone)
-    babel.domain_instance = Catalogues()
+    babel.domain_instance = texts = Catalogues()
+    app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]  # of Jinja's extension
+        gettext=lambda text: texts.get_translations().ugettext(text),
+        ngettext=lambda one, many, number: texts.get_translations().ungettext(one, many, number),
+        newstyle=True,
+    )
     app.jinja_env.globals.update(languages=LANGUAGES, language=select, ngettext=_counted(app.jinja_env.globals["ngettext"]))
 
 

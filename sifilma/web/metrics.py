@@ -42,6 +42,7 @@ ROWS_FOUND = Gauge("sifilma_row_findings", "Rows that acts rest on and that were
 ROWS_AGE = Gauge("sifilma_rows_compared_age_seconds", "Time since every row that acts rest on was compared", registry=REGISTRY)
 KEY_DAYS = Gauge("sifilma_signing_key_days", "Days until signing with the first of the signing keys ends", registry=REGISTRY)
 KEYS_DIFFERING = Gauge("sifilma_keys_differing", "Keys on the token that are not what was recorded of them", registry=REGISTRY)
+HSM_USED = Gauge("sifilma_hsm_used", "1 if the token signs and its keys are as recorded, 0 while it is out", ["token"], registry=REGISTRY)
 MEASURES: list[Callable[[], None]] = []
 """What packages above this one set for a scrape. Each leaves its gauge as it was where the database does not answer."""
 FILES = ("counter", "histogram")  # as the library names them

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from flask import Flask, current_app, g, redirect, request, url_for
-from flask_babel import format_date, format_datetime, format_decimal, get_timezone, gettext, ngettext
+from flask_babel import get_timezone, gettext, ngettext, to_user_timezone
 from flask_babel import lazy_gettext as _
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
@@ -19,7 +19,7 @@ from sifilma.kernel.errors import Unavailable
 from sifilma.kernel.sealing import open_sealed, seal
 from sifilma.kernel.text import packed, say, unpacked
 from sifilma.resources import resources
-from sifilma.web import assets, states
+from sifilma.web import assets, languages, states
 from sifilma.web.field_names import name_of
 from sifilma.web.requests import context
 from sifilma.web.texts import translate
@@ -243,22 +243,25 @@ def _is_page(path: str) -> bool:
 
 def moment(value: datetime | None) -> str:
     """Return `24 Nov 2026 08.12 WIB`, in the reader's time zone."""
-    return f"{format_datetime(value, 'd MMM y HH.mm')} {ZONES.get(str(get_timezone()), '')}".strip() if value else "–"
+    if not value:
+        return "–"
+    local = to_user_timezone(value)
+    return f"{languages.day(local.date(), 'd MMM y')} {local:%H.%M} {ZONES.get(str(get_timezone()), '')}".strip()
 
 
 def day(value: date | None) -> str:
     """Return `24 Nov 2026`."""
-    return str(format_date(value, "d MMM y")) if value else "–"
+    return languages.day(value, "d MMM y") if value else "–"
 
 
 def month(value: date) -> str:
     """Return `Nov 2026`."""
-    return str(format_date(value, "MMM y"))
+    return languages.day(value, "MMM y")
 
 
 def number(value: float | None) -> str:
     """Return `1.250`, with the separators of the reader's language."""
-    return str(format_decimal(value)) if value is not None else "–"
+    return languages.decimal(value) if value is not None else "–"
 
 
 def since(value: datetime) -> str:

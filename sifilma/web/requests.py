@@ -39,10 +39,11 @@ def open_request() -> None:
 
 def open_unit() -> UnitOfWork:
     """Return the request's unit of work. It reads until the view is run."""
-    if "uow" not in g:
-        g.uow = UnitOfWork(db.sessionmaker)
-        g.uow.begin_read()
-    return g.uow  # type: ignore[no-any-return]  # g is untyped
+    unit = unit_of_work()
+    if unit is None:
+        unit = g.uow = UnitOfWork(db.sessionmaker)
+        unit.begin_read()
+    return unit
 
 
 def unit_of_work() -> UnitOfWork | None:

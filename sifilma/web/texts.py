@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from flask_babel import format_decimal, gettext
+from flask_babel import gettext
 from flask_babel import lazy_gettext as _
 
 from sifilma.kernel.text import Text, Wrong
 from sifilma.web import states
 from sifilma.web.field_names import CHOOSE, EXAMPLES, name_of
+from sifilma.web.languages import decimal
 
 VALIDATION = {
     "missing": _("This is needed."),
@@ -137,7 +138,7 @@ def _named(error: Mapping[str, Any], field: str) -> str:
 def _value(name: str, value: Any) -> Any:
     """Return a value as the page writes it: nested sentences translated, states and kinds in words, decimal commas."""
     if isinstance(value, float) or name in AMOUNTS:
-        return format_decimal(value) if isinstance(value, int | float) else value
+        return decimal(value) if isinstance(value, int | float) else value
     if isinstance(value, Text):
         return translate(value)
     return WORDS[name](str(value)) if name in WORDS else value

@@ -21,13 +21,14 @@ from sifilma.resources import Resources, resources
 @dataclass(frozen=True)
 class Alarm:
     """What operators are told on their home page: seconds since the worker's last sign of life (None: never), why the clock is doubted, and
-    the labels of keys that differ from their record.
+    the labels of keys that differ from their record, and those of HSMs that are out while the other one works.
     """
 
     is_worker_silent: bool
     worker_age: float | None
     clock: Finding | None
     keys: list[str]
+    out: list[str]
 
 
 def check_worker() -> dict[str, Any]:
@@ -53,8 +54,8 @@ def find_alarm(session: Session) -> Alarm | None:
     held = resources()
     age, found = stops.worker_age(session, held.watch), held.watch.look(session)
     is_silent = _is_silent(held, age)
-    keys = sorted(held.hsm.wrong)
-    return Alarm(is_silent, age, found, keys) if is_silent or found is not None or keys else None
+    keys, out = sorted(held.hsm.wrong), sorted(held.hsm.out)
+    return Alarm(is_silent, age, found, keys, out) if is_silent or found is not None or keys or out else None
 
 
 def _finding() -> Finding | None:

@@ -21,15 +21,15 @@ def test_every_route_about_an_object_has_a_known_kind(crowded: World) -> None:
 
 
 @pytest.mark.parametrize("role", ROLES, ids=_name)
-def test_a_role_may_do_what_the_table_says_and_nothing_else(crowded: World, role: Role) -> None:
-    walk = Walk(visitor(crowded, role))
+def test_a_role_may_do_what_the_table_says_and_nothing_else(crowded: World, role: Role, long_form: bool) -> None:
+    walk = Walk(visitor(crowded, role), short=not long_form)
     assert "\n".join(walk.faults()) == ""
     assert walk.unrecorded() == []
 
 
 @pytest.mark.parametrize("role", [role for role in ROLES if role.known], ids=_name)
-def test_lists_searches_and_exports_show_exactly_what_the_role_may_see(crowded: World, role: Role) -> None:
-    assert "\n".join(Walk(visitor(crowded, role)).list_faults()) == ""
+def test_lists_searches_and_exports_show_exactly_what_the_role_may_see(crowded: World, role: Role, long_form: bool) -> None:
+    assert "\n".join(Walk(visitor(crowded, role), short=not long_form).list_faults()) == ""
 
 
 def test_every_list_counts_sorts_and_says_truly_why_it_is_empty(crowded: World) -> None:
@@ -50,9 +50,9 @@ def test_each_figure_is_that_of_its_list_and_of_a_recount(crowded: World, role: 
 
 
 @pytest.mark.parametrize("name", ["province's head", "institution's key", pytest.param("manufacturer's head", marks=pytest.mark.long)])
-def test_a_role_has_the_same_scope_on_postgresql(crowded_postgresql: World, name: str) -> None:
+def test_a_role_has_the_same_scope_on_postgresql(crowded_postgresql: World, name: str, long_form: bool) -> None:
     role = next(role for role in ROLES if role.name == name)
-    walk = Walk(visitor(crowded_postgresql, role), scope_alone=True)
+    walk = Walk(visitor(crowded_postgresql, role), scope_alone=True, short=not long_form)
     assert "\n".join(walk.faults()) == ""
     assert walk.unrecorded() == []
     assert "\n".join(walk.list_faults()) == ""

@@ -20,6 +20,7 @@ from sifilma.accounts import enrolments, proposals
 from sifilma.identity.models import User
 from sifilma.kernel.actor import Role
 from sifilma.kernel.errors import Invalid
+from sifilma.sign_in import passwords
 from sifilma.sign_in.passwords import check_strength, hash_password, verify_password
 from tests.accounts.known_people import further_account
 from tests.support import world as installation
@@ -124,7 +125,11 @@ def test_no_door_takes_a_breached_password_nor_any_while_the_file_is_away(sqlite
     assert doors[3](good) == 204
 
 
-def test_a_password_check_costs_at_most_sixty_milliseconds_of_cpu_for_known_and_unknown_users() -> None:
+def test_a_password_check_costs_at_most_sixty_milliseconds_of_cpu_for_known_and_unknown_users(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(passwords, "_hasher", passwords.hasher())  # the other tests hash at less cost
+    passwords._dummy.cache_clear()
     hashed = hash_password(PASSWORD)
     verify_password("", PASSWORD)  # the first check of an unknown user computes the dummy hash
     for stored in (hashed, ""):
@@ -134,7 +139,7 @@ def test_a_password_check_costs_at_most_sixty_milliseconds_of_cpu_for_known_and_
             assert verify_password(stored, PASSWORD) is bool(stored)
             spent.append(time.process_time() - before)
         assert min(spent) < 0.060
-    assert hashed.startswith("$argon2id$")
+    assert hashed.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
 
 
 def test_a_head_invites_only_into_the_roles_of_its_organisation(world: World) -> None:

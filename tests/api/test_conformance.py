@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from sifilma.web.operations import operation
-from tests.access.objects import objects_of, populate
+from tests.access.crowd import Crowd
+from tests.access.objects import objects_of
 from tests.access.routes import STEMS
 from tests.support.fuzzing import Fuzz
 from tests.support.world import Client, World
@@ -31,18 +33,18 @@ def fuzz(world: World, examples: int, share: int = 1) -> Fuzz:
     return Fuzz(world, roles, lambda path: known.get(STEMS.get(path.partition("{")[0], ""), []), examples, share)
 
 
-def test_every_answer_conforms_to_the_document(sqlite_world: World, long_form: bool) -> None:
-    populate(sqlite_world)
-    walk = fuzz(sqlite_world, 12) if long_form else fuzz(sqlite_world, 6, share=3)
-    assert "\n".join(walk.run()) == ""
-    assert walk.calls > 1500
+def test_every_answer_conforms_to_the_document(crowd_sqlite: Crowd, tmp_path: Path, long_form: bool) -> None:
+    with crowd_sqlite.world(tmp_path) as world:
+        walk = fuzz(world, 12) if long_form else fuzz(world, 5, share=5)
+        assert "\n".join(walk.run()) == ""
+        assert walk.calls > (1500 if long_form else 1000)
 
 
-def test_texts_that_no_database_can_store_are_refused_with_a_problem(postgresql_world: World, long_form: bool) -> None:
-    populate(postgresql_world)
-    walk = fuzz(postgresql_world, 8) if long_form else fuzz(postgresql_world, 5, share=3)
-    assert "\n".join(walk.run(poisoned=True)) == ""
-    assert walk.calls > 500
+def test_texts_that_no_database_can_store_are_refused_with_a_problem(crowd_postgresql: Crowd, tmp_path: Path, long_form: bool) -> None:
+    with crowd_postgresql.world(tmp_path) as world:
+        walk = fuzz(world, 8) if long_form else fuzz(world, 4, share=9)
+        assert "\n".join(walk.run(poisoned=True)) == ""
+        assert walk.calls > 500, walk.calls
 
 
 def test_an_answer_outside_the_document_and_a_failing_view_are_reported(sqlite_world: World) -> None:

@@ -94,7 +94,7 @@ def test_every_key_is_rotated_and_what_was_made_before_stays_valid(own_world: Wo
     # The worker seals the data keys anew, once; bodies of before open as they did.
     with world.app.app_context():
         assert (JOBS["data keys sealed anew"].run(), JOBS["data keys sealed anew"].run()) == (1, 0)
-    assert world.sql("SELECT length(sealed) FROM data_key") == [(61,)]
+    assert world.sql("SELECT length(sealed) FROM data_key") == [(62,)]
     assert download(world, first) == body
     assert [verdict(world, download(world, one)) for one in (first, second, third)] == ["valid"] * 3
     with world.app.app_context():

@@ -80,6 +80,14 @@ def within(seconds: float, act: Callable[[], T]) -> T:
     return act()
 
 
+def within_seconds(seconds: float, holds: Callable[[], bool]) -> None:
+    """Wait until something holds. AssertionError if it does not in this time."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
 def refusal(act: Callable[[], object]) -> HSMError | None:
     """Return the HSMError that `act` raises, None if it raises none."""
     try:

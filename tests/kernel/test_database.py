@@ -154,6 +154,35 @@ def test_a_transaction_with_changes_cannot_end_as_a_read(unit: UnitOfWork) -> No
         unit.end_read()
 
 
+@pytest.mark.parametrize("begin", [UnitOfWork.begin_read, UnitOfWork.begin_snapshot])
+def test_a_restarted_read_lets_go_what_was_read_and_sees_what_was_committed_since(
+    begin: Callable[[UnitOfWork], None], unit: UnitOfWork, sessions: sessionmaker[Session]
+) -> None:
+    def add(name: str) -> None:
+        with sessions() as session, session.begin():
+            session.add(document(name))
+
+    add("before")
+    begin(unit)
+    found = unit.session.scalars(select(Document)).one()
+    add("since")
+    unit.restart_read()
+    assert (found in unit.session, found.filename) == (False, "before")
+    assert len(unit.session.scalars(select(Document)).all()) == 2
+    unit.session.add(document("lost"))
+    with pytest.raises(OpenTransaction):
+        unit.restart_read()
+
+
+def test_a_restarted_read_ends_a_transaction_that_was_begun_for_writing(unit: UnitOfWork, sessions: sessionmaker[Session]) -> None:
+    unit.begin_write()
+    unit.session.add(document("never committed"))
+    unit.session.flush()
+    unit.begin_read()
+    unit.restart_read()
+    assert unit.session.scalars(select(Document)).all() == []
+
+
 def test_what_is_noticed_is_written_after_the_unit_whatever_became_of_it(unit: UnitOfWork, sessions: sessionmaker[Session]) -> None:
     unit.begin_write()
     unit.session.add(document("act"))
@@ -341,6 +370,18 @@ def test_a_connection_that_hangs_in_its_ping_takes_the_deadline_once(
     with deadline.limit(5), engine.connect() as connection:
         assert connection.execute(text("SELECT 1")).scalar() == 1
     engine.dispose()
+
+
+def test_a_long_statement_is_read_once_and_takes_other_values_each_time(postgresql_url: str) -> None:
+    engine, names = make_engine(postgresql_url), [f"p{number}" for number in range(400)]
+    statement = text("SELECT " + " + ".join(f"CAST(:{name} AS int)" for name in [*names, "p7"]))
+    with engine.connect() as connection:
+        assert connection.scalar(statement, dict.fromkeys(names, 1)) == 401
+        before = db._as_sent.cache_info()
+        assert connection.scalar(statement, dict.fromkeys(names, 1) | {"p7": 100}) == 599
+        after = db._as_sent.cache_info()
+    engine.dispose()
+    assert (after.hits - before.hits, after.misses) == (1, before.misses)
 
 
 def test_a_connection_that_died_while_idle_is_replaced_without_an_error(pg_cluster: Cluster, postgresql_url: str) -> None:

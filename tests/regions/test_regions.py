@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from pathlib import Path
 
@@ -101,6 +102,17 @@ def test_no_village_point_is_refused(places: PlaceCheck) -> None:
     for index in foreign:
         latitude, longitude = points.degrees[index].tolist()
         assert places.check(latitude, longitude, 20, points.codes[index]).outcome is not Outcome.FAIL
+
+
+def test_the_points_of_the_squares_around_a_place_answer_as_the_tree_of_all_points_does() -> None:
+    points, chance = villages.points(), random.Random(20)
+    near = chance.sample(points.degrees.tolist(), 1000)
+    places = [(chance.gauss(north, 0.02), chance.gauss(east, 0.02)) for north, east in near]
+    places += [(chance.uniform(-13, 8), chance.uniform(93, 143)) for _ in range(1000)]
+    found = [points._near.nearest(*place) for place in places]
+    assert found.count(None) < 1020  # the sea, and land without villages, are left to the tree
+    for (north, east), one in zip(places, found, strict=True):
+        assert one in (None, int(points._tree.query((north * villages._SCALE[0], east * villages._SCALE[1]))[1]))
 
 
 def test_land_at_the_border_is_reviewed_with_a_layer_too() -> None:

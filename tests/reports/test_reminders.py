@@ -2,32 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing
 from typing import Any
 
 import pytest
 
+from hsm import HSM
 from sifilma.demo import facts
 from sifilma.identity.models import User
 from sifilma.notifications.delivery import deliver
 from sifilma.reports.reminders import remind
 from sifilma.resources import resources
 from tests.notifications import receivers
+from tests.support.databases import KINDS, Fresh
 from tests.support.simultaneous_calls import run_simultaneously
 from tests.support.world import World, done
 
 
+@pytest.fixture(scope="module", params=KINDS)
+def once_told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, signing_token: HSM, root_token: HSM) -> Fresh:
+    """Return a factory of databases in which everybody has an address and one round has run: that takes a second."""
+
+    def begin(url: str) -> None:
+        with closing(World(url, tmp_path_factory.mktemp("told"), signing_token, root_token)) as made:
+            reachable(made)
+            assert round_(made) == 0
+
+    fresh: Fresh = request.getfixturevalue(f"inhabited_{request.param}")
+    return fresh.holding(begin)
+
+
 @pytest.fixture
-def told(world: World) -> World:
+def told(once_told: Fresh, new_world: Callable[[Fresh], AbstractContextManager[World]]) -> Iterator[World]:
     """Yield an installation with mail in which one round has run, so that everybody's next morning is set."""
-    reachable(world)
-    assert remind(world.context, world.settings, resources(world.app).site) == 0
-    return world
+    with new_world(once_told) as made:
+        mailing(made)
+        yield made
 
 
 def reachable(world: World) -> None:
     """Enable mail and give everybody an address of their own."""
-    world.configure(smtp_host="127.0.0.1", smtp_security="none")
+    mailing(world)
     world.change(User, phone="+628120000001", email=lambda user: f"{user.username}@contoh.example")
+
+
+def mailing(world: World) -> None:
+    """Enable mail."""
+    world.configure(smtp_host="127.0.0.1", smtp_security="none")
 
 
 def round_(world: World) -> int:

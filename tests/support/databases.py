@@ -41,6 +41,8 @@ CALM = {
     "max_wal_senders": "0",
     "max_wal_size": "128MB",
     "autovacuum": "off",
+    "max_parallel_workers_per_gather": "0",
+    "update_process_title": "off",
 }
 """PostgreSQL settings for speed: no test cuts the power, so nothing needs to wait for the disk; and no database of a test grows old."""
 

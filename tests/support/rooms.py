@@ -133,7 +133,7 @@ LIBRARIES = {
     # a command that makes the application itself
     "commands": "applications doctor doctor_checks main practice serve supervisor",
     # what people do with keys
-    "custody": "ceremonies ceremony_file cli custodians rotation",
+    "custody": "ceremonies ceremony_file cli custodians pairing rotation",
     # a part of the play: who, with what, in which scenes
     "demo": (
         "accounts checks facts people play sample_files scenes second_act/bell second_act/broken_card second_act/broken_reader "

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
 import pytest
 from flask import render_template_string
-from flask_babel import gettext, ngettext
+from flask_babel import force_locale, format_date, format_datetime, format_decimal, gettext, ngettext
 
 from sifilma.kernel.text import say
-from sifilma.web.languages import catalogue
+from sifilma.web import pages
+from sifilma.web.languages import catalogue, current
 from sifilma.web.texts import translate
 from tests.support.visitor import Visitor
 from tests.support.world import World
@@ -42,6 +47,29 @@ def test_an_untranslated_text_stays_english(house: World) -> None:
     with house.app.test_request_context("/"):
         assert gettext("Never said before") == "Never said before"
         assert ngettext("%(num)s planted", "%(num)s planted ones", 2) == "2 planted ones"
+
+
+@pytest.mark.parametrize("language", ["id", "en"])
+def test_moments_days_and_numbers_are_written_as_babel_writes_them(house: World, language: str) -> None:
+    at = datetime(2026, 5, 9, 16, 5, 59, tzinfo=UTC)  # the next day in Jayapura
+    with house.app.test_request_context("/", headers={"Cookie": f"bahasa={language}"}):
+        for value in (at, at.replace(tzinfo=None), at.astimezone(ZoneInfo("Asia/Jayapura")), at + timedelta(hours=1)):
+            assert pages.moment(value) == f"{format_datetime(value, 'd MMM y HH.mm')} WIB"
+            assert pages.day(value) == format_date(value, "d MMM y")
+            on = value.date()
+            assert (pages.day(on), pages.month(on)) == (format_date(on, "d MMM y"), format_date(on, "MMM y"))
+        for number in (0, 1, 1.0, -1_250, 1_234_567, 0.125, Decimal("1250.50")):
+            assert pages.number(number) == format_decimal(number)  # type: ignore[arg-type]  # a Decimal too
+
+
+def test_a_block_in_another_language_is_written_in_it_and_the_page_goes_on_in_its_own(house: World) -> None:
+    with house.app.test_request_context("/"):
+        written = [(gettext("Cards"), pages.number(1250), pages.day(date(2026, 5, 9)))]
+        with force_locale("en"):
+            written.append((render_template_string("{{ _('Cards') }}"), pages.number(1250), pages.day(date(2026, 5, 9))))
+        written.append((render_template_string("{{ _('Cards') }}"), pages.number(1250), pages.day(date(2026, 5, 9))))
+    assert written == [("Kartu SAM", "1.250", "9 Mei 2026"), ("Cards", "1,250", "9 May 2026"), ("Kartu SAM", "1.250", "9 Mei 2026")]
+    assert current() == "en"  # without a request
 
 
 def test_the_catalogue_is_read_once() -> None:

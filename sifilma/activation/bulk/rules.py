@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from hsm import HSM
@@ -30,7 +31,7 @@ def check_all(ctx: Context, hsm: HSM, places: PlaceCheck, given: Sequence[Activa
     """
     ctx.uow.begin_read()
     if not goes_by_sets(ctx.session):
-        return [_or_refusal(lambda one=one: _alone(ctx, hsm, places, one)) for one in given]  # type: ignore[misc]  # the default binds it
+        return [_or_refusal(partial(_alone, ctx, hsm, places, one)) for one in given]
     ctx.require_trusted_clock()
     stated = [_coded(one) if isinstance(one, ActivationIn) else one for one in placed_all(ctx, given)]
     found = _admitted(ctx, stated)
@@ -41,7 +42,7 @@ def check_all(ctx: Context, hsm: HSM, places: PlaceCheck, given: Sequence[Activa
         found = _admitted(ctx, stated)
     ctx.uow.end_read()
     return [
-        row if isinstance(row, Refusal) else _or_refusal(lambda one=one, row=row: service.made_ready(places, one[0], row, one[1]))
+        row if isinstance(row, Refusal) else _or_refusal(partial(service.made_ready, places, one[0], row, one[1]))
         for one, row in zip(stated, found, strict=True)
     ]
 
@@ -60,7 +61,7 @@ def _admitted(ctx: Context, stated: Sequence[Coded | Refusal]) -> list[Any]:
     sound = [one for one in stated if not isinstance(one, Refusal)]
     asked = [service.asked_for(*one) for one in sound]
     rows = iter(READ_SET.read(ctx.session, asked, service.asked_by(ctx)) if asked else [])
-    return [one if isinstance(one, Refusal) else _or_refusal(lambda one=one: _admit(ctx, next(rows), one[1])) for one in stated]  # type: ignore[misc]  # the default binds it
+    return [one if isinstance(one, Refusal) else _or_refusal(partial(_admit, ctx, next(rows), one[1])) for one in stated]
 
 
 def _admit(ctx: Context, row: Any, code: str) -> Any:

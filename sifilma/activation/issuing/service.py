@@ -18,7 +18,7 @@ from config.settings import Settings
 from hsm import HSM
 from hsm.derivation import kcv as key_check_value
 from hsm.errors import HSMKeyChanged
-from hsm.keys import MASTER, Exact
+from hsm.keys import MASTER
 from hsm.token import Operations
 from manifests import conf, jws, payload
 from sifilma.activation.issuing.rules import is_misplaced, placed, require_admitted
@@ -85,15 +85,6 @@ class Ready:
 
 
 @dataclass(frozen=True)
-class Signer:
-    """The key that signs: its label on the token, its id, and the epoch of its keyset."""
-
-    label: Exact
-    kid: str
-    epoch: int
-
-
-@dataclass(frozen=True)
 class Signed:
     """What the HSM made. No transaction was open."""
 
@@ -151,12 +142,14 @@ def sign(ctx: Context, settings: Settings, hsm: HSM, ready: Sequence[Ready]) -> 
 
     An entry is None for a wrong token. Raise ClockNotTrusted.
     """
-    label = hsm.current("manifest-sign")  # before the keyset: a key that is in use is published
-    published = keyset.load(settings)
-    at = ctx.trusted_now
-    signer = Signer(label, published.signing_kid(hsm, label, "manifest", at), published.epoch)
+
+    def on(token: HSM, some: Sequence[Ready]) -> list[Signed | None]:
+        at = ctx.trusted_now
+        signer = keyset.signer(settings, token, "manifest-sign", at)
+        return token.run(lambda do: _sign_all(do, at, settings, some, signer))
+
     assert_no_transaction()  # here, since the threads of many know of no transaction
-    return in_parts(lambda some: hsm.run(lambda do: _sign_all(do, at, settings, some, signer)), ready)
+    return in_parts(lambda some: hsm.through(lambda token: on(token, some)), ready)
 
 
 def issue(ctx: Context, pairs: Sequence[tuple[Ready, Signed]]) -> list[Issued]:
@@ -224,12 +217,14 @@ def wrong_token(left: int) -> Invalid:
     return Invalid.field("token", say("The token is not this card's. %(hint)s", hint=hint), type="token-refused")
 
 
-def _sign_all(do: Operations, at: datetime, settings: Settings, ready: Sequence[Ready], signer: Signer) -> list[Signed | None]:
+def _sign_all(do: Operations, at: datetime, settings: Settings, ready: Sequence[Ready], signer: keyset.Signer) -> list[Signed | None]:
     keys: dict[bytes, AESGCM] = {}  # each data key is opened once
     return [_sign(do, at, settings, one, signer, keys) for one in ready]
 
 
-def _sign(do: Operations, at: datetime, settings: Settings, ready: Ready, signer: Signer, keys: dict[bytes, AESGCM]) -> Signed | None:
+def _sign(
+    do: Operations, at: datetime, settings: Settings, ready: Ready, signer: keyset.Signer, keys: dict[bytes, AESGCM]
+) -> Signed | None:
     """Compare the token, derive the card's key and compare it, sign and seal. Return None for a wrong token."""
     row = ready.row
     if not tokens.matches(do, row.request_id, row.uid, ready.data.token, row.mac):

@@ -24,6 +24,8 @@ from sifilma.kernel.ids import uuid7
 KEK = "seal-kek"
 SEALED_KEY = 60
 """Bytes of a sealed data key: IV (12), key (32) and tag (16)."""
+OWN_IV = 1
+"""The format of what the HSM sealed, in one byte before it: the service chose the IV. Some HSMs insist on an IV of their own, 16 bytes."""
 IV = 12
 
 
@@ -72,14 +74,24 @@ def open_key(do: Operations, organisation_id: UUID, month: str, sealed: bytes) -
 
 def open_data_key(do: Operations, organisation_id: UUID, month: str, sealed: bytes) -> bytes:
     """Return the 32 bytes of a data key, opened with the version of `seal-kek` that it was sealed with."""
-    version, part = parted(sealed, SEALED_KEY)
+    version, part = parted(sealed[:1] + sealed[2:] if _has_format(sealed) else sealed, SEALED_KEY)
     return do.open_sealed(label_of(KEK, version), part, key_identity(organisation_id, month))
 
 
 def seal_key(do: Operations, organisation_id: UUID, month: str, key: bytes) -> bytes:
     """Return a data key, sealed with the version of `seal-kek` that is in use."""
     version = do.version(KEK)
-    return versioned(version, do.seal(label_of(KEK, version), key, key_identity(organisation_id, month)))
+    made = do.seal(label_of(KEK, version), key, key_identity(organisation_id, month))
+    return made if version == 1 else bytes((version, OWN_IV)) + made
+
+
+def _has_format(sealed: bytes) -> bool:
+    """Return whether a sealed data key says its format. Raise HSMMisuse for one that nobody here has made."""
+    if len(sealed) <= SEALED_KEY + 1:
+        return False
+    if sealed[1] != OWN_IV:
+        raise HSMMisuse(f"a data key is sealed in the format {sealed[1]}, which this version does not know")
+    return True
 
 
 def versioned(version: int, made: bytes) -> bytes:

@@ -12,15 +12,15 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import structlog
 
 from config.settings import Settings
-from hsm import HSM, ceremony
-from hsm.errors import HSMKeyChanged
+from hsm import HSM, HSMPair, ceremony
+from hsm.errors import HSMError, HSMKeyChanged
 from hsm.keys import ROOT_PLAN, KeyInfo, role_of, secret_kind
 from hsm.records import KeyRecord, of_check
 from manifests import jws
@@ -39,7 +39,8 @@ class Record:
     """The record of keys. `version` is 0 for one that only knows check values. `versions` says which version of a role's key is in use,
     where that is not the first. `ceremony` is the SHA-256 of the ceremony's file.
 
-    `by` are the user names of the custodians; both are empty where no ceremony with custodians was held.
+    `by` are the user names of the custodians; both are empty where no ceremony with custodians was held. `keys` are those of the first
+    HSM's token. Where there are two HSMs, `token` is its label, and `others` has the keys of the second one by the label of its token.
     """
 
     version: int = 0
@@ -47,6 +48,13 @@ class Record:
     ceremony: str = ""
     keys: Mapping[str, KeyRecord] = field(default_factory=dict)
     versions: Mapping[str, int] = field(default_factory=dict)
+    token: str = ""
+    others: Mapping[str, Mapping[str, KeyRecord]] = field(default_factory=dict)
+
+    def of(self, token: str) -> Mapping[str, KeyRecord]:
+        """Return the records of the keys on one token. A record that names no token is of the only one there was."""
+        own = self.keys if token == self.token or not self.token else {}
+        return self.others.get(token, own)
 
     def known(self, role: str) -> list[int]:
         """Return the versions of a role's key that are recorded, the first one first."""
@@ -56,9 +64,15 @@ class Record:
 _loaded: dict[str, tuple[int, Record]] = {}
 
 
-def load(settings: Settings) -> Mapping[str, KeyRecord]:
-    """Return the records of keys by label, empty before the first ceremony. Raise HSMKeyChanged if the file cannot be used."""
-    return load_record(settings).keys
+def load(settings: Settings, token: str = "") -> Mapping[str, KeyRecord]:
+    """Return the records of keys by label, empty before the first ceremony; of the first HSM's token, or of the one that is named.
+
+    Raise HSMKeyChanged if the file cannot be used.
+    """
+    found = load_record(settings)
+    if not found.token and token and token == settings.second_hsm_token:
+        return {}  # the second HSM has not joined
+    return found.of(token) if token else found.keys
 
 
 def load_record(settings: Settings) -> Record:
@@ -109,8 +123,13 @@ def _verified(settings: Settings, line: bytes) -> Record:
     root = jws.key_from_jwk(told["root"])
     if root_sha256(root) != (settings.trust / "root.sha256").read_text().strip() or not jws.verify(parts, root):
         raise Malformed("not signed by the pinned root")
-    records = [KeyRecord(**one) for one in told["keys"]]
-    return Record(told["version"], told["by"], told["ceremony"], {one.label: one for one in records}, told["versions"])
+    others = {one["token"]: _by_label(one["keys"]) for one in told.get("others", [])}
+    keys = _by_label(told["keys"])
+    return Record(told["version"], told["by"], told["ceremony"], keys, told["versions"], told.get("token", ""), others)
+
+
+def _by_label(told: Sequence[Mapping[str, Any]]) -> dict[str, KeyRecord]:
+    return {one["label"]: KeyRecord(**one) for one in told}
 
 
 def _of_checks(data: bytes) -> Record:
@@ -119,20 +138,29 @@ def _of_checks(data: bytes) -> Record:
     return Record(keys={label: of_check(label, kind, str(values[label])) for label, kind in kinds.items() if kind is not None})
 
 
-def record(settings: Settings, signing: HSM, root: HSM, now: datetime, by: Sequence[str] = (), held: str = "") -> Record:
+def record(
+    settings: Settings, signing: HSM, root: HSM, now: datetime, by: Sequence[str] = (), held: str = "", *, joining: bool = False
+) -> Record:
     """Record the keys on the token that are not recorded yet, signed by the root. Return the record, which may be the last one.
 
-    Raise HSMKeyChanged if a key differs from what is recorded, or is missing. With custodians (`by`, and in `held` the SHA-256 of the
-    ceremony's file) a new record is made in any case.
+    Of two HSMs, the second one's keys are recorded once it joins (`joining`), and from then on. Raise HSMKeyChanged if a key differs from
+    what is recorded, or is missing. With custodians (`by`, and in `held` the SHA-256 of the ceremony's file) a new record is made in any
+    case.
     """
     before = load_record(settings)
-    found = {one.label: one for one in ceremony.describe(signing)}
-    wrong = sorted(label for label, one in before.keys.items() if label not in found or _differs(one, found[label]))
-    if wrong:
-        raise HSMKeyChanged(f"another token: {', '.join(wrong)} on it is another key than that of the ceremony")
-    if before.version and found.keys() <= before.keys.keys() and not by:
+    first, *further = signing.tokens
+    tokens = [first, *(one for one in further if joining or one.label in before.others)]
+    found = {token.label: {one.label: one for one in ceremony.describe(token)} for token in tokens}
+    known = {token.label: before.keys if token is first else before.of(token.label) if before.token else {} for token in tokens}
+    for token, keys in known.items():
+        wrong = sorted(label for label, one in keys.items() if label not in found[token] or _differs(one, found[token][label]))
+        if wrong:
+            raise HSMKeyChanged(f"another token: {', '.join(wrong)} on it is another key than that of the ceremony")
+    if before.version and all(keys.keys() <= known[token].keys() for token, keys in found.items()) and not by:
         return before
-    return write(settings, root, now, Record(before.version + 1, list(by), held, found, before.versions))
+    own = found.pop(first.label)
+    label = first.label if found else ""
+    return write(settings, root, now, Record(before.version + 1, list(by), held, own, before.versions, label, found))
 
 
 def _differs(before: KeyRecord, found: KeyRecord) -> bool:
@@ -155,6 +183,11 @@ def write(settings: Settings, root: HSM, now: datetime, record: Record) -> Recor
         "root_key": [one.as_json() for one in ceremony.describe(root) if one.label == ROOT_PLAN[0].label],
         "keys": [record.keys[label].as_json() for label in sorted(record.keys)],
     }
+    if record.others:
+        told["token"] = record.token
+        told["others"] = [
+            {"token": token, "keys": [keys[label].as_json() for label in sorted(keys)]} for token, keys in sorted(record.others.items())
+        ]
     payload = json.dumps(told, sort_keys=True, separators=(",", ":")).encode()
     line = jws.sign(payload, jws.thumbprint(root_key), TYPE, lambda digest: root.sign("root", digest))
     settings.trust.mkdir(parents=True, exist_ok=True)
@@ -166,8 +199,23 @@ def write(settings: Settings, root: HSM, now: datetime, record: Record) -> Recor
     return load_record(settings)
 
 
-def doubts(settings: Settings, found: Sequence[KeyInfo]) -> Iterator[str]:
-    """Yield what is doubtful about the record of keys, and about keys that were read back, a sentence each."""
+def tokens(signing: HSM) -> Iterator[tuple[bool, str]]:
+    """Yield of each token whether it answers, and what it is or why it does not. Raise an HSMError if the only one does not."""
+    for token in signing.tokens:
+        try:
+            info = token.info()
+        except HSMError as fault:
+            if len(signing.tokens) == 1:
+                raise
+            yield False, f"Token {token.label}: {fault}."
+        else:
+            yield True, f"Token {info.label}, serial {info.serial}: {info.model} of {info.maker}, library {info.library}."
+
+
+def doubts(settings: Settings, found: Sequence[KeyInfo], out: Mapping[str, str]) -> Iterator[str]:
+    """Yield what is doubtful about the record of keys, about keys that were read back, and about HSMs that are `out`, a sentence each."""
+    for label, reason in out.items():
+        yield f"Token {label} is not used, the other HSM works: {reason}."
     made = load_record(settings)
     if not made.keys:
         yield "No check value of a secret key is recorded, so a wrong key would not be noticed: `sifilma hsm ceremony` records them."
@@ -177,9 +225,29 @@ def doubts(settings: Settings, found: Sequence[KeyInfo]) -> Iterator[str]:
         yield "Whoever has the PIN may change the attributes of keys that `sifilma hsm keys` names: rotate them in time."
 
 
-def tell(wrong: Mapping[str, str]) -> None:
-    """Write into the log what differs now, key by key, or that nothing does any more."""
+def tell(token: str, wrong: Mapping[str, str]) -> None:
+    """Write into the log what differs now on a token, key by key, or that nothing does any more."""
     for label, what in wrong.items():
-        log.error("key_differs", key=label, what=what)
+        log.error("key_differs", hsm=token, key=label, what=what)
     if not wrong:
-        log.info("keys_as_recorded")
+        log.info("keys_as_recorded", hsm=token)
+
+
+def attach(settings: Settings, signing: HSM) -> None:
+    """Have each token compared with its record, and use the versions of keys that the record names."""
+    for token in signing.tokens:
+        token.recorded, token.told = partial(load, settings, token.label), partial(tell, token.label)
+        token.versions = partial(versions, settings)
+    signing.versions = partial(versions, settings)
+    if isinstance(signing, HSMPair):
+        signing.away, signing.back = tell_away, tell_back
+
+
+def tell_away(token: str, reason: str) -> None:
+    """Write into the log that the other HSM works from now on."""
+    log.error("hsm_out", hsm=token, reason=reason)
+
+
+def tell_back(token: str) -> None:
+    """Write into the log that an HSM is used again."""
+    log.info("hsm_back", hsm=token)

@@ -51,7 +51,7 @@ class Trust:
     file: bytes
     keyset: Keyset
     pin: str
-    _kids: dict[str, tuple[ec.EllipticCurvePublicKey, str]] = field(default_factory=dict, repr=False, compare=False)
+    _kids: dict[tuple[str, str], tuple[ec.EllipticCurvePublicKey, str]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def epoch(self) -> int:
@@ -77,7 +77,7 @@ class Trust:
     def kid(self, hsm: HSM, label: str, use: Use) -> str:
         """Return the key id of a signing key. Raise Unavailable if the keyset does not hold this key, or holds it as revoked."""
         public = hsm.public_key(label)
-        known = self._kids.get(label)
+        known = self._kids.get((hsm.label, label))
         if known is not None and known[0] is public:  # the same object as before (the HSM pins it), and this keyset holds it
             return known[1]
         kid = jws.thumbprint(public)
@@ -85,7 +85,7 @@ class Trust:
         if key is None or key.revoked_at is not None:
             told = say("The keyset does not vouch for the key %(label)s: publish a keyset first.", label=label)
             raise Unavailable(told, type="keyset-outdated")
-        self._kids[label] = (public, kid)
+        self._kids[hsm.label, label] = (public, kid)
         return kid
 
     def signing_kid(self, hsm: HSM, label: str, use: Use, now: datetime) -> str:
@@ -107,6 +107,22 @@ def _outside_period(label: str, key: Key) -> KeyOutsidePeriod:
         "The key %(label)s signs from %(first)s to %(last)s only: the operator holds a ceremony.", label=label, first=first, last=last
     )
     return KeyOutsidePeriod(told, retry_after=3600)
+
+
+@dataclass(frozen=True)
+class Signer:
+    """The key that signs: its label on the token, its id, and the epoch of its keyset."""
+
+    label: Exact
+    kid: str
+    epoch: int
+
+
+def signer(settings: Settings, token: HSM, role: str, now: datetime) -> Signer:
+    """Return the key with which a token signs for a role now. Raise as `load` and `Trust.signing_kid` do."""
+    label = token.current(role)  # before the keyset: a key that is in use is published
+    published = load(settings)
+    return Signer(label, published.signing_kid(token, label, dict(USES)[role], now), published.epoch)
 
 
 @dataclass(frozen=True)
@@ -169,17 +185,24 @@ def load(settings: Settings) -> Trust:
     return known[1]
 
 
-def publish(settings: Settings, signing: HSM, root: HSM, now: datetime, by: Sequence[str] = (), held: str = "") -> Trust:
+def publish(
+    settings: Settings, signing: HSM, root: HSM, now: datetime, by: Sequence[str] = (), held: str = "", *, joining: bool = False
+) -> Trust:
     """Sign and publish a keyset of the token's keys, and the certificates. If it is published already, nothing changes.
 
-    The keys are recorded with it (`key_checks.record`, which `by` and `held` are for). Raise Unavailable if the root token holds another
-    root than the published keyset, and HSMKeyChanged if a key is another one than was recorded.
+    The keys are recorded with it (`key_checks.record`, which `by`, `held` and `joining` are for). Raise Unavailable if the root token holds
+    another root than the published keyset, and HSMKeyChanged if a key is another one than was recorded.
     """
     before = _published(settings)
     if before is not None and before.keyset.root != Jwk.of(root.public_key("root")):
         raise Unavailable("The root token holds another root than the published keyset: a change of root is a ceremony of its own.")
-    labels = [Exact(label) for label in key_checks.record(settings, signing, root, now, by, held).keys if role_of(label)[0] in dict(USES)]
-    keys = {label: signing.public_key(label) for label in sorted(labels)}
+    recorded = key_checks.record(settings, signing, root, now, by, held, joining=joining)
+    keys = {
+        (token.label, label): token.public_key(Exact(label))
+        for token in _recorded(settings, signing)
+        for label in sorted(recorded.of(token.label))
+        if role_of(label)[0] in dict(USES)
+    }
     kids = {jws.thumbprint(key) for key in keys.values()}
     if before is not None and kids <= {key.kid for key in before.keyset.keys}:
         return before
@@ -205,7 +228,7 @@ def revoke(settings: Settings, root: HSM, kid: str, now: datetime) -> Trust:
 
 def publish_certificates(settings: Settings, signing: HSM, root: HSM, now: datetime) -> None:
     """Sign and publish the certificates of the root and of the keys in use."""
-    for name, data in _certificates(signing, root, now, settings.mark).items():
+    for name, data in _certificates(_recorded(settings, signing), root, now, settings.mark).items():
         _replace(settings.trust / name, data)
 
 
@@ -213,22 +236,29 @@ def _published(settings: Settings) -> Trust | None:
     return load(settings) if (settings.trust / FILE).exists() else None
 
 
-def _next(before: Trust | None, keys: dict[Exact, ec.EllipticCurvePublicKey], root: ec.EllipticCurvePublicKey, now: datetime) -> Keyset:
+def _recorded(settings: Settings, signing: HSM) -> list[HSM]:
+    """Return the tokens whose keys are recorded."""
+    return [token for token in signing.tokens if key_checks.load(settings, token.label)]
+
+
+def _next(
+    before: Trust | None, keys: dict[tuple[str, str], ec.EllipticCurvePublicKey], root: ec.EllipticCurvePublicKey, now: datetime
+) -> Keyset:
     """Return the next version of the keyset. Keys published before stay in it, since readers hold manifests signed with them."""
     start = int((now - BEFORE).timestamp())
     end = int((now + timedelta(days=365 * KEY_YEARS)).timestamp())
     old = list(before.keyset.keys) if before else []
     known = {key.kid for key in old}
     new = [
-        Key(jwk=Jwk.of(key), use=dict(USES)[role_of(label)[0]], nbf=start, exp=end, revoked_at=None)
-        for label, key in sorted(keys.items(), key=lambda one: [role for role, _ in USES].index(role_of(one[0])[0]))
+        Key(jwk=Jwk.of(key), use=dict(USES)[role_of(label[1])[0]], nbf=start, exp=end, revoked_at=None)
+        for label, key in sorted(keys.items(), key=lambda one: [role for role, _ in USES].index(role_of(one[0][1])[0]))
         if jws.thumbprint(key) not in known
     ]
     version, epoch = (before.keyset.version + 1, before.keyset.epoch) if before else (1, 1)
     return Keyset(version=version, epoch=epoch, root=Jwk.of(root), keys=[*old, *new])
 
 
-def _certificates(signing: HSM, root: HSM, now: datetime, mark: str) -> dict[str, bytes]:
+def _certificates(tokens: Sequence[HSM], root: HSM, now: datetime, mark: str) -> dict[str, bytes]:
     """Return the certificates of root and signing keys (PEM, by file name), for programs that only know X.509.
 
     `mark` is the word of an installation for practice: their names carry it, for a certificate is looked at apart from everything else.
@@ -236,9 +266,12 @@ def _certificates(signing: HSM, root: HSM, now: datetime, mark: str) -> dict[str
     own = f"SI-FILMA {mark}".rstrip()
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{own} Root"), x509.NameAttribute(NameOID.COUNTRY_NAME, "ID")])
     files = {"root.crt": _certificate(root, issuer, issuer, root.public_key("root"), now, ROOT_YEARS, authority=True)}
-    for label, use in USES:
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{own} {use}"), x509.NameAttribute(NameOID.COUNTRY_NAME, "ID")])
-        files[f"{label}.crt"] = _certificate(root, issuer, subject, signing.public_key(label), now, KEY_YEARS, authority=False)
+    for number, token in enumerate(tokens, start=1):  # two HSMs sign with a key each
+        part = "" if number == 1 else f"-{number}"
+        for label, use in USES:
+            name = f"{own} {use}{part}"
+            subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name), x509.NameAttribute(NameOID.COUNTRY_NAME, "ID")])
+            files[f"{label}{part}.crt"] = _certificate(root, issuer, subject, token.public_key(label), now, KEY_YEARS, authority=False)
     return files
 
 

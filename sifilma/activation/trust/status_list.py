@@ -96,8 +96,6 @@ def current(ctx: Context, settings: Settings, hsm: HSM, number: int) -> str:
     entries = _entries(ctx.session, number)
     ctx.uow.end_read()
     issued = ctx.trusted_now
-    label = hsm.current(LABEL)  # before the keyset: a key that is in use is published
-    kid = keyset.load(settings).signing_kid(hsm, label, "status", issued)
     if kept_seq > published:  # an older database was restored: continue after what was published
         published, previous = kept_seq, kept
     for index in _revoked(previous):
@@ -112,11 +110,17 @@ def current(ctx: Context, settings: Settings, hsm: HSM, number: int) -> str:
         size=size,
         entries=sorted(entries.items()),
     )
-    line = sign_status(made, kid, lambda digest: hsm.sign(label, digest))
+    line = hsm.through(lambda token: _sign(token, settings, made, issued))
     ctx.uow.begin_write()
     return _publish(
         ctx, settings, PublishedStatusList(number=number, seq=made.seq, changes=changes, jws=line, issued_at=issued, expires_at=expires)
     )
+
+
+def _sign(token: HSM, settings: Settings, made: SignedList, issued: datetime) -> str:
+    """Sign a list with one token, whose key it names."""
+    signer = keyset.signer(settings, token, LABEL, issued)
+    return sign_status(made, signer.kid, lambda digest: token.sign(signer.label, digest))
 
 
 def _is_fresh(last: PublishedStatusList, now: datetime, settings: Settings) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from typing import Any, cast
 
+import psycopg
 from sqlalchemy import Connection, Table, insert
 from sqlalchemy.orm import Session
 
@@ -39,7 +41,7 @@ def _copy(connection: Connection, table: Table, names: Sequence[str], rows: Iter
     processes = [(at, found) for at, name in enumerate(names) if (found := _processor(connection, table, name)) is not None]
     if connection._has_events or connection.engine._has_events:
         connection.dispatch.before_cursor_execute(connection, None, text, None, None, True)
-    with connection.connection.cursor() as cursor, cursor.copy(text) as copy:  # type: ignore[union-attr]  # psycopg's
+    with closing(cast(psycopg.Cursor[Any], connection.connection.cursor())) as cursor, cursor.copy(text) as copy:
         for row in rows:
             for at, process in processes:
                 row[at] = process(row[at])
