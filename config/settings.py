@@ -83,6 +83,12 @@ class Settings(BaseSettings):
     port: int = Field(8000, description="port the server listens on")
     workers: int = Field(1, description="server processes", ge=1, le=64)
     threads: int = Field(4, description="blocking threads per process", ge=1, le=128)
+    worker_turns: int = Field(
+        2,
+        description="turns of files and of tokens that a worker gives at once (PostgreSQL); an organisation has one of a kind at a time",
+        ge=1,
+        le=16,
+    )
     request_deadline: float = Field(10.0, description="seconds in which every request is answered")
     body_seconds: float = Field(10.0, description="seconds in which the head of a request, and then its body, must have arrived", gt=0)
     rate_per_minute_address: int = Field(

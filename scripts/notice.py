@@ -37,6 +37,7 @@ PYTHON = {
     "pikepdf": "looking through uploaded PDFs",
     "pillow": "encoding uploaded photos anew",
     "prometheus-client": "/metrics",
+    "procrastinate": "dispatching, scheduling and retrying work on PostgreSQL",
     "psycopg": "PostgreSQL",
     "pyarrow": "boundary layers in GeoParquet",
     "pydantic": "validation of everything that comes in",

@@ -145,6 +145,7 @@ class ActivationRequest(Requested, Base):
         Index(None, "organisation_id", "id"),
         Index(None, "letter_date", "id"),
         Index(None, "letter_key", "id"),
+        Index("ix_activation_request_letter_key_part", "letter_key", postgresql_using="gin", postgresql_ops={"letter_key": "gin_trgm_ops"}),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
@@ -288,6 +289,9 @@ class Activation(RecordedInEntry, Base):
         Index(None, "at"),
         # The map counts by the beginning of the code. LIKE uses this index in any collation of the database.
         Index(None, "region_code", postgresql_ops={"region_code": "varchar_pattern_ops"}),
+        # Readers of a regency in the order of their cards, and readers in a small part of the map.
+        Index("ix_activation_regency", text("substr(region_code, 1, 5)"), "card_id").ddl_if(dialect="postgresql"),
+        Index(None, "longitude_e7", "latitude_e7"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)

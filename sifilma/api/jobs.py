@@ -58,6 +58,20 @@ def cancel(path: IdPath, body: NoteIn) -> Response:
     return answer(serializers.job_out(service.cancel(context(), path.id, body.note)))
 
 
+@api.post("/jobs/<uuid:id>/pause", responses={200: JobOut}, summary="Pause a job")
+@operation("job.cancel")
+def pause(path: IdPath) -> Response:
+    """It is given no turn any more until it is resumed. Pausing once more changes nothing."""
+    return answer(serializers.job_out(service.pause(context(), path.id)))
+
+
+@api.post("/jobs/<uuid:id>/resume", responses={200: JobOut}, summary="Let a paused job go on")
+@operation("job.cancel")
+def resume(path: IdPath) -> Response:
+    """Resuming once more changes nothing."""
+    return answer(serializers.job_out(service.resume(context(), path.id)))
+
+
 @api.get("/jobs/<uuid:id>/errors", responses={200: ErrorsOut}, summary="What was wrong with the rows of a job")
 @operation("job.see")
 def errors(path: IdPath) -> Response:

@@ -33,6 +33,7 @@ from sifilma.cards.outlets.limits import views as outlet_limits
 from sifilma.cards.upkeep import views as unit_upkeep
 from sifilma.conversation import views as conversation
 from sifilma.destruction import views as destruction
+from sifilma.dispatch import views as dispatch
 from sifilma.documents import label_sheets, list_views
 from sifilma.documents.indonesian import uid_pairs, zone_of
 from sifilma.handover import return_views
@@ -80,6 +81,7 @@ BLUEPRINTS = (
     together_views.blueprint, archive_views.blueprint, access_review.blueprint, failures.blueprint, search.blueprint,
     statistics.blueprint, first_steps.blueprint, conversation.blueprint, notices.blueprint, assignment.blueprint,
     discrepancies.blueprint, return_views.blueprint, lost_access.blueprint, succession.blueprint, suspensions.blueprint, blanks.blueprint,
+    dispatch.blueprint,
 )  # fmt: skip
 
 

@@ -15,9 +15,11 @@ from sifilma.activation.bulk import job as bulk
 from sifilma.activation.manifests import revocation
 from sifilma.activation.requests.service import busy_cards_query
 from sifilma.activation.trust import keyset, status_list
+from sifilma.app.chores import CHORES
 from sifilma.audit import checkpoints, rounds
 from sifilma.destruction import berita_acara
 from sifilma.destruction.service import proposed_cards_query
+from sifilma.dispatch import contract
 from sifilma.handover import bast, returns
 from sifilma.handover.discrepancies import berita_acara as discrepancy_paper
 from sifilma.handover.discrepancies import service as discrepancies
@@ -44,6 +46,7 @@ def register() -> None:
     for measure in (measure_rows, measure_keys):
         if measure not in metrics.MEASURES:
             metrics.MEASURES.append(measure)
+    contract.register(CHORES)
     revocation.register_hooks()
     unit_place.register_hooks()
     decision_notices.register_hooks(resources)

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, false, func, or_
+from sqlalchemy import ColumnElement, Select, false, func, select
 
 from sifilma.approvals.letters import letter_key
 from sifilma.approvals.service import Requests
 from sifilma.assignment import queries as assignment
+from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import grants
 from sifilma.kernel.context import Context
+from sifilma.kernel.paging import with_part
 from sifilma.kernel.timekeeping.targets import Targets
 
 T = TypeVar("T")
@@ -36,10 +38,10 @@ class Wanted:
     holder: str = ""
 
 
-def narrowed_query(ctx: Context, query: Select[T], model: Any, wanted: Wanted, named: ColumnElement[bool]) -> Select[T]:
+def narrowed_query(ctx: Context, query: Select[T], model: Any, wanted: Wanted, *owners: Any) -> Select[T]:
     """Add the conditions of a filter to a query of `model`, except `waiting` and `late`, which differ by kind of request.
 
-    `named` is the condition that an organisation of the request has the wanted text in its name.
+    `owners` are columns of organisations of the request: it matches a text that the name of one of them has.
     """
     if wanted.state:
         query = query.where(model.state == wanted.state)
@@ -50,7 +52,10 @@ def narrowed_query(ctx: Context, query: Select[T], model: Any, wanted: Wanted, n
     if wanted.holder:
         query = query.where(assignment.narrowed(ctx, model.id, wanted.holder))
     if wanted.text:
-        query = query.where(or_(model.letter_key.contains(letter_key(wanted.text), autoescape=True), named))
+        named = select(Organisation.id).where(Organisation.name.icontains(wanted.text, autoescape=True))
+        key = letter_key(wanted.text)
+        fitting = (model.letter_key.contains(key, autoescape=True), *(owner.in_(named) for owner in owners))
+        query = with_part(ctx.session, query, key, model.id, *fitting)
     return query
 
 

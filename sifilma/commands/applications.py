@@ -18,7 +18,7 @@ from sifilma.web.application import Application
 
 LOOKS = frozenset({
     ("audit", "checkpoint"), ("audit", "export"), ("audit", "verify"), ("clock", "status"),
-    ("db", "check"), ("fsck",), ("hsm", "check"), ("hsm", "keys"),
+    ("db", "check"), ("fsck",), ("hsm", "check"), ("hsm", "keys"), ("jobs", "list"),
 })  # fmt: skip
 """The commands that only look: an operator needs them most where something is wrong. All others are refused what the server is refused."""
 

@@ -16,8 +16,9 @@ from sifilma import demo
 from sifilma.activation.trust import ceremonies, keyset
 from sifilma.app import clock_commands
 from sifilma.app.asgi import Front
-from sifilma.app.command_groups import keep_working, upgrade_database
+from sifilma.app.command_groups import upgrade_database
 from sifilma.app.factory import create_app
+from sifilma.app.worker_commands import keep_working
 from sifilma.commands import practice
 from sifilma.commands.applications import require_own, working
 from sifilma.commands.supervisor import Role, Supervisor, beside, listen

@@ -6,9 +6,10 @@ import json
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import Uuid, and_, bindparam, func, or_, select, text
 
 from sifilma.approvals.four_eyes import content_digest
+from sifilma.cards.derived.models import NOBODY
 from sifilma.cards.public_keys import thumbprint
 from sifilma.cards.upkeep.proposals import content
 from sifilma.fsck.dialects import RULES_CAME, bare, fact, newest_entry
@@ -93,18 +94,21 @@ def found_by_part(now: Snapshot) -> Found:
     )
 
 
-@in_snapshot("card-tally", "The tally of cards by holder, buyer and state, with the changes that are not added up, is their number.")
+@in_snapshot("card-tally", "The tally of cards by holder, buyer, model and state, with the changes that are not added up, is their number.")
 def tallied(now: Snapshot) -> Found:
-    """Count the cards anew."""
-    counted = "SELECT holder_id, buyer_id, state, -COUNT(*) AS n FROM card GROUP BY holder_id, buyer_id, state"
-    tally = "SELECT holder_id, buyer_id, state, count AS n FROM card_tally"
-    tail = "SELECT holder_id, buyer_id, state, amount AS n FROM card_tally_change"
-    yield from now.find(
-        "card_tally",
-        f"SELECT w.holder_id AS id, w.state, SUM(w.n) AS more FROM ({counted} UNION ALL {tally} UNION ALL {tail}) w"
-        " GROUP BY w.holder_id, w.buyer_id, w.state HAVING SUM(w.n) <> 0",
-        "of this holder counts {more} more cards that are {state} than there are",
+    """Count the cards anew, of each holder and buyer and of all."""
+    unit = "COALESCE(u.model_id, :nobody) AS model_id"
+    counted = f"SELECT c.holder_id, c.buyer_id, {unit}, c.state, -1 AS n FROM card c LEFT JOIN unit u ON u.id = c.unit_id"
+    tail = f"SELECT c.holder_id, c.buyer_id, {unit}, c.state, c.amount AS n FROM card_tally_change c LEFT JOIN unit u ON u.id = c.unit_id"
+    both = f"{counted} UNION ALL {tail}"
+    of_all = f"SELECT :nobody AS holder_id, :nobody AS buyer_id, b.model_id, b.state, b.n FROM ({both}) b"
+    tally = "SELECT holder_id, buyer_id, model_id, state, count AS n FROM card_tally"
+    query = (
+        f"SELECT w.holder_id AS id, w.state, SUM(w.n) AS more FROM ({both} UNION ALL {of_all} UNION ALL {tally}) w"
+        " GROUP BY w.holder_id, w.buyer_id, w.model_id, w.state HAVING SUM(w.n) <> 0"
     )
+    found = text(query).bindparams(bindparam("nobody", NOBODY, Uuid()))
+    yield from now.find("card_tally", found, "of this holder counts {more} more cards that are {state} than there are")
 
 
 # A history id orders steps better than their moments, which can be equal within one act.

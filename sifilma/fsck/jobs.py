@@ -71,7 +71,7 @@ def idle(now: Snapshot) -> Found:
     """Check what only an open job has."""
     return now.find(
         "job",
-        f"SELECT j.id, j.state FROM job j WHERE j.state IN {ENDED_SQL} AND (j.taken_by <> '' OR j.taken_until IS NOT NULL"
+        f"SELECT j.id, j.state FROM job j WHERE j.state IN {ENDED_SQL} AND (j.taken_by <> '' OR j.paused_at IS NOT NULL"
         " OR j.waits_for <> '' OR j.waiting_since IS NOT NULL OR j.working_on IS NOT NULL OR j.tries <> 0 OR j.ended_at IS NULL)",
         "is {state}, and still has a worker, a try or something to wait for",
     )

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Select, text
+from sqlalchemy import Connection, Row, Select, TextClause, text
 from sqlalchemy.orm import InstrumentedAttribute, Session, sessionmaker
 
 from config.settings import Settings
@@ -48,13 +48,13 @@ class Snapshot:
     def __init__(self, connection: Connection, settings: Settings, now: datetime) -> None:
         self.connection, self.settings, self.now = connection, settings, now
 
-    def rows(self, query: str | Select[Any], **values: Any) -> Iterator[Row[Any]]:
+    def rows(self, query: str | Select[Any] | TextClause, **values: Any) -> Iterator[Row[Any]]:
         """The rows of a query, fetched as they are asked for: SQL that both databases understand, or a select of Core (see `dialects`)."""
         options = {"stream_results": True, "yield_per": AT_ONCE}
         statement = text(query) if isinstance(query, str) else query
         yield from self.connection.execute(statement, values, execution_options=options)
 
-    def find(self, kind: str, query: str | Select[Any], says: str, **values: Any) -> Iterator[Broken]:
+    def find(self, kind: str, query: str | Select[Any] | TextClause, says: str, **values: Any) -> Iterator[Broken]:
         """Yield one Broken per row. The column `id` names the object; the other columns are filled into `says`."""
         for row in self.rows(query, **values):
             yield broken(kind, row.id, says.format(**row._mapping))

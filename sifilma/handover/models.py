@@ -82,6 +82,7 @@ class Handover(Stateful, Base):
         ),
         Index(None, "issuer_id", "id"),
         Index(None, "receiver_id", "id"),
+        Index("ix_handover_number_part", "number", postgresql_using="gin", postgresql_ops={"number": "gin_trgm_ops"}),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
@@ -115,6 +116,7 @@ class HandoverCard(Base):
     """
 
     __tablename__ = "handover_card"
+    __table_args__ = (Index(None, "handover_id", "position"),)
 
     handover_id: Mapped[UUID] = mapped_column(ForeignKey("handover.id"), primary_key=True)
     card_id: Mapped[UUID] = mapped_column(ForeignKey("card.id"), primary_key=True, index=True)

@@ -53,6 +53,13 @@ def cards_of(ctx: Context, handover: Handover) -> list[Card]:
     return [found[card_id] for card_id in ids]
 
 
+def some_cards(ctx: Context, handover_id: UUID, after: int, most: int) -> list[Card]:
+    """Return at most `most` cards of a handover behind a position, in their order on the BAST."""
+    query = select(Card).join(HandoverCard, HandoverCard.card_id == Card.id)
+    query = query.where(HandoverCard.handover_id == handover_id, HandoverCard.position > after)
+    return list(ctx.session.scalars(query.order_by(HandoverCard.position).limit(most)))
+
+
 def letters_of(ctx: Context, cards: Sequence[Card]) -> list[Letter]:
     """Return the letters by which the cards were asked for, oldest first. What is approved never changes, so neither does the answer."""
     query = (

@@ -34,7 +34,7 @@ from sifilma.kernel.context import Act, Context
 from sifilma.kernel.errors import Conflict, Faults, Forbidden, Invalid, NotFound
 from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.ids import uuid7
-from sifilma.kernel.paging import Listing
+from sifilma.kernel.paging import Listing, has, with_part
 from sifilma.kernel.text import say
 from sifilma.personalisation.models import PersonalisationRequest
 
@@ -52,12 +52,17 @@ def handovers_query(ctx: Context, operation: Operation = Operation.HANDOVER_VIEW
     return scoped(select(Handover), ctx.actor, operation, (Handover.issuer_id, Handover.receiver_id))
 
 
+def _counted() -> tuple[Any, Any]:
+    """Return what a query of handovers does in place of reading the rows of their cards: it counts them."""
+    cards = select(func.count()).where(HandoverCard.handover_id == Handover.id).correlate(Handover).scalar_subquery()
+    return lazyload(Handover.cards), with_expression(Handover.counted, cards)
+
+
 def list_handovers(ctx: Context, state: str | None, number: str | None = None) -> Listing[Handover]:
     """Return the handovers the actor may see, with the number of their cards; by state and by a part of the number if they are given."""
-    cards = select(func.count()).where(HandoverCard.handover_id == Handover.id).correlate(Handover).scalar_subquery()
-    query = handovers_query(ctx).options(lazyload(Handover.cards), with_expression(Handover.counted, cards))
+    query = handovers_query(ctx).options(*_counted())
     if number:
-        query = query.where(Handover.number.icontains(number, autoescape=True))
+        query = with_part(ctx.session, query, number, Handover.id, has(Handover.number, number))
     return (query.where(Handover.state == state) if state else query), Handover.id
 
 
@@ -66,9 +71,13 @@ def numbered_query(ctx: Context, number: str) -> Select[Handover]:
     return handovers_query(ctx).where(Handover.number == plain_number(number))
 
 
-def get_handover(ctx: Context, handover_id: UUID) -> Handover:
-    """Return one handover. Raise NotFound if there is none in the actor's scope."""
-    found = ctx.session.scalars(handovers_query(ctx).where(Handover.id == handover_id)).first()
+def get_handover(ctx: Context, handover_id: UUID, *, whole: bool = True) -> Handover:
+    """Return one handover, `whole` with the rows of its cards, else with their number.
+
+    Raise NotFound if there is none in the actor's scope.
+    """
+    query = handovers_query(ctx) if whole else handovers_query(ctx).options(*_counted())
+    found = ctx.session.scalars(query.where(Handover.id == handover_id)).first()
     if found is None:
         raise NotFound()
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, Response, request
@@ -20,7 +21,7 @@ from sifilma.documents.lists import Export
 from sifilma.documents.responses import PDF, inline_pdf
 from sifilma.handover import bast, form_choices, service
 from sifilma.handover.models import HANDOVER, Handover, HandoverKind, HandoverState
-from sifilma.handover.queries import cards_of
+from sifilma.handover.queries import cards_of, some_cards
 from sifilma.handover.schemas import HandoverIn, PrintIn
 from sifilma.handover.serializers import brief, discrepancy_out
 from sifilma.kernel.context import Context
@@ -48,6 +49,8 @@ EXPORT = Export(
     filters={"number": "", "state": ""},
 )
 STATES = [str(name) for name in HandoverState]
+MOST_TICKED = 200
+"""Cards that a receiver ticks one by one. With more the page says that they are compared with the printed BAST."""
 SIGNATORIES = ("issuer_signatory", "receiver_signatory")
 """Groups of the form: who signs for each side."""
 
@@ -137,18 +140,26 @@ def labels(handover_id: UUID) -> Response:
 def handover_page(handover_id: UUID, form: Form) -> Response:
     """Return the page of one BAST, with what its receiver or issuer can do now, also about cards that did not come."""
     ctx = context()
-    handover = service.get_handover(ctx, handover_id)
+    handover = service.get_handover(ctx, handover_id, whole=False)
     answers = handover.receiver_id == ctx.actor.organisation_id and HANDOVER.allows(handover.state, HandoverState.RECEIVED)
     cancels = handover.issuer_id == ctx.actor.organisation_id and HANDOVER.allows(handover.state, HandoverState.CANCELLED)
     return form.again(
         "handover/handover.html",
         handover=handover,
-        cards=cards_out(ctx, cards_of(ctx, handover)),
+        **_cards(ctx, handover, ticked=answers and handover.count <= MOST_TICKED),
         answers=answers,
         cancels=cancels,
         discrepancy=discrepancy_out(ctx, handover),
         steps=timeline(ctx, HANDOVER.kind, handover.id),
     )
+
+
+def _cards(ctx: Context, handover: Handover, *, ticked: bool) -> dict[str, Any]:
+    """Return the cards that the page shows: all of them, to be `ticked` one by one, or a page of them behind the position in the URL."""
+    after = 0 if ticked else max(request.args.get("cursor", 0, type=int), 0)
+    most = MOST_TICKED if ticked else list_views.ROWS_A_PAGE
+    cards = some_cards(ctx, handover.id, after, most)
+    return {"cards": cards_out(ctx, cards), "ticked": ticked, "next": after + most if after + most < handover.count else None}
 
 
 def _form(form: Form, *, suggests: bool = False, of: UUID | None = None) -> Response:

@@ -91,6 +91,8 @@ class Operation(StrEnum):
     WORK_ASSIGN = "work.assign"
     JOB_SEE = "job.see"
     JOB_CANCEL = "job.cancel"
+    CHORE_SEE = "chore.see"
+    CHORE_RUN = "chore.run"
     PLACE_REVIEW = "place.review"
     PLACE_SEE = "place.see"
     PLACE_SUSPENSION_SEE = "place.suspension.see"
@@ -217,6 +219,8 @@ _TABLE: dict[Operation, str] = {
     Operation.WORK_ASSIGN: "A  A  -  -  -   -  -  -  -   -",
     Operation.JOB_SEE: "-  A  -  -  -   O  O  O  O   O",
     Operation.JOB_CANCEL: "-  A  -  -  -   O  O  O  O   -",
+    Operation.CHORE_SEE: "-  A  A  -  -   -  -  -  -   -",
+    Operation.CHORE_RUN: "-  A  -  -  -   -  -  -  -   -",
     Operation.PLACE_REVIEW: "-  A  -  -  -   -  -  -  -   -",
     Operation.PLACE_SEE: "-  A  A  -  -   -  -  -  -   -",
     Operation.PLACE_SUSPENSION_SEE: "A A  A  -  -   -  O  J  O   -",

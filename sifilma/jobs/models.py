@@ -55,11 +55,12 @@ class Job(Stateful, Base):
     """One file of `total` rows. `done` of them have a result (`JobRow`), and `failed` of those have errors. The others wait as `JobLine`s.
 
     `document_id` is the file itself, if it holds no secret. `sealed` held all rows of a file that an earlier version took in; the worker
-    turns it into lines. `subject_id` is the object the rows belong to. The worker `taken_by` holds a lease until `taken_until`; after that
-    another worker may take the job. `served` numbers the turns of all jobs: it is the number of this job's latest turn.
+    turns it into lines. `subject_id` is the object the rows belong to. `served` numbers the turns of all jobs: it is the number of this
+    job's latest turn, which the worker `taken_by` began; whoever had an earlier turn can write nothing more.
 
     `waits_for` names what was out of reach at the last turn, `waiting_since` since when. `tries` counts the turns, this one included, since
     a row was last settled; turns that met an outage are not counted. `working_on` is the row that is tried alone after a worker died.
+    `rate` is how many rows a second have lately had their result, measured at `measured_at`. A job that is paused is given no turn.
     """
 
     __tablename__ = "job"
@@ -92,13 +93,20 @@ class Job(Stateful, Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     due_at: Mapped[datetime] = mapped_column(UtcDateTime)
     taken_by: Mapped[str] = mapped_column(String(36), default="")
-    taken_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     waits_for: Mapped[str] = mapped_column(String(10), default="")
     waiting_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
     tries: Mapped[int] = mapped_column(default=0)
     working_on: Mapped[int | None]
     served: Mapped[int] = mapped_column(BigInteger, default=0)
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    paused_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    rate: Mapped[float | None]
+    measured_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Return in how many seconds all rows have their result if it goes on as it did lately, None if that is not known."""
+        return (self.total - self.done) / self.rate if self.rate and self.ended_at is None and self.paused_at is None else None
 
     @property
     def stem(self) -> str:

@@ -13,7 +13,8 @@ from sifilma.kernel.text import Sentence
 class JobOut(BaseModel):
     """A job. `waits_for`: what was away at the last turn (`hsm`, `service`), since `waiting_since`; it goes on by itself.
 
-    `tries`: turns since a row was last settled, those that met an outage left out. `undone`: rows without a result. `warnings`: what was
+    `tries`: turns since a row was last settled, those that met an outage left out. `undone`: rows without a result.
+    `rows_per_second` lately, and `seconds_left` if it goes on like that; null if that is not known. `warnings`: what was
     noticed while the file was read; only the answer to that call has them.
     """
 
@@ -29,6 +30,9 @@ class JobOut(BaseModel):
     waiting_since: datetime | None
     tries: int
     undone: int
+    paused_at: datetime | None
+    rows_per_second: float | None
+    seconds_left: float | None
     created_at: datetime
     ended_at: datetime | None
     errors_url: str | None

@@ -58,7 +58,8 @@ def job_out(job: Job) -> JobOut:
     ways = {"errors": "errors"} if job.failed else {}
     if job.failed or has_undone(job):
         ways |= {"corrected": "corrected"}
-    ways |= {"result": "result"} if job.state in ENDED else {"cancel": "cancel"}
+    other = "resume" if job.paused_at else "pause"
+    ways |= {"result": "result"} if job.state in ENDED else {"cancel": "cancel", other: other}
     linked = links("jobs", job.id, **ways)
     return JobOut(
         id=job.id,
@@ -73,6 +74,9 @@ def job_out(job: Job) -> JobOut:
         waiting_since=job.waiting_since,
         tries=job.tries,
         undone=job.total - job.done,
+        paused_at=job.paused_at,
+        rows_per_second=job.rate if job.ended_at is None else None,
+        seconds_left=job.seconds_left,
         created_at=job.created_at,
         ended_at=job.ended_at,
         errors_url=linked.get("errors"),

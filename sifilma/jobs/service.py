@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
+from sifilma.dispatch import queue
+from sifilma.dispatch.contract import ROWS
 from sifilma.documents.uploads import clean_name
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation
@@ -60,6 +62,8 @@ def begin(ctx: Context, new: NewJob) -> Job:
     JOB.born(job, JobState.QUEUED, act)
     ctx.session.add(job)
     ctx.session.flush()
+    if new.kind is not JobKind.BATCH:  # whose rows are checked already
+        queue.enqueue(ctx.session, ROWS, job.id, job.organisation_id)
     return job
 
 
@@ -79,7 +83,7 @@ def _require_room(ctx: Context) -> None:
 def cancel(ctx: Context, job_id: UUID, note: str = "") -> Job:
     """Cancel a job. Rows that have a result keep it; the others are given back. Cancelling a cancelled job changes nothing.
 
-    A worker in the middle of the job loses its lease with this commit: what it has not committed by then, it rolls back. Raise NotFound
+    A worker in the middle of the job loses its turn with this commit: what it has not committed by then, it rolls back. Raise NotFound
     outside the actor's scope, and Conflict if the job has ended otherwise.
     """
     job = get_job(ctx, job_id, Operation.JOB_CANCEL)
@@ -92,11 +96,46 @@ def cancel(ctx: Context, job_id: UUID, note: str = "") -> Job:
     return job
 
 
+def pause(ctx: Context, job_id: UUID) -> Job:
+    """Have a job given no turn any more until it is resumed. Pausing it once more changes nothing; what its present turn has done stays.
+
+    Raise NotFound outside the actor's scope, and Conflict if the job has ended.
+    """
+    job = _going(ctx, job_id)
+    if job.paused_at is None:
+        job.paused_at = ctx.now
+        record(ctx, Action.JOB_PAUSE, JOB.kind, job.id, organisation_id=job.organisation_id, done=job.done, count=job.total)
+        ctx.session.flush()
+        queue.cancel(ctx.session, ROWS, job.id)
+    return job
+
+
+def resume(ctx: Context, job_id: UUID) -> Job:
+    """Let a job go on that was paused. Resuming it once more changes nothing. Raise as `pause` does."""
+    job = _going(ctx, job_id)
+    if job.paused_at is not None:
+        job.paused_at, job.rate, job.measured_at = None, None, None
+        record(ctx, Action.JOB_RESUME, JOB.kind, job.id, organisation_id=job.organisation_id, done=job.done, count=job.total)
+        ctx.session.flush()
+        queue.enqueue(ctx.session, ROWS, job.id, job.organisation_id)
+    return job
+
+
+def _going(ctx: Context, job_id: UUID) -> Job:
+    """Return a job that has not ended, locked. Who may cancel it may pause it."""
+    job = get_job(ctx, job_id, Operation.JOB_CANCEL)
+    hold(ctx.session, job)
+    if job.state in ENDED:
+        raise Conflict("This work has ended.")
+    return job
+
+
 def close(ctx: Context, job: Job, state: JobState, act: Act, note: str = "") -> None:
-    """End a job in the same step in which its file is emptied and its lease is taken away. Raise Conflict if it has ended."""
+    """End a job in the same step in which its file is emptied and its turn is taken away. Raise Conflict if it has ended."""
     JOB.move(ctx.session, job, state, act, note)
-    job.sealed, job.taken_by, job.taken_until, job.waits_for, job.waiting_since = b"", "", None, "", None
-    job.tries, job.working_on, job.ended_at = 0, None, ctx.now
+    job.sealed, job.taken_by, job.waits_for, job.waiting_since = b"", "", "", None
+    job.tries, job.working_on, job.ended_at, job.paused_at = 0, None, ctx.now, None
+    queue.cancel(ctx.session, ROWS, job.id)
 
 
 def jobs_query(ctx: Context, operation: Operation = Operation.JOB_SEE) -> Select[Job]:
@@ -116,6 +155,16 @@ def get_job(ctx: Context, job_id: UUID, operation: Operation = Operation.JOB_SEE
     if found is None:
         raise NotFound()
     return found
+
+
+def has_turns() -> ColumnElement[bool]:
+    """Return the condition of jobs that have turns: they have not ended, and are not paused."""
+    return Job.state.not_in(ENDED) & Job.paused_at.is_(None)
+
+
+def waiting_query() -> Select[UUID, UUID]:
+    """Return a query of the jobs that have turns, with their organisations."""
+    return select(Job.id, Job.organisation_id).where(has_turns(), Job.kind != JobKind.BATCH).order_by(Job.id)
 
 
 def failed_rows(ctx: Context, job: Job, *, after: int = 0, most: int | None = None) -> list[JobRow]:

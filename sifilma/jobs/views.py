@@ -92,6 +92,24 @@ def cancel(ctx: Context, job_id: UUID, form: Form) -> AnyResponse:
     return seen("job_pages.show", "cancelled", job_id=job_id)
 
 
+@blueprint.post("/<uuid:job_id>/jeda")
+@operation("job.cancel")
+@attempted(_again)
+def pause(ctx: Context, job_id: UUID, _form: Form) -> AnyResponse:
+    """Have one job wait until somebody lets it go on."""
+    service.pause(ctx, job_id)
+    return seen("job_pages.show", "paused", job_id=job_id)
+
+
+@blueprint.post("/<uuid:job_id>/lanjut")
+@operation("job.cancel")
+@attempted(_again)
+def resume(ctx: Context, job_id: UUID, _form: Form) -> AnyResponse:
+    """Let one job go on."""
+    service.resume(ctx, job_id)
+    return seen("job_pages.show", "resumed", job_id=job_id)
+
+
 @blueprint.get("/<uuid:job_id>/kemajuan")
 @operation("job.see")
 def progress(job_id: UUID) -> str:

@@ -1,11 +1,12 @@
 """The worker: it takes jobs, works on their rows, and waits when a resource (HSM, database, file store) is out of reach.
 
-The result of a row is written in the same transaction as the row's act, and only by the worker that holds the job's lease. So after a
-crash exactly the rows without a result are done again, and a worker that has lost its lease can write nothing more.
+The result of a row is written in the same transaction as the row's act, and only in the job's latest turn. So after a crash exactly the
+rows without a result are done again, and a worker whose job had another turn meanwhile can write nothing more.
 
-Jobs take turns: the organisation that was served longest ago is next, and of its jobs the one served longest ago. Every turn settles a row,
-unless something is out of reach. A turn that settles none for another reason, because it failed or because its worker died, is counted.
-The next turn then does row by row. A row that ends workers, and a job whose turns fail again and again, are given up.
+Which job has a turn, the dispatcher says (`turn`). Where one process does everything (`work`), the organisation that was served longest ago
+is next, and of its jobs the one served longest ago. Every turn settles a row, unless something is out of reach.
+A turn that settles none for another reason, because it failed or because its worker died, is counted. The next turn then does row by row.
+A row that ends workers, and a job whose turns fail again and again, are given up.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from uuid import UUID
 
 import structlog
 from pydantic import ValidationError
-from sqlalchemy import ColumnElement, Select, case, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, case, delete, exists, func, select, update
 from sqlalchemy.exc import IntegrityError, StatementError
 from sqlalchemy.orm import aliased
 from sqlalchemy.orm.exc import StaleDataError
@@ -30,13 +31,14 @@ from config.settings import Settings
 from hsm import HSM
 from sifilma.audit.models import Action, AuditEntry
 from sifilma.audit.service import record
+from sifilma.dispatch.contract import Turn
+from sifilma.dispatch.outages import HSM as HSM_AWAY
+from sifilma.dispatch.outages import outage_of
 from sifilma.documents.tables.templates import Filled, Say
 from sifilma.identity.permissions import Operation, grants
 from sifilma.jobs.failed_rows import CELLS, Sheet
-from sifilma.jobs.models import ENDED, JOB, Job, JobLine, JobRow, JobState
-from sifilma.jobs.outages import HSM as HSM_AWAY
-from sifilma.jobs.outages import outage_of
-from sifilma.jobs.service import close
+from sifilma.jobs.models import JOB, Job, JobLine, JobRow, JobState
+from sifilma.jobs.service import close, has_turns
 from sifilma.kernel import deadline
 from sifilma.kernel.context import Act, Context
 from sifilma.kernel.db import among, changed
@@ -50,13 +52,15 @@ from sifilma.kernel.timekeeping.moments import has_come
 from sifilma.regions.place import PlaceCheck
 from sifilma.sign_in.authentication import find_actor
 
-# Renewed with every result. It also bounds how long a crashed worker's job stands still.
-LEASE = timedelta(seconds=15)
 # The pauses before a job is tried again when a resource was out of reach: as long as it has waited so far, within these bounds.
 AGAIN = timedelta(seconds=5)
 LONGEST_PAUSE = timedelta(minutes=1)
-# Seconds that one turn may wait for database and HSM, all waits together. Shorter than LEASE.
+# Seconds that one turn may wait for database and HSM, all waits together.
 TURN = 10.0
+# Seconds for which a turn goes on with further rows.
+AT_ONCE = 1.0
+# The share of the newest measurement in the rate, and the longest time between two turns that is measured at all.
+NEWEST, LONGEST_MEASURED = 0.3, timedelta(minutes=1)
 # Turns without a settled row, outages apart, after which the row that is tried alone is given up, and the job itself.
 ROW_TRIES = 3
 _of_same, _every = aliased(Job), aliased(Job)
@@ -72,7 +76,7 @@ REFUSALS = (Invalid, Conflict, NotFound, ValidationError)
 
 
 class Lost(Exception):
-    """Another worker holds the lease now, or the job has ended. Nothing this worker still does for the job counts."""
+    """The job had another turn meanwhile, or has ended. Nothing this worker still does for the job counts."""
 
 
 class Barred(Exception):
@@ -93,7 +97,7 @@ class Tools:
 
 @dataclass(frozen=True)
 class Taken:
-    """A job whose lease this worker holds. `job` is detached and shows the state when it was taken."""
+    """A job that this worker gives a turn. `job` is detached and shows the state when it was taken."""
 
     tools: Tools
     job: Job
@@ -162,7 +166,7 @@ def register(name: str, kind: Kind) -> None:
     KINDS[name] = kind
 
 
-def work(tools: Tools, seconds: float = 1.0) -> int:
+def work(tools: Tools, seconds: float = AT_ONCE) -> int:
     """Work on due jobs for about `seconds`. Return the number of rows settled."""
     until, settled = time.monotonic() + seconds, 0
     while time.monotonic() < until and (job := _take(tools)) is not None:
@@ -170,36 +174,44 @@ def work(tools: Tools, seconds: float = 1.0) -> int:
     return settled
 
 
-def _due(ctx: Context, tools: Tools) -> ColumnElement[bool]:
-    free = or_(Job.taken_until.is_(None), has_come(Job.taken_until, ctx.now, LEASE), Job.taken_by == tools.name)
-    return Job.state.not_in(ENDED) & has_come(Job.due_at, ctx.now, LONGEST_PAUSE) & free
-
-
-def _next(ctx: Context, tools: Tools) -> Select[UUID]:
-    """Return a query of the job whose turn it is. Turns are numbered, not dated: a clock that jumps changes nobody's turn."""
-    served = select(func.max(_of_same.served)).where(_of_same.organisation_id == Job.organisation_id).scalar_subquery()
-    return select(Job.id).where(_due(ctx, tools)).order_by(served, Job.served, Job.id).limit(1)
-
-
-def _take(tools: Tools) -> Job | None:
-    """Take the lease of the job whose turn it is, by a conditional UPDATE. Return the job, or None if none is due."""
+def turn(tools: Tools, job_id: UUID, seconds: float = AT_ONCE) -> Turn:
+    """Give this job a turn. Return the number of rows settled, and when it is due again: never if it has ended or is paused."""
+    job = _take(tools, job_id)
+    if job is None:
+        return Turn()
+    settled = _serve(Taken(tools, job, time.monotonic() + seconds))
     with tools.open() as ctx:
         ctx.uow.begin_read()
-        waiting = ctx.session.scalar(_next(ctx, tools))
+        due_at = ctx.session.scalar(select(Job.due_at).where(Job.id == job_id, has_turns()))
+    return Turn(settled, None if due_at is None else min(max(0.0, (due_at - ctx.now).total_seconds()), LONGEST_PAUSE.total_seconds()))
+
+
+def _next(ctx: Context) -> Select[UUID]:
+    """Return a query of the job whose turn it is. Turns are numbered, not dated: a clock that jumps changes nobody's turn."""
+    served = select(func.max(_of_same.served)).where(_of_same.organisation_id == Job.organisation_id).scalar_subquery()
+    due = has_turns() & has_come(Job.due_at, ctx.now, LONGEST_PAUSE)
+    return select(Job.id).where(due).order_by(served, Job.served, Job.id).limit(1)
+
+
+def _take(tools: Tools, job_id: UUID | None = None) -> Job | None:
+    """Begin a turn of this job, or of the one whose turn it is. Return the job, or None if none is due."""
+    with tools.open() as ctx:
+        ctx.uow.begin_read()
+        # Read first: a poll that finds nothing must not take SQLite's write lock.
+        waiting = job_id or ctx.session.scalar(_next(ctx))
         if waiting is None:
             return None
-        # Read first: a poll that finds nothing must not take SQLite's write lock. The UPDATE repeats the condition, since another
-        # worker may have taken the job in between.
         ctx.uow.begin_write()
-        lease = {
+        newest = select(func.coalesce(func.max(_every.served), 0)).scalar_subquery()
+        began = {
             "taken_by": tools.name,
-            "taken_until": ctx.now + LEASE,
-            "served": select(func.coalesce(func.max(_every.served), 0) + 1).scalar_subquery(),
-            # A turn is counted when it begins: a worker that dies counts nothing any more. A lease of this living worker that was not
-            # given back (the database was away at the end of the turn) is no new try.
+            # Two workers that take one job at once have different turns: the second one sees the first one's number of this row.
+            "served": case((Job.served > newest, Job.served), else_=newest) + 1,
+            # A turn is counted when it begins: a worker that dies counts nothing any more. A turn of this living worker that was not
+            # given back (the database was away at its end) is no new try.
             "tries": case((Job.taken_by == tools.name, Job.tries), else_=Job.tries + 1),
         }
-        taken = update(Job).where(Job.id == waiting, _due(ctx, tools)).values(**lease).execution_options(synchronize_session=False)
+        taken = update(Job).where(Job.id == waiting, has_turns()).values(**began).execution_options(synchronize_session=False)
         if changed(ctx.session.execute(taken)) == 0:
             return None
         job = ctx.session.get_one(Job, waiting)
@@ -240,7 +252,7 @@ _one_less = case((Job.tries > 0, Job.tries - 1), else_=0)
 
 
 def _after(taken: Taken, fault: Exception) -> None:
-    """Give the lease back after a fault that was no row's own, so that any worker may continue after a pause."""
+    """End the turn after a fault that was no row's own, so that any worker may continue after a pause."""
     job, away = str(taken.job.id), outage_of(fault)
     if away:
         log.warning("job waits", job=job, fault=type(fault).__name__)
@@ -257,22 +269,33 @@ def _after(taken: Taken, fault: Exception) -> None:
 
 
 def _give_back(taken: Taken) -> None:
-    """Give the lease back after a turn that settled rows."""
+    """End a turn that settled rows."""
     with taken.tools.open() as ctx:
-        _release(ctx, taken, ctx.now, {"waits_for": "", "waiting_since": None, "tries": 0, "working_on": None})
+        measured = {"rate": _rate(ctx, taken.job), "measured_at": ctx.now}
+        _release(ctx, taken, ctx.now, {"waits_for": "", "waiting_since": None, "tries": 0, "working_on": None} | measured)
+
+
+def _rate(ctx: Context, job: Job) -> Any:
+    """Return the rows a second since the last turn ended, mixed with the rate of before. A long silence is not measured."""
+    since = job.measured_at
+    if since is None or not timedelta(0) < ctx.now - since <= LONGEST_MEASURED:
+        return job.rate
+    newest = (Job.done - job.done) / (ctx.now - since).total_seconds()
+    return newest if job.rate is None else NEWEST * newest + (1 - NEWEST) * job.rate
 
 
 def _release(ctx: Context, taken: Taken, due_at: datetime, values: Mapping[str, Any]) -> None:
-    released = {"taken_by": "", "taken_until": None, "due_at": due_at} | dict(values)
+    released = {"taken_by": "", "due_at": due_at} | dict(values)
     ctx.session.execute(update(Job).where(*_mine(taken)).values(**released).execution_options(synchronize_session=False))
 
 
 def _mine(taken: Taken) -> tuple[ColumnElement[bool], ...]:
-    return (Job.id == taken.job.id, Job.taken_by == taken.tools.name, Job.state == JobState.RUNNING)
+    """Return the conditions of the turn that this worker gives: nobody has begun another one, and the job goes on."""
+    return (Job.id == taken.job.id, Job.served == taken.job.served, Job.state == JobState.RUNNING)
 
 
 def _end(taken: Taken, state: JobState, note: str = "") -> None:
-    """End the job. Do nothing if the lease was lost."""
+    """End the job. Do nothing if the turn was lost."""
     with taken.tools.open() as ctx:
         job = ctx.session.scalars(select(Job).where(*_mine(taken))).first()
         if job is not None:
@@ -305,7 +328,7 @@ def settled_numbers(ctx: Context, job: Job) -> set[int]:
 
 
 def next_lines(ctx: Context, taken: Taken, most: int) -> list[JobLine]:
-    """Return the first rows without a result, at most `most`, as detached objects. There are none if the lease is lost."""
+    """Return the first rows without a result, at most `most`, as detached objects. There are none if the turn is lost."""
     mine = select(JobLine).join(Job, Job.id == JobLine.job_id).where(*_mine(taken))
     lines = list(ctx.session.scalars(mine.order_by(JobLine.number).limit(most)))
     for line in lines:
@@ -316,7 +339,7 @@ def next_lines(ctx: Context, taken: Taken, most: int) -> list[JobLine]:
 def try_alone(taken: Taken, number: int) -> bool:
     """Note that this row is tried alone, before it is tried. Return False if workers ended at it too often: it must not be tried again.
 
-    Raise Lost if another worker holds the lease.
+    Raise Lost if the job had another turn meanwhile.
     """
     if taken.job.working_on == number and taken.job.tries > ROW_TRIES:
         return False
@@ -328,22 +351,21 @@ def try_alone(taken: Taken, number: int) -> bool:
 
 
 def settle(ctx: Context, taken: Taken, rows: Collection[Settled]) -> None:
-    """Write results in the transaction of their acts, and count them. Raise Lost if another worker holds the lease."""
-    # First the lease: if it is lost, nothing else is written.
+    """Write results in the transaction of their acts, and count them. Raise Lost if the job had another turn meanwhile."""
+    # First the turn: if it is lost, nothing else is written.
     advance(ctx, taken, len(rows), sum(1 for row in rows if row.result_id is None))
     keep(ctx, taken.job, rows)
-    ctx.session.execute(
-        delete(JobLine).where(JobLine.job_id == taken.job.id, among(ctx.session, JobLine.number, [row.number for row in rows]))
-    )
+    those = among(ctx.session, JobLine.number, [row.number for row in rows])
+    ctx.session.execute(delete(JobLine).where(JobLine.job_id == taken.job.id, those))
 
 
 def advance(ctx: Context, taken: Taken, done: int, failed: int) -> None:
-    """Count rows and renew the lease. Raise Lost if another worker holds it. The caller's transaction is then rolled back.
+    """Count rows. Raise Lost if the job had another turn meanwhile. The caller's transaction is then rolled back.
 
     The present turn counts as the first try of the row that comes next.
     """
     counts = {"done": Job.done + done, "failed": Job.failed + failed, "tries": 1, "working_on": None}
-    values = counts | {"taken_until": ctx.now + LEASE, "waits_for": "", "waiting_since": None}
+    values = counts | {"waits_for": "", "waiting_since": None}
     counted = update(Job).where(*_mine(taken)).values(**values).execution_options(synchronize_session=False)
     if changed(ctx.session.execute(counted)) == 0:
         raise Lost
@@ -358,7 +380,7 @@ def take_in(ctx: Context, job: Job, lines: Collection[Line], failed: Collection[
 
 
 def spread(ctx: Context, taken: Taken, lines: Collection[Line]) -> None:
-    """Store the rows of a job whose file was sealed as a whole, in its place. Raise Lost if another worker holds the lease."""
+    """Store the rows of a job whose file was sealed as a whole, in its place. Raise Lost if it had another turn."""
     advance(ctx, taken, 0, 0)
     _store(ctx, taken.job, lines)
     ctx.session.execute(update(Job).where(*_mine(taken)).values(sealed=b"").execution_options(synchronize_session=False))

@@ -9,13 +9,14 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, literal, select, tuple_, union_all
+from sqlalchemy import ColumnElement, Select, func, literal, or_, select, tuple_, union_all
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from sifilma.kernel.errors import Invalid
+from sifilma.kernel.text import has_part
 
 T = TypeVar("T")
 MAX_LIMIT = 200
@@ -93,6 +94,21 @@ def find_few(session: Session, arms: Sequence[Select[Any]], most: int = FEW) -> 
     if any(len(keys) > most for keys in found.values()):
         return None
     return list(dict.fromkeys(key for keys in found.values() for key in keys))
+
+
+def with_part(session: Session, query: Select[Any], text: str, key: Any, *fitting: ColumnElement[bool]) -> Select[Any]:
+    """Restrict a query to the rows that meet any of some conditions of a part of a text, each of which one index answers.
+
+    `key` is the column of the ids. Few rows are found by the indexes; among many a page is soon full, and the list is read in its order.
+    """
+    few = find_few(session, [select(key).where(one) for one in fitting]) if has_part(text) else None
+    return query.where(or_(*fitting) if few is None else key.in_(few))
+
+
+def has(column: Any, part: str) -> ColumnElement[bool]:
+    """Return the condition that a text has a part, in any case. On PostgreSQL an index of trigrams answers it."""
+    escaped = part.replace("/", "//").replace("%", "/%").replace("_", "/_")
+    return cast("ColumnElement[bool]", column.ilike(f"%{escaped}%", escape="/"))
 
 
 def first(session: Session, listing: Listing[Any], order: Order, most: int) -> list[Any]:

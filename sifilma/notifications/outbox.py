@@ -21,7 +21,7 @@ from sifilma.kernel.timekeeping.moments import has_come
 from sifilma.notifications.contract import Channel, Fault, Letter, Sender, SendFailed
 from sifilma.notifications.models import CODE, Delivery, OutboxMessage
 
-LEASE = timedelta(seconds=60)  # a sender that has not finished by then counts as dead
+LEASE = timedelta(seconds=25)  # a sender that has not finished by then counts as dead: within 30 s another one goes on
 LIFE = timedelta(days=2)
 FIRST_WAIT = timedelta(seconds=5)  # doubled after each failed attempt
 LONGEST_WAIT = timedelta(hours=1)

@@ -81,6 +81,12 @@ class PersonalisationRequest(Requested, Base):
         Index(None, "buyer_id", "id"),
         Index(None, "letter_date", "id"),
         Index(None, "letter_key", "id"),
+        Index(
+            "ix_personalisation_request_letter_key_part",
+            "letter_key",
+            postgresql_using="gin",
+            postgresql_ops={"letter_key": "gin_trgm_ops"},
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)

@@ -19,6 +19,7 @@ from sqlalchemy.orm import aliased
 
 from sifilma.access_review.models import AccessReview, AccessReviewLine
 from sifilma.access_review.queries import is_late, undecided
+from sifilma.activation.derived.queries import activations_by_day, is_tallied
 from sifilma.activation.models import Activation, Manifest, ManifestState, Token, TokenState
 from sifilma.activation.queries import activations_query, manifests_query, tokens_query
 from sifilma.assignment import queries as assignment
@@ -295,13 +296,16 @@ def _cards(ctx: Context, today: date) -> tuple[list[tuple[str, int]], int, int]:
 def _days(ctx: Context) -> list[tuple[date, int]]:
     """Return the number of activations on each of the last days, by the days of the actor's time zone.
 
-    The query has one column a day, because SQLite and PostgreSQL have no common function for a day in a time zone.
+    For those whom the tally does not answer the query has one column a day.
     """
     if not grants(ctx.actor, Operation.MANIFEST_VIEW):
         return []
     zone = zone_of(ctx.actor.region_code)
     today = ctx.now.astimezone(zone).date()
     days = [today - timedelta(days=back) for back in reversed(range(DAYS))]
+    if is_tallied(ctx):
+        counted = activations_by_day(ctx, zone, days[0], held=True)
+        return [(day, counted.get(day, 0)) for day in days]
     recent = Activation.at >= datetime.combine(days[0], time(), zone)
     row = ctx.session.execute(activations_query(ctx, Operation.CARD_VIEW).with_only_columns(*_counted(today, zone)).where(recent)).one()
     return [(day, int(count)) for day, count in zip(days, row, strict=True)]

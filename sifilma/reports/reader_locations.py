@@ -9,8 +9,11 @@ from typing import Any
 
 from flask_babel import lazy_gettext as _
 from flask_babel import ngettext
-from sqlalchemy import Select, case, func, select
+from sqlalchemy import ColumnElement, Select, Subquery, case, func, select, tuple_
 
+from sifilma.activation.derived.models import LEVELS
+from sifilma.activation.derived.queries import E7, SOUTH_E7, cell_size, is_tallied, level_of
+from sifilma.activation.derived.queries import readers as tallied_readers
 from sifilma.activation.models import Activation, Manifest, ManifestState
 from sifilma.cards.models import Card, CardState, Function
 from sifilma.cards.service import cards_query
@@ -25,12 +28,9 @@ from sifilma.reports.card_page import CardLine
 from sifilma.web.pages import moment
 from sifilma.web.states import state
 
-# Positions are stored as whole numbers of 1e-7 degrees.
-E7 = 10_000_000
-CELL_PIXELS = 64  # width of a grid cell on the screen; 256 pixels (one tile) are 360 degrees at zoom 0
 APART = 0.7  # in cells: circles nearer than this are merged
-SOUTH_E7 = 200_000_000  # added to latitudes, so that integer division rounds the same way north and south of the equator
 ZOOMS = (3, 17)
+REGENCY = codes.WIDTHS[1]
 STANDING = {"": (CardState.ACTIVE,), "suspended": (CardState.SUSPENDED,), "all": (CardState.ACTIVE, CardState.SUSPENDED)}
 EXPORT = Export(
     "pembaca",
@@ -118,14 +118,33 @@ def readers_query(ctx: Context, wanted: PlaceFilter) -> Select[Card]:
     if wanted.region:
         below = Activation.region_code.startswith(f"{wanted.region}.")
         query = query.where(below if codes.level(wanted.region) < codes.VILLAGE else Activation.region_code == wanted.region)
+    if len(wanted.region) >= REGENCY:  # an index has a regency's readers in the order of lists
+        query = query.where(func.substr(Activation.region_code, 1, REGENCY) == wanted.region[:REGENCY])
     return query
+
+
+def _tallied(ctx: Context, wanted: PlaceFilter, level: int) -> tuple[Subquery, list[ColumnElement[bool]]]:
+    """Return the tally of a grid, and the conditions of the filter on it. Of the region it knows the regency."""
+    found = tallied_readers(ctx, level)
+    fits: list[ColumnElement[bool]] = [found.c.state.in_(STANDING.get(wanted.state, ()))]
+    for column, value in ((found.c.function, wanted.function), (found.c.kind, wanted.kind)):
+        fits += [column == value] if value else []
+    if wanted.region:
+        fits.append(found.c.regency == wanted.region if len(wanted.region) == REGENCY else found.c.regency.startswith(f"{wanted.region}."))
+    return found, fits
 
 
 def counts(ctx: Context, wanted: PlaceFilter) -> list[Count]:
     """Return the provinces, or the regencies of the wanted province, with their readers; the most first. Needs two queries."""
-    part = func.substr(Activation.region_code, 1, 5 if wanted.region else 2)
-    by_function = (func.sum(case((Card.function == function, 1), else_=0)) for function in (Function.R, Function.RW))
-    query = readers_query(ctx, wanted).with_only_columns(part, *by_function, *_EXTENT).group_by(part)
+    if is_tallied(ctx):
+        each, fits = _tallied(ctx, wanted, LEVELS[0])
+        part, bounds, number = each.c.regency if wanted.region else func.substr(each.c.regency, 1, 2), _bounds(each), each.c.count
+        query: Any = select(part, *(func.sum(case((each.c.function == one, number), else_=0)) for one in Function), *bounds)
+        query = query.where(*fits).group_by(part).having(func.sum(number) > 0)
+    else:
+        part = func.substr(Activation.region_code, 1, REGENCY if wanted.region else 2)
+        by_function = (func.sum(case((Card.function == one, 1), else_=0)) for one in Function)
+        query = readers_query(ctx, wanted).with_only_columns(part, *by_function, *_EXTENT).group_by(part)
     rows: Sequence[Any] = ctx.session.execute(query).all()
     names = names_of(ctx.session, [row[0] for row in rows])
     found = [Count(code, names.get(code, code), int(r), int(rw), _box(extent)) for code, r, rw, *extent in rows]
@@ -133,6 +152,11 @@ def counts(ctx: Context, wanted: PlaceFilter) -> list[Count]:
 
 
 _EXTENT = tuple(bound(column) for bound in (func.min, func.max) for column in (Activation.latitude_e7, Activation.longitude_e7))
+
+
+def _bounds(found: Subquery) -> list[ColumnElement[int]]:
+    """Return the bounds of some rows of the tally. Those of readers that went stay until the worker counts them."""
+    return [func.min(found.c.south), func.min(found.c.west), func.max(found.c.north), func.max(found.c.east)]
 
 
 def _box(extent: Iterable[int]) -> Box:
@@ -149,7 +173,12 @@ def around(boxes: list[Box]) -> Box | None:
 
 def extent(ctx: Context, wanted: PlaceFilter) -> Box | None:
     """Return the box around the readers that match, or None without any."""
-    row: Sequence[Any] = ctx.session.execute(readers_query(ctx, wanted).with_only_columns(*_EXTENT)).one()
+    if is_tallied(ctx) and len(wanted.region) <= REGENCY:
+        found, fits = _tallied(ctx, wanted, LEVELS[0])
+        query: Any = select(*_bounds(found)).where(*fits).having(func.sum(found.c.count) > 0)
+    else:  # a district or village has few readers
+        query = readers_query(ctx, wanted).with_only_columns(*_EXTENT)
+    row: Sequence[Any] = ctx.session.execute(query).first() or (None,)
     return None if row[0] is None else _box(row)
 
 
@@ -158,8 +187,45 @@ def clusters(ctx: Context, wanted: PlaceFilter, zoom: int, shown: Box) -> list[C
 
     The number of clusters depends on the size of the map on the screen, not on the number of readers.
     """
-    cell = 360 * CELL_PIXELS / 256 / 2**zoom
-    size = int(cell * E7)
+    level = level_of(zoom)
+    is_few = level is None or not is_tallied(ctx) or len(wanted.region) > REGENCY
+    rows = _few_cells(ctx, wanted, zoom, shown) if is_few else _cells(ctx, wanted, level or 0, zoom, shown)
+    return _merged([_cluster(row) for row in rows], cell_size(zoom) / E7 * APART)
+
+
+def _cells(ctx: Context, wanted: PlaceFilter, level: int, zoom: int, shown: Box) -> list[Any]:
+    """Return the cells of a zoom from the tally of a finer grid, with the UID of whoever is alone in one."""
+    found, fits = _tallied(ctx, wanted, level)
+    c, finer = found.c, 2 ** (level - zoom)
+    size = cell_size(level)
+    inside = [
+        column.between((int(low * E7) + more) // size, (int(high * E7) + more) // size)
+        for column, low, high, more in ((c.cell_north, shown.south, shown.north, SOUTH_E7), (c.cell_east, shown.west, shown.east, 0))
+    ]
+    number = func.sum(c.count)
+    sums = (func.sum(c.latitude), func.sum(c.longitude), number, func.min(c.first_code), func.max(c.last_code), *_bounds(found))
+    cells = (c.cell_north // finer, c.cell_east // finer)
+    rows: Sequence[Any] = ctx.session.execute(select(*sums).where(*fits, *inside).group_by(*cells).having(number > 0)).all()
+    alone = _uids(ctx, wanted, [(int(north), int(east)) for north, east, count, *_ in rows if count == 1])
+    return [
+        (north / count, east / count, int(count), first, last, alone.get((int(north), int(east)), ""), *bounds)
+        for north, east, count, first, last, *bounds in rows
+    ]
+
+
+def _uids(ctx: Context, wanted: PlaceFilter, places: list[tuple[int, int]]) -> dict[tuple[int, int], str]:
+    """Return the UIDs of readers by their positions."""
+    if not places:
+        return {}
+    position = (Activation.longitude_e7, Activation.latitude_e7)
+    query = readers_query(ctx, wanted).with_only_columns(*position, Card.uid)
+    rows = ctx.session.execute(query.where(tuple_(*position).in_([(east, north) for north, east in places])))
+    return {(north, east): uid for east, north, uid in rows}
+
+
+def _few_cells(ctx: Context, wanted: PlaceFilter, zoom: int, shown: Box) -> Sequence[Any]:
+    """Return the cells of a zoom from the readers in the part that is shown."""
+    size = cell_size(zoom)
     # Cells of the grid are whole-number quotients, so the database can group by them.
     north, east = (Activation.latitude_e7 + SOUTH_E7) // size, Activation.longitude_e7 // size
     inside = (
@@ -169,8 +235,7 @@ def clusters(ctx: Context, wanted: PlaceFilter, zoom: int, shown: Box) -> list[C
     codes_ = (func.min(Activation.region_code), func.max(Activation.region_code))
     middle = (func.avg(Activation.latitude_e7), func.avg(Activation.longitude_e7))
     query = readers_query(ctx, wanted).where(*inside).with_only_columns(*middle, func.count(), *codes_, func.min(Card.uid), *_EXTENT)
-    rows = ctx.session.execute(query.group_by(north, east)).all()
-    return _merged([_cluster(row) for row in rows], cell * APART)
+    return ctx.session.execute(query.group_by(north, east)).all()
 
 
 def _cluster(row: Any) -> Cluster:

@@ -6,6 +6,7 @@ from sifilma.access_review import models as access_review
 from sifilma.accounts import models as accounts
 from sifilma.activation import models as activation
 from sifilma.activation import rules as activation_rules
+from sifilma.activation.derived import models as tallies
 from sifilma.activation.suspensions import models as suspensions
 from sifilma.assignment import models as assignment
 from sifilma.audit import models as audit
@@ -15,6 +16,7 @@ from sifilma.cards.outlets import models as outlets
 from sifilma.cards.upkeep import models as cards_upkeep
 from sifilma.conversation import models as conversation
 from sifilma.destruction import models as destruction
+from sifilma.dispatch import models as dispatch
 from sifilma.documents import models as documents
 from sifilma.documents import numbering
 from sifilma.handover import models as handover
@@ -40,5 +42,5 @@ PACKAGES = (
     access_review, accounts, activation, activation_rules, assignment, audit, cards, cards_upkeep, conversation, destruction,
     discrepancies, documents, factors, field_notes, handover, idempotency, identity, identity_rules, jobs, kept_forms, lifecycle,
     lost_access, notifications, numbering, outlets, watch, oversight, personalisation, regions, succession,
-    suspensions, blanks, derived,
+    suspensions, blanks, derived, dispatch, tallies,
 )  # fmt: skip

@@ -22,6 +22,7 @@ NAMES = {
     "contact_email": _("E-mail address there"),
     "contact_name": _("Who answers there"),
     "contact_phone": _("Telephone there"),
+    "chore": _("Task"),
     "code": _("Code"),
     "condition": _("What happened"),
     "count": _("Quantity"),

@@ -43,6 +43,7 @@ ENTRIES = (
     Entry(_("API keys"), "api_key_pages.index", "api_keys.see", "key", "kunci-api"),
     Entry(_("Audit trail"), "audit_pages.index", "audit.read", "clock-history", "jejak"),
     Entry(_("Failed requests"), "failure_pages.index", "failure.see", "bug", "kejadian"),
+    Entry(_("Tasks of the system"), "dispatch_pages.index", "chore.see", "gear", "tugas-sistem"),
     Entry(_("Help"), "public_pages.own_help", "session.self", "question-circle", "bantuan"),
 )
 VISITORS = (

@@ -34,6 +34,8 @@ DONE = {
     "approved": _("Your approval is recorded."),
     "rejected": _("Rejected."),
     "cancelled": _("Cancelled."),
+    "paused": _("Paused. It goes on when somebody lets it."),
+    "resumed": _("It goes on."),
     "applied": _("Your application is on its way to the directorate."),
     "admitted": _("The model may be tested."),
     "certificate": _("The certificate is recorded: an approver, another person, certifies it."),

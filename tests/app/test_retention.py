@@ -20,7 +20,7 @@ from tests.support.visitor import english
 from tests.support.world import World, done
 
 _KEPT = """
-    access_review access_review_line account_consent activation activation_approval activation_request
+    access_review access_review_line account_consent activation activation_approval activation_request activation_tally
     activation_request_card agreement api_key assignment audit_entry audit_pending batch_row blank_card blank_delivery
     card card_photo card_report card_tally card_tally_change card_uid
     card_suspension clock_stop conversation_attachment conversation_message
@@ -29,9 +29,9 @@ _KEPT = """
     handover_signatory head_succession heartbeat history invitation issued_paper issuer_code job job_line job_row log_checkpoint
     log_leaf log_node manifest model_case model_case_approval model_certificate organisation outlet passed_work passkey person
     personalisation_approval personalisation_closing personalisation_replaced personalisation_request personalisation_result
-    place_suspension published_status_list recovery_code token_issue
+    place_suspension published_status_list reader_change reader_tally recovery_code stage_calendar stage_tally token_issue
     reference_change region region_source revocation row_digest row_finding row_round status_list token trusted_time
-    unit unit_correction unit_key unit_key_change user_account user_change user_role
+    unit unit_correction unit_key unit_key_change user_account user_change user_role work_run
 """
 KEPT = frozenset(_KEPT.split())
 """Tables of which nothing is deleted by its age. A new table is named here or has a rule."""

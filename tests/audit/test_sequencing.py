@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from hsm import HSM, HSMUnavailable
-from sifilma.app import audit_commands, command_groups
+from sifilma.app import audit_commands, worker_commands
 from sifilma.audit import checkpoints, sequencing
 from sifilma.audit.models import Action
 from sifilma.audit.note import read_checkpoint
@@ -108,7 +108,7 @@ def test_entries_are_sequenced_without_the_hsm_and_signed_when_it_is_back(world:
         assert verify(world).ok
         world.clock.advance(seconds=60)
         with world.app.app_context():
-            counts, failed = command_groups.run_once()
+            counts, failed = worker_commands.run_once()
         assert failed == ["checkpoints signed"]
         assert "tokens expired" in counts  # the worker continues with its other tasks
     signing_token.close()

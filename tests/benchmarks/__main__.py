@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hsm.keys import ROOT_PLAN, SIGNING_PLAN
 from sifilma.kernel.unit_of_work import assert_no_transaction
-from tests.benchmarks import activation, log, many_cards, pages, sign_in
+from tests.benchmarks import activation, bulk, log, many_cards, pages, sign_in
 from tests.benchmarks.table import Line, show
 from tests.support import databases, softhsm
 from tests.support.databases import FreshPostgres
@@ -42,6 +42,7 @@ def main() -> int:
         lines += sign_in.run(world)
         lines += log.run(world)
         lines += pages.run(world)
+        lines += bulk.run(world)
         lines += many_cards.run(world)
     return show(lines)
 

@@ -96,7 +96,7 @@ def _stored(ctx: Context, pairs: Sequence[tuple[Ready, Signed]], history: list[d
         ctx.session.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
 
     took = _cpu(ctx.session.connection(), act)
-    found = ctx.session.execute(History.__table__.select().where(History.id > last)).mappings()  # type: ignore[attr-defined]  # a Table
+    found = ctx.session.execute(History.__table__.select().where(History.id > last)).mappings()
     history[:] = [{name: value for name, value in row.items() if name != "id"} for row in found]
     ctx.session.rollback()
     return took

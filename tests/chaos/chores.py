@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, Protocol
 
-from sifilma.app.command_groups import run_job
+from sifilma.app.worker_commands import run_job
 from sifilma.jobs import worker
 from sifilma.jobs.worker import Tools
 from sifilma.notifications import outbox

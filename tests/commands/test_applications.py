@@ -27,7 +27,7 @@ WITHOUT = frozenset({("manifest", "verify"), ("demo",), ("doctor",), ("serve",),
 """Commands that make no application, or make it themselves."""
 ONLY_LOOK = {
     ("audit", "checkpoint"), ("audit", "export"), ("audit", "verify"), ("clock", "status"),
-    ("db", "check"), ("fsck",), ("hsm", "check"), ("hsm", "keys"),
+    ("db", "check"), ("fsck",), ("hsm", "check"), ("hsm", "keys"), ("jobs", "list"),
 }  # fmt: skip
 """Written apart from the code's own list: a command that changes something does not come into both by one mistake."""
 

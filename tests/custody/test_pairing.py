@@ -18,7 +18,7 @@ from hsm import HSM, HSMPair, transport
 from hsm.keys import SIGNING_PLAN
 from manifests import jws
 from sifilma.activation.trust import key_checks, keyset
-from sifilma.app.command_groups import JOBS
+from sifilma.app.chores import CHORES
 from sifilma.fsck.run import examine
 from sifilma.kernel.unit_of_work import assert_no_transaction
 from tests.custody.test_rotation import download, rotate, verdict
@@ -112,7 +112,7 @@ def test_a_second_hsm_joins_and_takes_over_and_what_was_made_before_stays_valid(
     assert "already" not in join(world, tmp_path / "again.json")  # nothing is made twice
     assert keyset.load(world.settings).keyset.version == 2
     with world.app.app_context():
-        assert JOBS["data keys sealed anew"].run() == 1
+        assert CHORES["data keys sealed anew"].run() == 1
     assert world.sql("SELECT DISTINCT length(sealed) FROM data_key") == [(62,)]
     world.configure(master_version=2)
     new = world.ready(count=2)

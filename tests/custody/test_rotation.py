@@ -18,7 +18,7 @@ from hsm.keys import SIGNING_PLAN
 from manifests.verifier import Expectations, verify
 from sifilma.activation.trust import key_checks, keyset
 from sifilma.app.audit_commands import keep_log
-from sifilma.app.command_groups import JOBS
+from sifilma.app.chores import CHORES
 from sifilma.fsck.run import examine
 from sifilma.kernel.unit_of_work import assert_no_transaction
 from tests.fsck.conftest import installation
@@ -93,7 +93,7 @@ def test_every_key_is_rotated_and_what_was_made_before_stays_valid(own_world: Wo
 
     # The worker seals the data keys anew, once; bodies of before open as they did.
     with world.app.app_context():
-        assert (JOBS["data keys sealed anew"].run(), JOBS["data keys sealed anew"].run()) == (1, 0)
+        assert (CHORES["data keys sealed anew"].run(), CHORES["data keys sealed anew"].run()) == (1, 0)
     assert world.sql("SELECT length(sealed) FROM data_key") == [(62,)]
     assert download(world, first) == body
     assert [verdict(world, download(world, one)) for one in (first, second, third)] == ["valid"] * 3

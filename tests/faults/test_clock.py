@@ -15,7 +15,8 @@ from structlog.testing import capture_logs
 
 from manifests.status import verify_status
 from manifests.verifier import Expectations, verify
-from sifilma.app import command_groups
+from sifilma.app import worker_commands
+from sifilma.app.chores import CHORES
 from sifilma.app.factory import create_app
 from sifilma.audit import checkpoints
 from sifilma.audit.models import Action
@@ -47,7 +48,7 @@ def states(world: World) -> list[Any]:
 
 def worker_round(world: World) -> tuple[dict[str, int], list[str]]:
     with world.app.app_context():
-        return command_groups.run_once()
+        return worker_commands.run_once()
 
 
 def has_to_wait(answer: Any) -> None:
@@ -92,7 +93,7 @@ class Before:
         """Nothing is issued or ended, reading goes on, and it shows."""
         world, head = self.world, self.head
         _, left_out = worker_round(world)
-        assert set(left_out) == {name for name, job in command_groups.JOBS.items() if job.goes_by_the_clock}
+        assert set(left_out) == {name for name, job in CHORES.items() if job.goes_by_the_clock}
         has_to_wait(self.activate())
         has_to_wait(self.approver.post(f"/activation-requests/{self.asked['id']}/approve", {"digest": self.asked["digest"]}))
         has_to_wait(head.post(f"/activation-requests/{self.ready.request}/tokens/{self.ready.uids[0]}/reissue"))
@@ -375,7 +376,7 @@ def test_an_untrusted_clock_shows_on_the_operators_home_and_on_the_page_of_the_s
 
 
 def test_every_job_of_the_worker_says_whether_it_goes_by_the_clock() -> None:
-    assert {name: job.goes_by_the_clock for name, job in command_groups.JOBS.items()} == {
+    assert {name: job.goes_by_the_clock for name, job in CHORES.items()} == {
         "messages sent": False,
         "rows of files settled": True,
         "tokens made": True,

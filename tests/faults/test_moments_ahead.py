@@ -52,7 +52,7 @@ def states(world: World) -> list[str]:
 def test_messages_and_files_are_worked_on(world: World) -> None:
     ready = world.ready(HEAD, "R", 2)
     sent(world.client(HEAD), sheet(rows_of(ready)))
-    put(world, "job SET due_at = :years, taken_until = :years, taken_by = 'another'")
+    put(world, "job SET due_at = :years, taken_by = 'another'")
     assert worked(world) == 2
     message(world)
     put(world, "outbox_message SET due_at = :years")

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from sifilma.identity.models import Organisation
-from sifilma.kernel import triggers
+from sifilma.kernel import db, triggers
 from sifilma.kernel.db import make_engine
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.prepared import Prepared, run_all
@@ -90,3 +90,15 @@ def test_writes_that_run_together_say_which_touched_no_row(session: Session) -> 
     assert run_all(session, [(add, organisation("A")), (rename, {"old": "A", "new": "B"})]) is None
     assert session.scalars(select(Organisation.name)).all() == ["B"]
     assert run_all(session, [(add, organisation("C")), (rename, {"old": "A", "new": "D"})]) == 1
+
+
+def test_a_long_statement_is_read_once_and_takes_other_values_each_time(postgresql_url: str) -> None:
+    engine, names = make_engine(postgresql_url), [f"p{number}" for number in range(400)]
+    statement = text("SELECT " + " + ".join(f"CAST(:{name} AS int)" for name in [*names, "p7"]))
+    with engine.connect() as connection:
+        assert connection.scalar(statement, dict.fromkeys(names, 1)) == 401
+        before = db._as_sent.cache_info()
+        assert connection.scalar(statement, dict.fromkeys(names, 1) | {"p7": 100}) == 599
+        after = db._as_sent.cache_info()
+    engine.dispose()
+    assert (after.hits - before.hits, after.misses) == (1, before.misses)

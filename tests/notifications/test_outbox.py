@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from sifilma.app.command_groups import run_job
+from sifilma.app.worker_commands import run_job
 from sifilma.notifications import outbox
 from sifilma.notifications.contract import Channel
 from sifilma.notifications.delivery import deliver

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from sifilma.activation.derived.tasks import add_up
 from sifilma.documents.indonesian import uid_pairs
 from sifilma.kernel.db import db
+from sifilma.kernel.timekeeping.working_days import Calendar
 from sifilma.reports.reader_locations import in_common
 from tests.support.counting import counted
 from tests.support.visitor import Visitor
@@ -48,9 +50,20 @@ def test_units_are_counted_by_province_then_by_regency_then_listed(world: World)
     assert visitor.get("/peta", wilayah="35.20", unduh="xlsx").get_data().startswith(b"PK")
 
 
-def test_everybody_sees_the_units_of_their_scope(world: World) -> None:
+def counted_up(world: World) -> None:
+    """Let the worker count what changed. The map is the same before."""
+    with world.context() as ctx:
+        assert add_up(ctx, Calendar())
+
+
+@pytest.mark.parametrize("is_counted", [False, True])
+def test_everybody_sees_the_units_of_their_scope(world: World, is_counted: bool) -> None:
     world.active()
+    if is_counted:
+        counted_up(world)
     world.active("bangli.kepala", "R")
+    if is_counted:
+        counted_up(world)
     seen = {
         who: [row[0] for row in table(world, who)] for who in ("penyetuju1", "magetan.staf", "jatim.kepala", "bangli.kepala", "len.kepala")
     }
@@ -70,13 +83,19 @@ def test_everybody_sees_the_units_of_their_scope(world: World) -> None:
 def test_the_map_shows_only_active_units_at_their_present_place(world: World) -> None:
     ready, _ = world.active(count=2)
     broken, moved = ready.uids
+    counted_up(world)
     done(world.client("magetan.kepala").post(f"/cards/{broken}/reports", {"condition": "damaged", "note": "patah"}))
     _, tokens = world.tokens("magetan.kepala", [moved], "relocation")
     body = world.activation(ready, moved, token=tokens[moved], latitude=-7.66, longitude=111.34)
     done(world.client("magetan.kepala").post("/activations", body), 201)
-    (only,) = drawn(world, "operator1")
-    assert (only["count"], only["uid"], only["page"]) == (1, moved, f"/kartu/{moved}")
-    assert (round(only["latitude"], 3), round(only["longitude"], 3)) == (-7.66, 111.34)
+    seen = [drawn(world, "operator1", zoom=zoom) for zoom in (5, 12, 16)]
+    for (only,) in seen:
+        assert (only["count"], only["uid"], only["page"]) == (1, moved, f"/kartu/{moved}")
+        assert (round(only["latitude"], 3), round(only["longitude"], 3)) == (-7.66, 111.34)
+    counted_up(world)
+    assert drawn(world, "operator1", zoom=16) == seen[-1]
+    (counted_only,) = drawn(world, "operator1")
+    assert {**counted_only, "box": seen[0][0]["box"]} == seen[0][0]  # who went does not narrow the box
     assert table(world, "operator1", state="suspended") == []
     assert table(world, "operator1", state="all", kind="regency_office") == [["35", "Jawa Timur", "0", "1", "1"]]
     assert table(world, "operator1", kind="institution") == []
@@ -105,7 +124,8 @@ def test_the_statements_of_the_map_do_not_grow_with_the_units(sqlite_world: Worl
         assert len(found.statements) <= most, (path, found.statements)
     with counted(engine) as found:
         drawn(sqlite_world, "operator1")
-    assert len([one for one in found.statements if "manifest" in one]) == 1
+    assert len([one for one in found.statements if "reader_tally" in one]) == 1
+    assert not [one for one in found.statements if "manifest" in one]
 
 
 def test_an_unknown_region_is_not_found_and_an_empty_one_gives_advice(sqlite_world: World) -> None:

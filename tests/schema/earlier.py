@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, String, text
+from sqlalchemy import Column, Connection, DateTime, Integer, String, Uuid, text
 
 BACK_TO_0020 = (
     "DROP TABLE account_consent",
@@ -23,9 +23,40 @@ def _switch_keys_off(connection: Connection) -> None:
             connection.exec_driver_sql(statement)
 
 
-def back_to_0040(connection: Connection) -> None:
-    """Undo 0041 and 0042 on a database without triggers: there are no tallies, and all tokens are counted and made at once."""
+def back_to_0043(connection: Connection) -> None:
+    """Undo 0044 on a database without triggers: cards are tallied without their models, and nothing else is."""
     _switch_keys_off(connection)
+    undo = Operations(MigrationContext.configure(connection))
+    for table in ("reader_change", "reader_tally", "activation_tally", "stage_tally", "stage_calendar", "card_tally", "card_tally_change"):
+        undo.drop_table(table)
+    undo.drop_index("ix_activation_longitude_e7_latitude_e7", "activation")
+    undo.drop_index("ix_handover_card_handover_id_position", "handover_card")
+    for table, column in (("personalisation_request", "letter_key"), ("activation_request", "letter_key"), ("handover", "number"),
+                          ("outlet", "name"), ("outlet", "branch_code"), ("outlet", "address")):  # fmt: skip
+        undo.drop_index(f"ix_{table}_{column}_part", table)
+    if connection.dialect.name == "postgresql":
+        undo.drop_index("ix_activation_regency", "activation")
+    for table, count in (("card_tally", "count"), ("card_tally_change", "amount")):  # their content does not matter: it is made anew
+        columns = (Column(name, Uuid()) for name in ("holder_id", "buyer_id"))
+        undo.create_table(table, *columns, Column("state", String(20)), Column(count, Integer()))
+
+
+def back_to_0042(connection: Connection) -> None:
+    """Undo 0043 and what came after it on a database without triggers: files are leased, and no engine is there."""
+    back_to_0043(connection)
+    undo = Operations(MigrationContext.configure(connection))
+    undo.drop_table("work_run")
+    with undo.batch_alter_table("job") as batch:
+        for column in ("paused_at", "rate", "measured_at"):
+            batch.drop_column(column)
+        batch.add_column(Column("taken_until", DateTime(timezone=True), nullable=True))
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("DROP SCHEMA procrastinate CASCADE"))
+
+
+def back_to_0040(connection: Connection) -> None:
+    """Undo 0041 and what came after it on a database without triggers: no tallies, and all tokens are counted and made at once."""
+    back_to_0042(connection)
     undo = Operations(MigrationContext.configure(connection))
     undo.drop_table("token_issue")
     undo.drop_index("uq_token_valid", "token")

@@ -87,6 +87,8 @@ _ROWS: dict[str, tuple[tuple[str, str], ...]] = {
     "work by file, whatever it is that one may do": (
         ("job.see", "-  A  -  -  -   O   O   O   O   O"),
         ("job.cancel", "-  A  -  -  -   O   O   O   O   -"),
+        ("chore.see", "-  A  A  -  -   -   -   -   -   -"),
+        ("chore.run", "-  A  -  -  -   -   -   -   -   -"),
     ),
     "manifest: metadata / body": (
         ("manifest.view", "A  A  A  -  -   -   O   O   O   O"),

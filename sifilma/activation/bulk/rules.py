@@ -42,7 +42,11 @@ def check_all(ctx: Context, hsm: HSM, places: PlaceCheck, given: Sequence[Activa
         found = _admitted(ctx, stated)
     ctx.uow.end_read()
     return [
-        row if isinstance(row, Refusal) else _or_refusal(partial(service.made_ready, places, one[0], row, one[1]))
+        one
+        if isinstance(one, Refusal)
+        else row
+        if isinstance(row, Refusal)
+        else _or_refusal(partial(service.made_ready, places, *one, row))
         for one, row in zip(stated, found, strict=True)
     ]
 

@@ -121,10 +121,10 @@ def check(ctx: Context, hsm: HSM, places: PlaceCheck, data: ActivationIn) -> Rea
         sealing.ensure_key(ctx, hsm, row.holder_id)
         row = _read(ctx, data, code)
     ctx.uow.end_read()
-    return made_ready(places, data, row, code)
+    return made_ready(places, data, code, row)
 
 
-def made_ready(places: PlaceCheck, data: ActivationIn, row: Any, code: str) -> Ready:
+def made_ready(places: PlaceCheck, data: ActivationIn, code: str, row: Any) -> Ready:
     """Return an activation whose row is admitted, once its place is checked too. Raise as `check_place` does. Asks no database."""
     return Ready(data, row, code, check_place(places, data, code, row.regency_name), uuid7())
 

@@ -36,6 +36,8 @@ from sifilma.activation.trust import status_list
 from sifilma.audit.models import Action
 from sifilma.audit.service import record, record_in
 from sifilma.cards.models import Card
+from sifilma.dispatch import queue
+from sifilma.dispatch.contract import TOKENS
 from sifilma.identity.permissions import Operation
 from sifilma.kernel import deadline
 from sifilma.kernel.context import Act, Context
@@ -111,6 +113,7 @@ def issue_later(ctx: Context, request: ActivationRequest) -> None:
     """Have the worker make the tokens of a request that was just approved (`tasks.issue`)."""
     ctx.session.add(TokenIssue(activation_request_id=request.id, made_to=0, passed_over=0, began_at=ctx.now))
     ctx.session.flush()
+    queue.enqueue(ctx.session, TOKENS, request.id, request.organisation_id)
 
 
 def find_issue(session: Session, request_id: UUID) -> TokenIssue | None:

@@ -21,12 +21,17 @@ from sifilma.activation.models import ActivationRequest, ActivationRequestCard, 
 from sifilma.activation.suspensions.queries import is_ready
 from sifilma.activation.tokens import sealing, service
 from sifilma.cards.models import Card
+from sifilma.dispatch.contract import Turn, Waiting
 from sifilma.kernel.context import Act, Context
 
 Contexts = Callable[[], AbstractContextManager[Context]]
 TURN_SECONDS = 5.0
 """How long one round makes tokens."""
 log = structlog.get_logger()
+
+
+AT_ONCE_SECONDS = 1.0
+"""How long a turn of one request makes tokens."""
 
 
 @dataclass(frozen=True)
@@ -58,15 +63,39 @@ def issue(contexts: Contexts, settings: Settings, hsm: HSM, seconds: float = TUR
     return seen
 
 
-def _next(ctx: Context, after: UUID | None) -> _Part | None:
-    """Return the next part of the first request after `after` whose tokens are not all made; None if there is none."""
+def issue_one(contexts: Contexts, settings: Settings, hsm: HSM, request_id: UUID, seconds: float = AT_ONCE_SECONDS) -> Turn:
+    """Make tokens of one request for about `seconds`. Return how many cards were seen to, and whether more wait. Raise as `issue` does."""
+    until, seen = time.monotonic() + seconds, 0
+    while True:
+        with contexts() as ctx:
+            part = _next(ctx, None, request_id)
+            if part is None:
+                return Turn(seen)
+            seen += _serve(ctx, settings, hsm, part)
+        if time.monotonic() >= until:
+            return Turn(seen, 0.0)
+
+
+def list_waiting(ctx: Context) -> list[Waiting]:
+    """Return the requests whose tokens are not all made."""
+    waiting = select(TokenIssue.activation_request_id, ActivationRequest.organisation_id).where(TokenIssue.ended_at.is_(None))
+    waiting = waiting.join(ActivationRequest, ActivationRequest.id == TokenIssue.activation_request_id)
+    return [Waiting(*row) for row in ctx.session.execute(waiting.order_by(TokenIssue.activation_request_id))]
+
+
+def _next(ctx: Context, after: UUID | None, request_id: UUID | None = None) -> _Part | None:
+    """Return the next part of the first request after `after`, or of this one, whose tokens are not all made; None if there is none."""
     ctx.require_trusted_clock()
     ctx.uow.begin_read()
     waiting = select(TokenIssue.activation_request_id, TokenIssue.made_to, ActivationRequest.organisation_id).join(
         ActivationRequest, ActivationRequest.id == TokenIssue.activation_request_id
     )
     waiting = waiting.where(TokenIssue.ended_at.is_(None)).order_by(TokenIssue.activation_request_id).limit(1)
-    row = ctx.session.execute(waiting.where(TokenIssue.activation_request_id > after) if after else waiting).first()
+    if after is not None:
+        waiting = waiting.where(TokenIssue.activation_request_id > after)
+    if request_id is not None:
+        waiting = waiting.where(TokenIssue.activation_request_id == request_id)
+    row = ctx.session.execute(waiting).first()
     if row is None:
         return None
     named = select(Card.id, Card.uid, ActivationRequestCard.position).join(Card, Card.id == ActivationRequestCard.card_id)

@@ -1,4 +1,4 @@
-"""UIDs to be found by a part, and how many cards there are of each holder, buyer and state. Triggers write both."""
+"""UIDs to be found by a part, and how many cards there are of each holder, buyer, model and state. Triggers write both."""
 
 from __future__ import annotations
 
@@ -21,14 +21,22 @@ class CardUid(Base):
     uid: Mapped[str] = mapped_column(String(16))
 
 
+NOBODY = UUID(int=0)
+"""In the place of a holder and a buyer: of all; in that of a model: in no machine."""
+
+
 class CardTally(Base):
-    """How many cards of a holder and a buyer are in a state, as of the changes that the worker has added up."""
+    """How many cards of a holder and a buyer are in machines of a model and in a state, as of the changes that the worker has added up.
+
+    The rows of NOBODY count the cards of all.
+    """
 
     __tablename__ = "card_tally"
-    __table_args__ = (Index(None, "buyer_id"),)
+    __table_args__ = (Index(None, "buyer_id"), Index(None, "model_id", "holder_id"))
 
     holder_id: Mapped[UUID] = mapped_column(primary_key=True)
     buyer_id: Mapped[UUID] = mapped_column(primary_key=True)
+    model_id: Mapped[UUID] = mapped_column(primary_key=True)
     state: Mapped[str] = mapped_column(String(20), primary_key=True)
     count: Mapped[int] = mapped_column(Integer)
 
@@ -41,12 +49,13 @@ class CardTallyChange(Base):
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
     holder_id: Mapped[UUID]
     buyer_id: Mapped[UUID]
+    unit_id: Mapped[UUID | None]
     state: Mapped[str] = mapped_column(String(20))
     amount: Mapped[int] = mapped_column(Integer)
 
 
-_CHANGE = "INSERT INTO card_tally_change (holder_id, buyer_id, state, amount) VALUES"
-_NOW = "(NEW.holder_id, NEW.buyer_id, NEW.state, 1)"
+_CHANGE = "INSERT INTO card_tally_change (holder_id, buyer_id, unit_id, state, amount) VALUES"
+_NOW = "(NEW.holder_id, NEW.buyer_id, NEW.unit_id, NEW.state, 1)"
 triggers.follow("card_uid_kept", "card", "INSERT", "INSERT INTO card_uid (card_id, uid) VALUES (NEW.id, NEW.uid)")
 triggers.immutable("card_uid")
 triggers.follow("card_tally_birth", "card", "INSERT", f"{_CHANGE} {_NOW}")
@@ -54,6 +63,6 @@ triggers.follow(
     "card_tally_step",
     "card",
     "UPDATE",
-    f"{_CHANGE} (OLD.holder_id, OLD.buyer_id, OLD.state, -1), {_NOW}",
-    when="OLD.state <> NEW.state OR OLD.holder_id <> NEW.holder_id",
+    f"{_CHANGE} (OLD.holder_id, OLD.buyer_id, OLD.unit_id, OLD.state, -1), {_NOW}",
+    when="OLD.state <> NEW.state OR OLD.holder_id <> NEW.holder_id OR OLD.unit_id IS DISTINCT FROM NEW.unit_id",
 )

@@ -1,36 +1,74 @@
-"""How many cards an actor sees, by state, without reading the cards."""
+"""How many cards an actor sees, by state and by model, without reading the cards."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import case, func, select, union_all
+from sqlalchemy import Integer, Select, Subquery, Uuid, and_, case, func, literal, or_, select, union_all
 
-from sifilma.cards.derived.models import CardTally, CardTallyChange
+from sifilma.cards.derived.models import NOBODY, CardTally, CardTallyChange
+from sifilma.cards.models import DeviceModel, Unit
 from sifilma.identity.permissions import Operation, Scope, grants
 from sifilma.identity.scope import scoped
 from sifilma.kernel.context import Context
 
-# One statement reads both tables: what the worker moves from one to the other meanwhile is counted once.
-_every = union_all(
-    select(CardTally.holder_id, CardTally.buyer_id, CardTally.state, CardTally.count),
-    select(CardTallyChange.holder_id, CardTallyChange.buyer_id, CardTallyChange.state, CardTallyChange.amount),
-).subquery("tallied")
+T, C = CardTally, CardTallyChange
+_model = func.coalesce(Unit.model_id, literal(NOBODY, Uuid()))
 
 
 def is_tallied(ctx: Context) -> bool:
-    """Return whether the tally answers for the actor.
+    """Return whether the tally answers for the actor: it does not know outlets."""
+    return ctx.actor.outlets is None
 
-    It does not know in which machine a card is: a manufacturer also sees cards in its machines, and who is limited to outlets only those.
-    """
-    return ctx.actor.outlets is None and all(grant.scope is not Scope.LINKED for grant in grants(ctx.actor, Operation.CARD_VIEW))
+
+def changes(*which: Any) -> Any:
+    """Return what is not added up yet: holder, buyer, model, state, amount."""
+    query = select(C.holder_id, C.buyer_id, _model.label("model_id"), C.state, C.amount)
+    return query.outerjoin(Unit, Unit.id == C.unit_id).where(*which)
+
+
+def sums_query(changed: Subquery) -> Select[Any]:
+    """Return the rows of the tally for some changes: for each a row of its holder and buyer, and one of all."""
+    nobody = literal(NOBODY, Uuid())
+    each = union_all(select(literal(0, Integer).label("everybody")), select(literal(1, Integer))).cte()
+    is_all = each.c.everybody == 1
+    owners = (case((is_all, nobody), else_=owner).label(owner.key) for owner in (changed.c.holder_id, changed.c.buyer_id))
+    facts = select(*owners, changed.c.model_id, changed.c.state, changed.c.amount).join(each, each.c.everybody >= 0).subquery("facts")
+    key = [facts.c[name] for name in ("holder_id", "buyer_id", "model_id", "state")]
+    return select(*key, func.sum(facts.c.amount)).where(facts.c.amount != 0).group_by(*key)
 
 
 def by_state(ctx: Context) -> Sequence[Any]:
     """Return states with the number of cards that the actor sees, and of those that the actor's organisation holds."""
-    held = case((_every.c.holder_id == ctx.actor.organisation_id, _every.c.count), else_=0)
-    query = select(_every.c.state, func.sum(_every.c.count), func.sum(held)).group_by(_every.c.state)
-    owners = (_every.c.holder_id, _every.c.buyer_id)
-    rows = ctx.session.execute(scoped(query, ctx.actor, Operation.CARD_VIEW, owners)).all()
-    return [row for row in rows if row[1]]
+    every = _seen(ctx)
+    own = select(T.state, literal(0, Integer), T.count).where(T.holder_id == ctx.actor.organisation_id)
+    new = select(C.state, literal(0, Integer), C.amount).where(C.holder_id == ctx.actor.organisation_id)
+    counted = union_all(select(every.c.state, every.c.count, literal(0, Integer).label("held")), own, new).subquery("counted")
+    query = select(counted.c.state, func.sum(counted.c.count), func.sum(counted.c.held)).group_by(counted.c.state)
+    return [row for row in ctx.session.execute(query).all() if row[1]]
+
+
+def by_model(ctx: Context, state: str) -> list[tuple[str, int]]:
+    """Return names of models with the number of cards in this state that the actor sees in their machines, the most first."""
+    every = _seen(ctx)
+    query = select(DeviceModel.name, func.sum(every.c.count)).join(every, every.c.model_id == DeviceModel.id)
+    rows = ctx.session.execute(query.where(every.c.state == state).group_by(DeviceModel.name)).all()
+    return sorted(((name, int(count)) for name, count in rows if count), key=lambda row: (-row[1], row[0]))
+
+
+def _seen(ctx: Context) -> Subquery:
+    """Return model, state and count of what the actor sees. One statement reads tally and changes: what is moved meanwhile counts once."""
+    counted: Any = select(T.model_id, T.state, T.count)
+    new = changes().with_only_columns(_model, C.state, C.amount)
+    found = {grant.scope for grant in grants(ctx.actor, Operation.CARD_VIEW)}
+    if Scope.ALL in found:
+        return union_all(counted.where(T.holder_id == NOBODY), new).subquery("seen")
+    of_owner = scoped(counted, ctx.actor, Operation.CARD_VIEW, (T.holder_id, T.buyer_id))
+    if Scope.LINKED not in found:
+        return union_all(of_owner, scoped(new, ctx.actor, Operation.CARD_VIEW, (C.holder_id, C.buyer_id))).subquery("seen")
+    made = select(DeviceModel.id).where(DeviceModel.manufacturer_id == ctx.actor.organisation_id)
+    mine = counted.where(T.holder_id == NOBODY, T.model_id.in_(made))
+    own = or_(C.holder_id == ctx.actor.organisation_id, C.buyer_id == ctx.actor.organisation_id)
+    new = new.where(or_(own, and_(Unit.model_id.is_not(None), Unit.model_id.in_(made))))
+    return union_all(mine, of_owner.where(T.model_id.not_in(made)), new).subquery("seen")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from uuid import UUID
-
 from sqlalchemy import delete, select
 
 from sifilma.cards.derived.models import CardTally, CardTallyChange
+from sifilma.cards.derived.queries import changes, sums_query
 from sifilma.kernel.context import Context
-from sifilma.kernel.db import upsert
+from sifilma.kernel.db import among, upsert
 
 AT_ONCE = 5_000
+KEY = ("holder_id", "buyer_id", "model_id", "state")
 
 
 def add_up(ctx: Context) -> int:
@@ -20,14 +19,13 @@ def add_up(ctx: Context) -> int:
     Another worker that does the same meanwhile takes other changes.
     """
     oldest = select(CardTallyChange.id).order_by(CardTallyChange.id).limit(AT_ONCE).with_for_update(skip_locked=True)
-    taken = delete(CardTallyChange).where(CardTallyChange.id.in_(oldest))
-    columns = (CardTallyChange.holder_id, CardTallyChange.buyer_id, CardTallyChange.state, CardTallyChange.amount)
-    rows = ctx.session.execute(taken.returning(*columns).execution_options(synchronize_session=False)).all()
-    sums: Counter[tuple[UUID, UUID, str]] = Counter()
-    for holder_id, buyer_id, state, amount in rows:
-        sums[holder_id, buyer_id, state] += amount
-    for (holder_id, buyer_id, state), amount in sorted(sums.items()):
-        added = upsert(ctx.session, CardTally).values(holder_id=holder_id, buyer_id=buyer_id, state=state, count=amount)
-        keys = ["holder_id", "buyer_id", "state"]
-        ctx.session.execute(added.on_conflict_do_update(index_elements=keys, set_={"count": CardTally.count + added.excluded.count}))
-    return len(rows)
+    ids = list(ctx.session.scalars(oldest))
+    if not ids:
+        return 0
+    these = among(ctx.session, CardTallyChange.id, ids)
+    rows = sums_query(changes(these).subquery("changed"))
+    ordered = rows.order_by(*list(rows.selected_columns)[: len(KEY)])  # two workers never wait for each other in a circle
+    added = upsert(ctx.session, CardTally).from_select([*KEY, "count"], ordered)
+    ctx.session.execute(added.on_conflict_do_update(index_elements=KEY, set_={"count": CardTally.count + added.excluded.count}))
+    ctx.session.execute(delete(CardTallyChange).where(these).execution_options(synchronize_session=False))
+    return len(ids)

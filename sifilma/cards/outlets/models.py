@@ -54,6 +54,10 @@ class Outlet(Recorded, Stateful, Base):
         ),
         Index(None, "organisation_id", "id"),
         Index(None, "name", "id"),
+        *(
+            Index(f"ix_outlet_{name}_part", name, postgresql_using="gin", postgresql_ops={name: "gin_trgm_ops"})
+            for name in ("name", "branch_code", "address")
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)

@@ -15,7 +15,7 @@ from sifilma.identity.scope import at_outlets, scoped
 from sifilma.kernel.actor import Actor
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, NotFound
-from sifilma.kernel.paging import Listing
+from sifilma.kernel.paging import Listing, has, with_part
 from sifilma.kernel.text import say
 
 MOST_OFFERED = 1000
@@ -45,7 +45,7 @@ def list_outlets(ctx: Context, text: str = "", units: str = "", state: str = "")
         query = query.where(Outlet.state == state)
     if text:
         code = Outlet.branch_code.contains(spelled(text), autoescape=True)
-        query = query.where(or_(Outlet.name.icontains(text, autoescape=True), Outlet.address.icontains(text, autoescape=True), code))
+        query = with_part(ctx.session, query, text, Outlet.id, has(Outlet.name, text), has(Outlet.address, text), code)
     if units in ("with", "without"):
         stands = exists().where(*_STANDS)
         query = query.where(stands if units == "with" else ~stands)

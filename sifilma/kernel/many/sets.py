@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import ColumnElement, Executable, Select, String, TableValuedAlias, bindparam, column, func, select, true
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -70,7 +70,7 @@ def _over(statement: Executable, wanted: Collection[str] = ()) -> tuple[tuple[st
     def instead(part: Any, **_: Any) -> Any:
         return sent.c[part.key] if isinstance(part, BindParameter) and part.key in types else None
 
-    return tuple(types), sent, cast(Executable, visitors.replacement_traverse(cast(Any, statement), {}, instead))
+    return tuple(types), sent, visitors.replacement_traverse(statement, {}, instead)  # type: ignore[call-overload]  # every statement can be walked
 
 
 def _whole(kind: TypeEngine[Any]) -> TypeEngine[Any]:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from hsm.errors import HSMCredential, HSMKeyMissing, HSMMisuse, HSMUnavailable
-from sifilma.jobs.outages import HSM, SERVICE, outage_of
+from sifilma.dispatch.outages import HSM, SERVICE, outage_of
 from sifilma.kernel.db import make_engine
 from sifilma.kernel.errors import Conflict, Invalid, Unavailable
 
