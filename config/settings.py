@@ -31,6 +31,11 @@ class Settings(BaseSettings):
         "every page and paper",
     )
     home: Path = Field(Path("var"), description="the folder that holds all state: database, token, files, demo output")
+    witness: Path | None = Field(
+        None,
+        description="a folder on another disk that is not restored with this one: it keeps the newest keyset's version and epoch, and an "
+        "older keyset issues nothing; without it only database and `home` remember them",
+    )
     issuer: str = Field("https://sifilma.example.go.id", description="`iss` of every manifest: this installation's URI")
     public_url: str = Field("http://127.0.0.1:8000", description="how people reach this installation; printed in QR codes and links")
 

@@ -59,6 +59,11 @@ def describe(hsm: HSM) -> list[KeyRecord]:
     return hsm.run(lambda do: do.describe_all())
 
 
+def destroy(hsm: HSM, label: str) -> None:
+    """Destroy a key for good. What needs it cannot be made or opened any more: the caller has seen that nothing does."""
+    hsm.run(lambda do: do.session.destroy(label))
+
+
 def _create(plan: KeyPlan, do: Operations) -> None:
     if not do.session.exists(plan):
         do.session.generate(plan)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from hsm.keys import READ_BACK, KeyInfo, KeyKind
 
@@ -79,6 +83,12 @@ def of_info(info: KeyInfo, check: str) -> KeyRecord:
         attributes={name: info.attributes.get(name) for name in READ_BACK},
         origin=GENERATED if born else SHARED if local else CARRIED,
     )
+
+
+def check_of(public: ec.EllipticCurvePublicKey) -> str:
+    """Return the check value of an EC key, 64 hex digits."""
+    spki = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(spki).hexdigest()
 
 
 def of_check(label: str, kind: KeyKind, check: str) -> KeyRecord:

@@ -158,6 +158,13 @@ class TokenSession:
         else:
             self._generate_secret(plan)
 
+    def destroy(self, label: str) -> None:
+        """Destroy a key, both halves of a pair, for good. Nothing happens if there is none."""
+        for object_class in (ObjectClass.PRIVATE_KEY, ObjectClass.PUBLIC_KEY, ObjectClass.SECRET_KEY):
+            for found in list(self._session.get_objects({Attribute.CLASS: object_class, Attribute.LABEL: label})):
+                found.destroy()
+        self.forget(label)
+
     def _key(self, label: str, object_class: ObjectClass) -> Any:
         handle = self._handles.get((label, object_class))
         if handle is None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 from hsm import derivation
@@ -20,7 +20,7 @@ from hsm.adapter import HSMPrivateKey
 from hsm.errors import HSMError, HSMKeyChanged, HSMKeyMissing, HSMMisuse
 from hsm.keys import MASTER, SIGNING_PLAN, Exact, KeyInfo, KeyKind, KeyPlan, label_of
 from hsm.module import Module, TokenConfig, TokenInfo
-from hsm.records import KeyRecord, of_info
+from hsm.records import KeyRecord, check_of, of_info
 from hsm.remote import RemoteModule
 from hsm.session import TokenSession
 
@@ -162,8 +162,7 @@ class Operations:
     def _check(self, plan: KeyPlan) -> str:
         if plan.kind is not KeyKind.EC_SIGN:
             return self.session.check_value(plan.label)
-        spki = self.session.public_key(plan.label).public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-        return hashlib.sha256(spki).hexdigest()
+        return check_of(self.session.public_key(plan.label))
 
     def _require(self, label: str) -> None:
         """Compare at the first use in this session: there the key is searched by its label, and later uses take the same object.

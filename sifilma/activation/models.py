@@ -19,11 +19,13 @@ from sifilma.kernel.db import Base, UtcDateTime
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.lifecycle import Cause, LifeCycle, Stateful, Transition, state_check
 
-_VALID = "state IN ('issued', 'redeemed')"
+_VALID = "state IN ('issued', 'redeemed') AND reissue_id IS NULL"
+_OF_REISSUE = "reissue_id IS NOT NULL"
 _PROPOSED = "state = 'proposed'"
 _WAITING = "ended_at IS NULL"
 _REVIEWED = text("review_state <> 'none'")
 _STANDING = "state IN ('active', 'suspended')"
+_CARRIED = "stated_by IS NOT NULL"
 
 
 class RequestKind(StrEnum):
@@ -117,7 +119,9 @@ MANIFEST = LifeCycle(
         Transition(M.ACTIVE, M.EXPIRED, Cause.SYSTEM, "past its end and its grace"),
         Transition(M.ACTIVE, M.SUSPENDED, Cause.SANCTION, "status 2"),
         Transition(M.SUSPENDED, M.ACTIVE, Cause.SANCTION, "status 0"),
-        Transition(M.SUSPENDED, M.SUPERSEDED, Cause.SYSTEM, "a relocation of a card that was suspended for its place"),
+        Transition(
+            M.SUSPENDED, M.SUPERSEDED, Cause.SYSTEM, "a relocation of a card that was suspended for its place, or a manifest issued anew"
+        ),
         Transition(M.SUSPENDED, M.REVOKED),
         Transition(M.SUSPENDED, M.EXPIRED, Cause.SYSTEM),
     ],
@@ -217,7 +221,8 @@ class Token(Stateful, Base):
     """A token: one card's right to one activation.
 
     `mac` is HMAC-SHA-256, made in the HSM, over request ‖ UID ‖ token. `sealed` is the id of the data key (16 bytes) and the sealed token,
-    with which it can be shown again.
+    with which it can be shown again. `reissue_id` is the order for which the worker made it and redeemed it in the same transaction; its
+    request is the one by which the card stands where it stands.
     """
 
     __tablename__ = "token"
@@ -226,6 +231,8 @@ class Token(Stateful, Base):
         CheckConstraint("tries BETWEEN 0 AND 5", name="tries"),
         # A card has at most one token of a request that is open or used: so there are never more than the request names cards.
         Index("uq_token_valid", "activation_request_id", "card_id", unique=True, sqlite_where=text(_VALID), postgresql_where=text(_VALID)),
+        # An order to issue anew makes at most one token for a card, besides the one that the request gave it.
+        Index("uq_token_reissue", "reissue_id", "card_id", unique=True, sqlite_where=text(_OF_REISSUE), postgresql_where=text(_OF_REISSUE)),
         Index(None, "card_id", "state"),
         Index(None, "activation_request_id"),
         Index(None, "state", "expires_at"),
@@ -242,6 +249,7 @@ class Token(Stateful, Base):
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     status_list: Mapped[int] = mapped_column(ForeignKey("status_list.number"))
     status_index: Mapped[int]
+    reissue_id: Mapped[UUID | None] = mapped_column(ForeignKey("reissue.id"))
 
 
 class TokenIssue(Base):
@@ -264,7 +272,11 @@ class TokenIssue(Base):
 
 
 class Activation(RecordedInEntry, Base):
-    """The activation of one card in one unit at one place. Coordinates are integers of 1e-7 degrees (WGS 84)."""
+    """The activation of one card in one unit at one place. Coordinates are integers of 1e-7 degrees (WGS 84).
+
+    One whose `source` is `carried` was asked for by nobody: an order to issue manifests anew (`carrying`) repeats what the activation
+    `stated_by` says of card, unit, place and organisation. That one's place was stated by its holder, and is what is reviewed.
+    """
 
     __tablename__ = "activation"
     __recorded__ = (
@@ -273,12 +285,14 @@ class Activation(RecordedInEntry, Base):
         "place_source", "place_source_sha256", "reason",
     )  # fmt: skip
     __table_args__ = (
-        CheckConstraint("source IN ('device', 'map', 'typed')", name="source"),
+        CheckConstraint("source IN ('device', 'map', 'typed', 'carried')", name="source"),
+        CheckConstraint("(source = 'carried') = (stated_by IS NOT NULL)", name="stated_by"),
         CheckConstraint("place_outcome IN ('PASS', 'REVIEW', 'FAIL')", name="place_outcome"),
         CheckConstraint("place_outcome = 'PASS' OR reason <> ''", name="reason"),
         CheckConstraint("review_state IN ('none', 'waiting', 'accepted', 'rejected')", name="review_state"),
         CheckConstraint("accuracy_m >= 0", name="accuracy"),
         CheckConstraint("NOT (latitude_e7 = 0 AND longitude_e7 = 0)", name="somewhere"),
+        Index("ix_activation_stated_by", "stated_by", sqlite_where=text(_CARRIED), postgresql_where=text(_CARRIED)),
         Index(None, "organisation_id", "id"),
         Index(None, "card_id", "id"),
         Index(None, "review_state", "id"),
@@ -325,6 +339,14 @@ class Activation(RecordedInEntry, Base):
     user_id: Mapped[UUID | None]
     api_key_id: Mapped[UUID | None]
     act_id: Mapped[UUID] = mapped_column(ForeignKey("audit_entry.id", deferrable=True, initially="DEFERRED"))
+    stated_by: Mapped[UUID | None] = mapped_column(ForeignKey("activation.id"))
+
+
+REPEATED = (
+    "card_id", "unit_id", "organisation_id", "activation_request_id", "latitude_e7", "longitude_e7", "accuracy_m", "address", "region_code",
+    "region_version", "place_outcome", "place_distance_m", "place_nearest", "place_source", "place_source_sha256", "reason",
+)  # fmt: skip
+"""What a carried activation has from the one in which the place was stated."""
 
 
 class DataKey(Base):
@@ -361,6 +383,14 @@ class Manifest(Stateful, Base):
         Index(None, "expires_at", "id"),
         # Those that end soon, the first first: the others cost this index nothing.
         Index("ix_manifest_standing_ends", "expires_at", "id", sqlite_where=text(_STANDING), postgresql_where=text(_STANDING)),
+        Index(
+            "ix_manifest_standing_ends_of",
+            "organisation_id",
+            "expires_at",
+            "id",
+            sqlite_where=text(_STANDING),
+            postgresql_where=text(_STANDING),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sifilma.activation.models import REPEATED
 from sifilma.approvals import four_eyes
 from sifilma.approvals.letters import LETTER_COLUMNS
 from sifilma.kernel import triggers
@@ -19,7 +20,7 @@ triggers.guard(
     "token",
     "UPDATE",
     "OLD.activation_request_id <> NEW.activation_request_id OR OLD.card_id <> NEW.card_id OR OLD.organisation_id <> NEW.organisation_id"
-    " OR OLD.mac <> NEW.mac OR NEW.tries < OLD.tries OR OLD.expires_at <> NEW.expires_at"
+    " OR OLD.mac <> NEW.mac OR NEW.tries < OLD.tries OR OLD.expires_at <> NEW.expires_at OR OLD.reissue_id IS DISTINCT FROM NEW.reissue_id"
     " OR (OLD.state <> 'issued' AND OLD.tries <> NEW.tries)",
     "token: what was issued does not change",
 )
@@ -27,10 +28,20 @@ triggers.guard(
     "token_of_request",
     "token",
     "INSERT",
-    "NOT EXISTS (SELECT 1 FROM activation_request r JOIN activation_request_card k ON k.activation_request_id = r.id"
-    " WHERE r.id = NEW.activation_request_id AND k.card_id = NEW.card_id AND r.organisation_id = NEW.organisation_id"
-    " AND r.state = 'approved')",
+    "NEW.reissue_id IS NULL AND NOT EXISTS (SELECT 1 FROM activation_request r JOIN activation_request_card k"
+    " ON k.activation_request_id = r.id WHERE r.id = NEW.activation_request_id AND k.card_id = NEW.card_id"
+    " AND r.organisation_id = NEW.organisation_id AND r.state = 'approved')",
     "token: only for a card of an approved request of its organisation",
+)
+triggers.guard(
+    "token_of_reissue",
+    "token",
+    "INSERT",
+    "NEW.reissue_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM reissue_card k JOIN manifest m ON m.id = k.manifest_id"
+    " JOIN activation a ON a.id = m.activation_id WHERE k.reissue_id = NEW.reissue_id AND k.card_id = NEW.card_id"
+    " AND k.outcome = 'waiting' AND m.state IN ('active', 'suspended') AND a.activation_request_id = NEW.activation_request_id"
+    " AND a.organisation_id = NEW.organisation_id)",
+    "token: without a request only for a card that an order to issue anew names, by the request behind its manifest",
 )
 # Never more tokens than approved machines, and no counting of them: a request names at most as many cards as machines when it is submitted,
 # and then does not change; a token is for a named card; an index (`uq_token_valid`) lets a card have one that is open or used.
@@ -46,7 +57,7 @@ triggers.immutable(
     "activation",
     "token_id", "card_id", "unit_id", "organisation_id", "activation_request_id", "manifest_id", "at", "latitude_e7", "longitude_e7",
     "accuracy_m", "source", "address", "region_code", "region_version", "place_outcome", "place_distance_m", "place_nearest",
-    "place_source", "place_source_sha256", "reason", "user_id", "api_key_id", "act_id",
+    "place_source", "place_source_sha256", "reason", "user_id", "api_key_id", "act_id", "stated_by",
 )  # fmt: skip
 _REPLACED = (
     "EXISTS (SELECT 1 FROM activation_request r JOIN activation_request_card k ON k.activation_request_id = r.id"
@@ -69,11 +80,22 @@ triggers.guard(
     "NOT EXISTS (SELECT 1 FROM token t JOIN card c ON c.id = t.card_id JOIN unit u ON u.id = NEW.unit_id WHERE t.id = NEW.token_id"  # noqa: S608  # constants
     " AND t.state = 'redeemed' AND t.card_id = NEW.card_id AND t.organisation_id = NEW.organisation_id"
     " AND t.activation_request_id = NEW.activation_request_id AND c.holder_id = NEW.organisation_id"
-    " AND u.organisation_id = NEW.organisation_id AND u.state = 'working' AND u.function = c.function AND (" + _REPLACED + " OR"
+    " AND (t.reissue_id IS NULL) = (NEW.source <> 'carried')"
+    " AND u.organisation_id = NEW.organisation_id AND u.state = 'working' AND u.function = c.function AND ("
+    "(NEW.source = 'carried' AND c.unit_id = u.id) OR " + _REPLACED + " OR"
     " (NOT EXISTS (SELECT 1 FROM activation_request r WHERE r.id = NEW.activation_request_id AND r.kind = 'replacement')"
     " AND (c.unit_id IS NULL OR c.unit_id = u.id))))",
     "activation: token, card, unit and organisation do not belong together",
     whole=True,
+)
+triggers.guard(
+    "activation_carried",
+    "activation",
+    "INSERT",
+    "NEW.source = 'carried' AND NOT EXISTS (SELECT 1 FROM activation a WHERE a.id = NEW.stated_by AND a.source <> 'carried' AND "  # noqa: S608  # constants
+    + " AND ".join(f"a.{c} = NEW.{c}" for c in REPEATED)
+    + ")",
+    "activation: a carried one repeats what was stated",
 )
 triggers.guard(
     "activation_review",

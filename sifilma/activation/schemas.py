@@ -263,6 +263,7 @@ class ManifestOut(BaseModel):
     status: dict[str, Any]
     activation: UUID
     revocation: dict[str, Any] | None
+    reissue: dict[str, Any] | None
     links: dict[str, str]
 
 
@@ -278,6 +279,7 @@ class ActivationOut(BaseModel):
     longitude: float
     accuracy_m: int
     source: str
+    stated_by: UUID | None
     address: str
     region_code: str
     place: dict[str, Any]

@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from sifilma.accounts.serializers import party
+from sifilma.activation.carrying.queries import made_for
 from sifilma.activation.models import (
     ACTIVATION_REQUEST,
     Activation,
@@ -135,10 +136,14 @@ def manifests_out(ctx: Context, manifests: list[Manifest], public_url: str) -> l
     named = uids(ctx, [manifest.card_id for manifest in manifests])
     query = select(Revocation).where(Revocation.manifest_id.in_([m.id for m in manifests])).order_by(Revocation.id)
     proposals = {proposal.manifest_id: proposal for proposal in ctx.session.scalars(query)}
-    return [_manifest_out(manifest, named[manifest.card_id], public_url, proposals.get(manifest.id)) for manifest in manifests]
+    anew = made_for(ctx.session, [manifest.id for manifest in manifests])
+    return [
+        _manifest_out(manifest, named[manifest.card_id], public_url, proposals.get(manifest.id), anew.get(manifest.id))
+        for manifest in manifests
+    ]
 
 
-def _manifest_out(manifest: Manifest, uid: str, public_url: str, proposal: Revocation | None) -> ManifestOut:
+def _manifest_out(manifest: Manifest, uid: str, public_url: str, proposal: Revocation | None, anew: tuple[UUID, str] | None) -> ManifestOut:
     return ManifestOut(
         id=manifest.id,
         state=manifest.state,
@@ -151,6 +156,7 @@ def _manifest_out(manifest: Manifest, uid: str, public_url: str, proposal: Revoc
         refuse_after=manifest.refuse_after,
         status={"idx": manifest.status_index, "uri": status_list.uri(public_url, manifest.status_list)},
         activation=manifest.activation_id,
+        reissue={"replaces": str(anew[0]), "cause": anew[1]} if anew else None,
         revocation={"state": proposal.state, "reason": proposal.reason, "proposed_at": proposal.proposed_at} if proposal else None,
         links=links("manifests", manifest.id, download="download", revoke="revoke"),
     )
@@ -176,6 +182,7 @@ def _activation_out(activation: Activation, named: dict[UUID, str], manifests: d
         longitude=activation.longitude_e7 / 1e7,
         accuracy_m=activation.accuracy_m,
         source=activation.source,
+        stated_by=activation.stated_by,
         address=activation.address,
         region_code=activation.region_code,
         place={
@@ -221,7 +228,7 @@ def requested_cards(ctx: Context, request: ActivationRequest, most: int | None =
     named = {one.card_id: one for one in ctx.session.scalars(rows)}
     order = {card_id: one.position for card_id, one in named.items()}
     cards = cards_out(ctx, list(ctx.session.scalars(select(Card).where(Card.id.in_(order)))))
-    of_all = select(Token).where(Token.activation_request_id == request.id).order_by(Token.id)
+    of_all = select(Token).where(Token.activation_request_id == request.id, Token.reissue_id.is_(None)).order_by(Token.id)
     latest = {token.card_id: token for token in ctx.session.scalars(of_all.where(Token.card_id.in_(order)) if most else of_all)}
     numbers = replaced_numbers(ctx, named.values())
     made = []

@@ -13,6 +13,7 @@ from sifilma.accounts import views as users
 from sifilma.activation.archives import views as archive_views
 from sifilma.activation.bulk import together_views
 from sifilma.activation.bulk import views as bulk_views
+from sifilma.activation.carrying import views as carried_views
 from sifilma.activation.issuing import history_views as activated_views
 from sifilma.activation.issuing import views as activate_views
 from sifilma.activation.manifests import views as manifests
@@ -81,7 +82,7 @@ BLUEPRINTS = (
     together_views.blueprint, archive_views.blueprint, access_review.blueprint, failures.blueprint, search.blueprint,
     statistics.blueprint, first_steps.blueprint, conversation.blueprint, notices.blueprint, assignment.blueprint,
     discrepancies.blueprint, return_views.blueprint, lost_access.blueprint, succession.blueprint, suspensions.blueprint, blanks.blueprint,
-    dispatch.blueprint,
+    dispatch.blueprint, carried_views.blueprint,
 )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 from sifilma.access_review import tasks as access
 from sifilma.accounts import consents
 from sifilma.activation import tasks
+from sifilma.activation.carrying import tasks as carrying
 from sifilma.activation.derived.tasks import add_up
 from sifilma.activation.suspensions.tasks import suspend_overdue
 from sifilma.activation.tokens import tasks as tokens
@@ -36,6 +37,7 @@ from sifilma.web.command import command_context
 
 SOON, MINUTE = 10, 60
 """Seconds between two runs: of what others wait for, and of what happens by the day."""
+CARRIED = "manifests issued anew"
 LONG = 110.0
 """Seconds for a chore that walks over many things in one run."""
 
@@ -72,6 +74,11 @@ def _issue_tokens_of(request_id: UUID) -> Turn:
     return tokens.issue_one(command_context, held.settings, held.hsm, request_id)
 
 
+def _carry() -> int:
+    held = resources()
+    return carrying.carry(command_context, held.settings, held.hsm)
+
+
 def _deliver() -> int:
     return deliver(command_context, resources().settings)
 
@@ -90,6 +97,7 @@ CHORES: dict[str, Chore] = {
     MESSAGES: Chore(_deliver, False, due=lambda ctx: bool(outbox.due(ctx)), most_seconds=LONG),  # codes for signing in go on, too
     ROWS: Chore(lambda: worker.work(_tools()), True, turn=lambda job_id: worker.turn(_tools(), job_id), waiting=_waiting_files),
     TOKENS: Chore(_issue_tokens, True, turn=_issue_tokens_of, waiting=tokens.list_waiting),
+    CARRIED: Chore(_carry, True, SOON, most_seconds=LONG),
     "entries taken into the log": Chore(take_entries, False, SOON, most_seconds=LONG),  # an order, not a time
     "checkpoints signed": Chore(sign_checkpoint, True, SOON),
     "tokens expired": Chore(_in_one(tasks.expire_tokens), True, SOON, most_seconds=LONG),

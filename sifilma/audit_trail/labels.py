@@ -129,6 +129,7 @@ ACTIONS: dict[str, LazyString] = {
     Action.ACTIVATION_CANCEL: _("Activation request cancelled"),
     Action.ACTIVATION_EXPIRE: _("Activation request expired"),
     Action.ACTIVATION_CREATE: _("Card activated"),
+    Action.ACTIVATION_CARRY: _("Manifest issued anew, nothing else changed"),
     Action.ACTIVATION_REVIEW: _("Place reviewed"),
     Action.PLACE_SUSPENSION_EXECUTE: _("Card suspended for a rejected place"),
     Action.PLACE_SUSPENSION_DROP: _("Proposal to suspend a card dropped"),
@@ -179,6 +180,8 @@ ACTIONS: dict[str, LazyString] = {
     Action.KEYS_CEREMONY: _("Key ceremony held"),
     Action.KEYS_ROTATE: _("Key replaced by a new one"),
     Action.KEYS_COMPROMISE: _("Key revoked as compromised"),
+    Action.KEYS_CLOSE: _("Key destroyed, because nothing needed it any more"),
+    Action.KEYS_REISSUE: _("Manifests of a key ordered to be issued anew"),
 }
 OBJECTS: dict[str, LazyString] = {
     "access_review": _("Confirmation of accounts"),

@@ -264,7 +264,7 @@ class Card(RecordedOnce, Stateful, Base):
         Index("uq_card_living_unit", "unit_id", unique=True, sqlite_where=text(_TIES), postgresql_where=text(_TIES)),
         Index(None, "holder_id", "id"),
         Index(None, "buyer_id", "id"),
-        Index(None, "holder_id", "state"),
+        Index(None, "holder_id", "state", "id"),
         # Few cards are for encoders; those for readers are found by walking all of them.
         Index("ix_card_encoders", "id", sqlite_where=text("function = 'RW'"), postgresql_where=text("function = 'RW'")),
     )

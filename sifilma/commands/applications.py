@@ -27,20 +27,20 @@ def application_for(arguments: list[str]) -> Application:
     """Return the application of the command that these arguments name. Raise SettingsError where that command is refused."""
     if not arguments or arguments[0].startswith("-"):  # the list of commands
         return create_app(load_to_look())
-    return looking() if any(tuple(arguments[: len(names)]) == names for names in LOOKS) else working()
+    return looking() if any(tuple(arguments[: len(names)]) == names for names in LOOKS) else working(mends=arguments[0] == "hsm")
 
 
-def working(settings: Settings | None = None) -> Application:
+def working(settings: Settings | None = None, *, mends: bool = False) -> Application:
     """Return an application that may work on this installation.
 
     Raise SettingsError if a setting is refused, or if home or database belong to another kind of installation or to another root.
     """
     settings = settings or load_settings()
-    require_own(settings)
+    require_own(settings, mends=mends)
     return create_app(settings)
 
 
-def require_own(settings: Settings) -> None:
+def require_own(settings: Settings, *, mends: bool = False) -> None:
     """Raise SettingsError if home or database belong to another installation.
 
     A database that is away or empty says nothing: the next command asks it again. The connection is this function's own, because server
@@ -53,7 +53,7 @@ def require_own(settings: Settings) -> None:
     try:
         with Session(engine) as session:
             session.connection(execution_options={"sifilma_read_only": True})
-            ceremonies.require_database(session, settings)
+            ceremonies.require_database(session, settings, mends=mends)
     except SQLAlchemyError:
         return
     finally:

@@ -54,7 +54,7 @@ def make(
     """
     counts = {}
     first, *further = signing.tokens
-    for token, plan in ((first, SIGNING_PLAN), (root, ROOT_PLAN)):
+    for token, plan in ((first, key_checks.load_record(settings).plan(SIGNING_PLAN)), (root, ROOT_PLAN)):
         if is_softhsm(settings.hsm_module):  # an HSM's tokens are made by its maker's tool
             ceremony.init_token(token, settings.secret("hsm_so_pin"))
         counts[token.label] = len(ceremony.create_keys(token, plan))
@@ -68,8 +68,8 @@ def make(
 def take_record(settings: Settings, signing: HSM, root: HSM, now: datetime, file: CeremonyFile) -> Held:
     """Record the keys that are there, and make none. Raise HSMKeyMissing or CeremonyRefused for a key that is not what the file demands."""
     counts = {}
-    for token, plan in ((signing.tokens[0], SIGNING_PLAN), (root, ROOT_PLAN)):
-        found = token.keys(plan)
+    for token, plan in ((signing.tokens[0], key_checks.load_record(settings).plan(SIGNING_PLAN)), (root, ROOT_PLAN)):
+        found = token.keys(tuple(plan))
         if wrong := {info.label: info.faults for info in found if info.faults}:
             raise CeremonyRefused(f"Keys are not what the file demands: {wrong}.")
         counts[token.label] = len(found)

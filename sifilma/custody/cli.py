@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import click
 from flask.cli import AppGroup
+from sqlalchemy.exc import SQLAlchemyError
 
 from config.settings import Settings
 from hsm import HSM, KeyKind, KeyPlan
 from hsm.errors import HSMError, HSMKeyAmbiguous, HSMKeyMissing
 from hsm.keys import MASTER, ROTATED, SIGNING_PLAN, label_of, master_plan, version_plan
+from sifilma.activation.carrying import service as carrying
 from sifilma.activation.trust import ceremonies as recorded
 from sifilma.activation.trust import key_checks, keyset
+from sifilma.activation.trust.key_checks import Record
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
-from sifilma.custody import ceremonies, ceremony_file, pairing, rotation
+from sifilma.custody import ceremonies, ceremony_file, closing, pairing, rotation
 from sifilma.custody.ceremonies import Held
 from sifilma.custody.ceremony_file import CeremonyFile, CeremonyRefused
 from sifilma.custody.custodians import agree_on_transport, confirm, confirm_act
@@ -175,8 +179,12 @@ def rotate(role: str, custodians: tuple[str, ...], publish_only: bool) -> None:
 @click.argument("role", metavar="KEY", type=click.Choice(rotation.REVOKED))
 @click.option("--custodian", "custodians", multiple=True, help="User name of a custodian; two are needed.")
 @click.option("--version", type=int, help="The version that is revoked; by default the one in use.")
-def compromise(role: str, custodians: tuple[str, ...], version: int | None) -> None:
-    """Revoke a signing key: its successor signs, what it signed verifies nowhere. Print the manifests in force that fall, as CSV."""
+@click.option("--carry/--no-carry", default=True, help="Have the worker issue anew every manifest in force that falls; it does by default.")
+def compromise(role: str, custodians: tuple[str, ...], version: int | None, *, carry: bool) -> None:
+    """Revoke a signing key: its successor signs, what it signed verifies nowhere. The worker issues the manifests in force anew.
+
+    Prints the manifests that fall, as CSV.
+    """
     settings = resources().settings
     ensure_softhsm(settings)
     _require_trusted_clock()
@@ -184,15 +192,57 @@ def compromise(role: str, custodians: tuple[str, ...], version: int | None) -> N
     done = rotation.compromise(settings, resources().hsm, root_token(settings), resources().clock.now(), role, custodians, version)
     with command_context() as ctx:
         recorded.record_ceremony(ctx, settings, done.trust)
-        fallen = rotation.affected(ctx.session, done.kid)
-        for one in people:
-            by = replace(ctx, actor=one)
-            record(by, Action.KEYS_COMPROMISE, "key", done.label, kid=done.kid, manifests=len(fallen))
+        fallen = rotation.affected(ctx.session, done.kids)
+        name, kids, count = done.label, done.kids, len(fallen)
+        acts = [
+            record(replace(ctx, actor=one), Action.KEYS_COMPROMISE, "key", name, kid=kids[0], kids=kids, manifests=count) for one in people
+        ]
+        wanted = kids if fallen and carry and role == "manifest-sign" else []
+        total = sum(carrying.begin(ctx, acts[0], name, kid, carrying.COMPROMISED).total for kid in wanted)
     told = f"{done.label} is revoked in keyset version {done.trust.keyset.version}"
-    click.echo(f"{told}; {len(fallen)} manifests in force fall with it", err=True)
+    click.echo(f"{told}; {len(fallen)} manifests in force fall with it; the worker issues {total} of them anew", err=True)
     lines = io.StringIO()
     csv.writer(lines).writerows([("sam_uid", "manifest", "organisation", "hardware_number"), *fallen])
     click.echo(lines.getvalue(), nl=False)
+
+
+@group.command("reissue")
+@click.argument("version", type=int)
+@click.option("--custodian", "custodians", multiple=True, help="User name of a custodian; two are needed.")
+def reissue(version: int, custodians: tuple[str, ...]) -> None:
+    """Have the worker issue anew every manifest in force that a VERSION of manifest-sign signed: before the key is closed, or ends.
+
+    Card, machine, place and end of each stay as they are. What an order before this one passed over is tried again.
+    """
+    settings = resources().settings
+    ensure_softhsm(settings)
+    _require_trusted_clock()
+    label, kids, cause = rotation.replaced(settings, version)
+    people = confirm_act(settings, custodians, ask)
+    with command_context() as ctx:
+        acts = [record(replace(ctx, actor=one), Action.KEYS_REISSUE, "key", label, kids=kids) for one in people]
+        total = sum(carrying.begin(ctx, acts[0], label, kid, cause).total for kid in kids)
+        click.echo(f"the worker issues {total} manifests of {label} anew")
+
+
+@group.command("close")
+@click.argument("role", metavar="KEY", type=click.Choice(rotation.ROLES))
+@click.argument("version", type=int)
+@click.option("--custodian", "custodians", multiple=True, help="User name of a custodian; two are needed.")
+def close(role: str, version: int, custodians: tuple[str, ...]) -> None:
+    """Destroy a VERSION of a key for good, once nothing needs it. What it signed verifies as before."""
+    settings = resources().settings
+    ensure_softhsm(settings)
+    _require_trusted_clock()
+    with command_context() as ctx:
+        closing.require_closable(ctx.session, settings, role, version)
+    people = confirm_act(settings, custodians, ask)
+    label = closing.label(role, version)
+    with command_context() as ctx:  # the entry first: a key is not destroyed without one
+        for one in people:
+            record(replace(ctx, actor=one), Action.KEYS_CLOSE, "key", label)
+    made = closing.close(settings, resources().hsm, root_token(settings), resources().clock.now(), role, version, custodians)
+    click.echo(f"{label} is destroyed; record of keys: version {made.version}")
 
 
 @group.command("keys")
@@ -200,16 +250,19 @@ def keys() -> None:
     """Label, id, use and attributes of every planned key, as read back from the token, and how it compares with its record."""
     signing = resources().hsm
     made, wrong = key_checks.load_record(resources().settings), 0
+    needed = _needed(made)
     for token in signing.tokens:
         if len(signing.tokens) > 1:
             click.echo(f"token {token.label}:")
         try:
-            wrong += _tell_keys(token, made)
+            wrong += _tell_keys(token, made, needed)
         except HSMError as away:  # of two HSMs the other one is told all the same
             if len(signing.tokens) == 1:
                 raise
             click.echo(f"  FAULT: {away}")
             wrong += 1
+    for label in sorted(made.closed):
+        click.echo(f"closed: {label}")
     for role, version in sorted(made.versions.items()):
         click.echo(f"in use for {role}: {label_of(role, version)}")
     click.echo(f"record of keys: version {made.version}" if made.version else "no record of keys: `sifilma hsm ceremony record FILE`")
@@ -217,8 +270,19 @@ def keys() -> None:
         raise click.ClickException(f"{wrong} keys are not what their template demands, or not what was recorded of them")
 
 
-def _tell_keys(token: HSM, made: key_checks.Record) -> int:
-    """Say what the keys of a token are. Return how many are not sound."""
+def _needed(made: Record) -> dict[str, list[str]]:
+    """Return what needs each key that can be closed, by label; empty while the database is away."""
+    settings, closable = resources().settings, [label for label in made.keys if closing.parted(label)[0] in rotation.ROLES]
+    try:
+        with command_context() as ctx:
+            return {label: list(closing.needs(ctx.session, settings, *closing.parted(label))) for label in closable}
+    except SQLAlchemyError:
+        click.echo("the database is away: what needs each version is not known", err=True)
+        return {}
+
+
+def _tell_keys(token: HSM, made: Record, needed: Mapping[str, Sequence[str]]) -> int:
+    """Say what the keys of a token are, and what needs each. Return how many are not sound."""
     differing = token.read_back()
     recorded, is_first = made.of(token.label), token is resources().hsm.tokens[0]
     if not is_first and token.label not in made.others:
@@ -227,10 +291,11 @@ def _tell_keys(token: HSM, made: key_checks.Record) -> int:
     later = [version_plan(role, version) for role in ROTATED for version in made.known(role) if version > 1]
     masters = [master_plan(int(label.removeprefix(MASTER))) for label in made.keys if label.startswith(MASTER) and label != f"{MASTER}1"]
     wrong = 0
-    for key in (*SIGNING_PLAN, *later, *masters):
+    for key in (*made.plan(SIGNING_PLAN), *later, *masters):
         known = recorded.get(key.label)
         if is_first or known is not None:
-            wrong += not _tell_key(token, replace(key, carried=known is not None and known.is_carried), differing.get(key.label, ""))
+            plan = replace(key, carried=known is not None and known.is_carried)
+            wrong += not _tell_key(token, plan, differing.get(key.label, ""), needed)
         elif key.label.startswith(MASTER):
             click.echo(f"{key.label:16} not on this token: cards of this version are issued by {resources().hsm.tokens[0].label} only")
         elif key.label in made.keys and not made.keys[key.label].is_carried and key.kind is not KeyKind.EC_SIGN:
@@ -238,7 +303,7 @@ def _tell_keys(token: HSM, made: key_checks.Record) -> int:
     return wrong
 
 
-def _tell_key(hsm: HSM, key: KeyPlan, differs: str) -> bool:
+def _tell_key(hsm: HSM, key: KeyPlan, differs: str, needed: Mapping[str, Sequence[str]]) -> bool:
     """Say what a key is, and in what it differs from its record. Return whether it is sound."""
     try:
         [info] = hsm.keys((key,))
@@ -249,6 +314,9 @@ def _tell_key(hsm: HSM, key: KeyPlan, differs: str) -> bool:
     sound = "sound, its attributes can still be changed" if info.is_open else "sound"
     click.echo(f"{info.label:16} id {info.id.hex()}  {info.kind.value:28} {'FAULTS: ' + ', '.join(faults) if faults else sound}")
     click.echo("  " + " ".join(name for name, value in sorted(info.attributes.items()) if value))
+    if key.label in needed:
+        role, version = closing.parted(key.label)
+        click.echo(f"  needed by: {', '.join(needed[key.label]) or f'nothing, `sifilma hsm close {role} {version}` destroys it'}")
     return not faults
 
 

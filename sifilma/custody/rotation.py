@@ -14,8 +14,10 @@ from sqlalchemy.orm import Session
 from config.settings import Settings
 from hsm import HSM, KeyKind, KeyPlan, ceremony, transport
 from hsm.keys import MASTER, ROTATED, carried_plan, label_of, master_plan, role_of, version_plan
+from hsm.records import check_of
 from hsm.token import Operations
-from manifests import jws
+from manifests.keyset import Key
+from sifilma.activation.carrying import service as carrying
 from sifilma.activation.manifests.revocation import STANDING
 from sifilma.activation.models import Activation, DataKey, Manifest
 from sifilma.activation.tokens import sealing
@@ -66,10 +68,10 @@ def rotate(
 
 @dataclass(frozen=True)
 class Compromised:
-    """A key that was revoked: its label, its id, and the keyset in which it is revoked."""
+    """A key that was revoked: its label, its ids (two HSMs have a key each), and the keyset in which it is revoked."""
 
     label: str
-    kid: str
+    kids: Sequence[str]
     trust: Trust
 
 
@@ -82,20 +84,41 @@ def compromise(
     """
     used = key_checks.versions(settings).get(role, 1)
     label = label_of(role, used if version is None else version)
-    if label not in key_checks.load(settings):
-        raise CeremonyRefused(f"no {label} is recorded")
-    kid = jws.thumbprint(signing.public_key(label))
+    keys = _published(settings, label)
     if role_of(label)[1] >= used:
         rotate(settings, signing, root, now, role, by)
-    return Compromised(label, kid, keyset.revoke(settings, root, kid, now))
+    trust = keyset.load(settings)
+    for key in keys:
+        trust = keyset.revoke(settings, root, key.kid, now)
+    return Compromised(label, [key.kid for key in keys], trust)
 
 
-def affected(session: Session, kid: str) -> Sequence[Row[str, UUID, str, str]]:
-    """Return the manifests in force that a key signed: UID of the card, id of the manifest, holder, hardware number of its machine."""
+def _published(settings: Settings, label: str) -> list[Key]:
+    """Return the keys of a label in the keyset, one for each HSM; no token need have them any more. Raise CeremonyRefused without one."""
+    checks = {one.check for one in key_checks.load_record(settings).all_of(label)}
+    found = [key for key in keyset.load(settings).keyset.keys if check_of(key.jwk.key()) in checks]
+    if not found:
+        raise CeremonyRefused(f"no {label} is recorded")
+    return found
+
+
+def replaced(settings: Settings, version: int) -> tuple[str, Sequence[str], str]:
+    """Return label, ids and cause of a version of `manifest-sign` whose manifests can be issued anew. Raise CeremonyRefused for others."""
+    role = "manifest-sign"
+    label = label_of(role, version)
+    keys = _published(settings, label)
+    if version >= key_checks.versions(settings).get(role, 1):
+        raise CeremonyRefused(f"{label} is in use: `sifilma hsm rotate {role}` comes before")
+    revoked = any(key.revoked_at is not None for key in keys)
+    return label, [key.kid for key in keys], carrying.COMPROMISED if revoked else carrying.REPLACED
+
+
+def affected(session: Session, kids: Sequence[str]) -> Sequence[Row[str, UUID, str, str]]:
+    """Return the manifests in force that keys signed: UID of the card, id of the manifest, holder, hardware number of its machine."""
     query = select(Card.uid, Manifest.id, Organisation.name, Unit.hardware_number)
     query = query.join(Card, Card.id == Manifest.card_id).join(Organisation, Organisation.id == Manifest.organisation_id)
     query = query.join(Activation, Activation.id == Manifest.activation_id).join(Unit, Unit.id == Activation.unit_id)
-    return session.execute(query.where(Manifest.kid == kid, Manifest.state.in_(STANDING)).order_by(Organisation.name, Card.uid)).all()
+    return session.execute(query.where(Manifest.kid.in_(kids), Manifest.state.in_(STANDING)).order_by(Organisation.name, Card.uid)).all()
 
 
 def use(settings: Settings, signing: HSM, root: HSM, now: datetime, plan: KeyPlan, by: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ from sifilma.cards.schemas import CardOut
 from sifilma.cards.serializers import cards_out
 from sifilma.destruction.models import DestructionCard
 from sifilma.destruction.service import proposed_cards_query
-from sifilma.handover.queries import cards_on_their_way_query
+from sifilma.handover.queries import cards_on_their_way_query, is_named
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import may_reach, scoped
@@ -81,4 +81,4 @@ def may_be_proposed(ctx: Context, card: Card) -> bool:
 def free_cards_query(ctx: Context) -> Select[Card]:
     """Return a query of the cards that the actor may propose to destroy: broken, in no open destruction, and not on their way."""
     ours = scoped(select(Card), ctx.actor, Operation.DESTRUCTION_PROPOSE, Card.holder_id)
-    return ours.where(Card.state.in_(CAUSES), Card.id.not_in(proposed_cards_query()), Card.id.not_in(cards_on_their_way_query()))
+    return ours.where(Card.state.in_(CAUSES), ~is_named(proposed_cards_query()), ~is_named(cards_on_their_way_query()))

@@ -14,14 +14,14 @@ from sifilma.dispatch.models import WorkRun
 from sifilma.dispatch.queries import find_waiting
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import changed, upsert
-from sifilma.kernel.errors import Conflict, NotFound
+from sifilma.kernel.errors import Conflict, Invalid, NotFound
 
 OBJECT = "chore"
 _FORGET = text("DELETE FROM procrastinate.procrastinate_jobs WHERE queueing_lock = :entry AND status = 'failed'")
 
 
 def pause(ctx: Context, name: str) -> None:
-    """Have a chore not run any more until it is resumed. A run or turn that has begun ends. Raise NotFound for a name that is none."""
+    """Have a chore not run any more until it is resumed. A run or turn that has begun ends. Raise Invalid for a name that is none."""
     _require(name)
     nothing = {"node": "", "seconds": 0.0, "count": 0, "failures": 0, "error": ""}
     new = upsert(ctx.session, WorkRun).values(chore=name, subject="", paused_at=ctx.now, **nothing)
@@ -31,7 +31,7 @@ def pause(ctx: Context, name: str) -> None:
 
 
 def resume(ctx: Context, name: str) -> None:
-    """Let a chore go on. One that is not paused stays as it is. Raise NotFound for a name that is none."""
+    """Let a chore go on. One that is not paused stays as it is. Raise Invalid for a name that is none."""
     _require(name)
     going = update(WorkRun).where(WorkRun.chore == name, WorkRun.subject == "", WorkRun.paused_at.is_not(None)).values(paused_at=None)
     if changed(ctx.session.execute(going.execution_options(synchronize_session=False))):
@@ -57,4 +57,4 @@ def retry(ctx: Context, name: str, subject: UUID) -> None:
 
 def _require(name: str) -> None:
     if name not in REGISTERED:
-        raise NotFound()
+        raise Invalid.field("chore", "There is no such task.")

@@ -66,12 +66,21 @@ class Shown:
 
 
 def answer(
-    template: str, listing: Listing[Any], show: Show, export: Export, *, oldest_first: bool = False, usual: str = "", **values: Any
+    template: str,
+    listing: Listing[Any],
+    show: Show,
+    export: Export,
+    *,
+    oldest_first: bool = False,
+    usual: str = "",
+    number: int | None = None,
+    **values: Any,
 ) -> Response:
     """Return one page of a list as HTML, or the whole list as a file with `?unduh=csv|xlsx`.
 
     `?urut=NAME` or `-NAME` chooses the order, for both. `usual` is the name of the one that counts where the URL names none. A file that
-    ends before the list does says so in its last row. The template gets `items` and `next`. Raise Invalid for an unknown order or format.
+    ends before the list does says so in its last row. `number` is that of all rows, if it is known; else they are counted. The template
+    gets `items` and `next`. Raise Invalid for an unknown order or format.
     """
     choices, chosen = _chosen(export, OLDEST_FIRST if oldest_first else NEWEST_FIRST, usual)
     order, wanted = choices[chosen][1], request.args.get("unduh")
@@ -81,7 +90,7 @@ def answer(
     orders = tuple(
         Choice(each, words, each.removeprefix(DOWNWARDS) or AGE, one.upwards, each == chosen) for each, (words, one) in choices.items()
     )
-    surround(export, total=_total(listing, export, found), orders=orders)
+    surround(export, total=_total(listing, export, found, number), orders=orders)
     return make_response(render_template(template, items=list(show(found.items)), next=found.next, **values))
 
 
@@ -110,10 +119,14 @@ def shown_list() -> Shown:
     return found
 
 
-def _total(listing: Listing[Any], export: Export, found: Page[Any]) -> str:
+def _total(listing: Listing[Any], export: Export, found: Page[Any], number: int | None) -> str:
     """Return how many rows there are, in words. Rows that are all on the first page are not counted again."""
-    whole = found.next is None and not request.args.get("cursor")
-    number = len(found.items) if whole else paging.count(context().session, listing)
+    if found.next is None and not request.args.get("cursor"):
+        number = len(found.items)
+    elif number is not None:
+        return export.counted(number, str(format_decimal(number)))
+    else:
+        number = paging.count(context().session, listing)
     return export.counted(number, at_most(number, MOST_COUNTED))
 
 

@@ -57,6 +57,7 @@ _P, _A, _D, _H, _M = "personalisation", "activation", "destruction", "handover",
 _REPORTED = ("card.report", "card.report_confirm")
 _PLACE, _REVIEWED = "place_suspension", "activation.review"
 _SUSPENDED = (f"{_PLACE}.execute", f"{_PLACE}.overdue")
+_ACTIVATED = (f"{_A}.create", f"{_A}.carry")
 _BACK = (f"{_H}.cancel", f"{_H}.refuse")
 _FOUND = ("discrepancy.found", "discrepancy.send_again")
 ACTS: dict[str, dict[str, tuple[str, ...]]] = {
@@ -76,8 +77,8 @@ ACTS: dict[str, dict[str, tuple[str, ...]]] = {
         "personalised": (f"{_P}.results", *_BACK, *_FOUND, f"{_H}.receive", "discrepancy.arrived", "card.report"),
         "received": (f"{_H}.receive", "discrepancy.arrived", *_BACK, *_FOUND, "card.report", "manifest.revoke", "manifest.expire",
                      "card.report_withdraw", "unit.correct_execute"),
-        "active": (f"{_A}.create", "card.report_withdraw", f"{_PLACE}.lift", _REVIEWED),
-        "suspended": ("card.report", *_SUSPENDED, f"{_A}.create"),
+        "active": (*_ACTIVATED, "card.report_withdraw", f"{_PLACE}.lift", _REVIEWED),
+        "suspended": ("card.report", *_SUSPENDED, *_ACTIVATED),
         "damaged": (*_REPORTED, f"{_P}.results", "discrepancy.record"), "locked": _REPORTED, "lost": (*_REPORTED, "discrepancy.lost"),
         "revoked": (f"{_H}.receive", "discrepancy.arrived", f"{_P}.close"), "destroyed": (f"{_D}.record",),
     },
@@ -93,11 +94,12 @@ ACTS: dict[str, dict[str, tuple[str, ...]]] = {
         "rejected": (f"{_A}.reject",), "cancelled": (f"{_A}.cancel",), "completed": (f"{_A}.create",), "expired": (f"{_A}.expire",),
     },
     "token": {
-        "issued": (f"{_A}.approve", "token.reissue"), "redeemed": (f"{_A}.create",), "expired": ("token.expire",),
+        "issued": (f"{_A}.approve", "token.reissue", "keys.compromise", "keys.reissue"), "redeemed": _ACTIVATED,
+        "expired": ("token.expire",),
         "cancelled": ("token.refused", "token.reissue", *_REPORTED, f"{_A}.cancel"),
     },
-    "manifest": {"active": (f"{_A}.create", "card.report_withdraw", f"{_PLACE}.lift", _REVIEWED), "superseded": (f"{_A}.create",),
-                 "suspended": ("card.report", *_SUSPENDED, f"{_A}.create"),
+    "manifest": {"active": (*_ACTIVATED, "card.report_withdraw", f"{_PLACE}.lift", _REVIEWED), "superseded": _ACTIVATED,
+                 "suspended": ("card.report", *_SUSPENDED, *_ACTIVATED),
                  "revoked": ("manifest.revoke", "unit.correct_execute", *_REPORTED),
                  "expired": ("manifest.expire",)},
     "destruction": {state: (f"{_D}.{verb}",) for state, verb in (
@@ -144,7 +146,7 @@ ALWAYS_A_STEP = (
     *(f"{_PLACE}.{verb}" for verb in ("execute", "drop", "overdue", "lift")),
     *(f"unit.{verb}" for verb in ("break", "repair", "retire", "correct_propose", "correct_execute", "correct_reject")),
     "outlet.close", "outlet.reopen",
-    f"{_A}.create", f"{_A}.expire", "card.register", "card.report", "manifest.expire", "token.expire", "token.reissue",
+    *_ACTIVATED, f"{_A}.expire", "card.register", "card.report", "manifest.expire", "token.expire", "token.reissue",
 )  # fmt: skip
 """Acts that always change a state. An entry of one without a step reports something that did not happen."""
 
@@ -268,6 +270,7 @@ def exist(now: Snapshot) -> Found:
         "destruction_approval",
         "model_case_approval",
         "activation",
+        "reissue",
         "field_note",
     )
     for table in tables:

@@ -9,11 +9,13 @@ from sqlalchemy import Integer, Select, and_, func, literal, or_, select, union_
 from sifilma.activation.derived.models import ActivationTally, ReaderTally, StageTally
 from sifilma.activation.derived.queries import STANDING, activation_sums_query, born, moved, reader_sums_query
 from sifilma.activation.derived.stages.queries import is_born, is_current_query, month_number, months, stage_sums_query
-from sifilma.activation.models import Activation, Manifest
+from sifilma.activation.models import REPEATED, Activation, Manifest
 from sifilma.fsck.dialects import bare, dashed
 from sifilma.fsck.registry import Found, in_snapshot
 from sifilma.fsck.snapshot import Snapshot
 from sifilma.kernel.timekeeping.targets import Targets, local
+
+ACTIVATED = ("activation.create", "activation.carry")
 
 
 @in_snapshot("manifest-complete", "There is no manifest without its activation, its audit entry and its status index.")
@@ -26,7 +28,7 @@ def complete(now: Snapshot) -> Found:
         "has no activation of its own",
     )
     manifest, made, entry = bare("manifest"), bare("activation"), bare("audit_entry")
-    its_act = and_(entry.c.id == made.c.act_id, entry.c.action == "activation.create", entry.c.object_id == dashed(made.c.id))
+    its_act = and_(entry.c.id == made.c.act_id, entry.c.action.in_(ACTIVATED), entry.c.object_id == dashed(made.c.id))
     yield from now.find(
         "manifest",
         select(manifest.c.id).join(made, made.c.id == manifest.c.activation_id).outerjoin(entry, its_act).where(entry.c.id.is_(None)),
@@ -53,7 +55,7 @@ def activation_complete(now: Snapshot) -> Found:
         "audit_entry",
         select(entry.c.id, entry.c.object_id)
         .outerjoin(made, and_(made.c.act_id == entry.c.id, entry.c.object_id == dashed(made.c.id)))
-        .where(entry.c.action == "activation.create", made.c.id.is_(None)),
+        .where(entry.c.action.in_(ACTIVATED), made.c.id.is_(None)),
         "records activation {object_id}, which is not there",
     )
 
@@ -134,6 +136,48 @@ def revoked(now: Snapshot) -> Found:
         " AND e.action NOT IN ('card.report', 'card.report_confirm', 'unit.correct_execute')"
         " AND NOT EXISTS (SELECT 1 FROM revocation r WHERE r.manifest_id = m.id AND r.state = 'executed')",
         "is revoked without an executed proposal and without a report on its card",
+    )
+
+
+@in_snapshot("carried", "A manifest issued anew repeats what was stated for its card, and an order settles each card that it names once.")
+def carried(now: Snapshot) -> Found:
+    """Compare carried activations with those they repeat, and the cards of an order with its manifests, its tokens and its count."""
+    differs = " OR ".join(f"a.{name} <> s.{name}" for name in REPEATED)
+    yield from now.find(
+        "activation",
+        "SELECT a.id FROM activation a LEFT JOIN activation s ON s.id = a.stated_by AND s.source <> 'carried'"
+        f" WHERE a.source = 'carried' AND (s.id IS NULL OR {differs})",
+        "was carried, and says something else than the activation that stated it",
+    )
+    yield from now.find(
+        "token",
+        "SELECT t.id FROM token t LEFT JOIN activation a ON a.token_id = t.id AND a.source = 'carried'"
+        " LEFT JOIN reissue_card k ON k.reissue_id = t.reissue_id AND k.new_manifest_id = a.manifest_id AND k.card_id = t.card_id"
+        " WHERE t.reissue_id IS NOT NULL AND k.reissue_id IS NULL",
+        "was made for an order, which has no manifest of it",
+    )
+    yield from _orders(now)
+
+
+def _orders(now: Snapshot) -> Found:
+    yield from now.find(
+        "activation",
+        "SELECT a.id FROM activation a JOIN token t ON t.id = a.token_id WHERE (a.source = 'carried') <> (t.reissue_id IS NOT NULL)",
+        "was carried without an order, or asked for with the token of one",
+    )
+    yield from now.find(
+        "reissue_card",
+        "SELECT k.manifest_id AS id FROM reissue_card k LEFT JOIN manifest m ON m.id = k.new_manifest_id AND m.card_id = k.card_id"
+        " LEFT JOIN activation a ON a.id = m.activation_id AND a.source = 'carried'"
+        " LEFT JOIN token t ON t.id = a.token_id AND t.reissue_id = k.reissue_id WHERE k.outcome = 'carried' AND t.id IS NULL",
+        "is said to be issued anew by an order that did not",
+    )
+    yield from now.find(
+        "reissue",
+        "SELECT r.id, r.total, COUNT(k.manifest_id) AS cards FROM reissue r LEFT JOIN reissue_card k ON k.reissue_id = r.id"
+        " GROUP BY r.id, r.total, r.ended_at HAVING COUNT(k.manifest_id) <> r.total"
+        " OR (r.ended_at IS NOT NULL AND SUM(CASE WHEN k.outcome = 'waiting' THEN 1 ELSE 0 END) > 0)",
+        "names {cards} of {total} cards, or has ended while one waits",
     )
 
 

@@ -60,7 +60,8 @@ def place(now: Snapshot) -> Found:
     """Check that REVIEW and FAIL have a reason and a review, and that PASS has none."""
     return now.find(
         "activation",
-        "SELECT id, place_outcome, review_state FROM activation WHERE (place_outcome = 'PASS') <> (review_state = 'none')"
+        "SELECT id, place_outcome, review_state FROM activation WHERE"
+        " ((place_outcome = 'PASS') <> (review_state = 'none') AND source <> 'carried') OR (source = 'carried' AND review_state <> 'none')"
         " OR (place_outcome <> 'PASS' AND reason = '') OR (review_state IN ('accepted', 'rejected') AND reviewed_by IS NULL)",
         "has the place outcome {place_outcome} and the review {review_state}: a reason, a review or a reviewer is missing",
     )

@@ -5,7 +5,7 @@ Manifests and tokens never change once stored. So a batch is read, the transacti
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -13,9 +13,11 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 from sqlalchemy import func, select
+from sqlalchemy.orm import aliased
 
 from hsm.derivation import kcv
 from hsm.errors import HSMKeyMissing, HSMMisuse
+from hsm.keys import MASTER, label_of
 from hsm.token import Operations
 from manifests import conf
 from manifests.payload import Manifest as Payload
@@ -24,7 +26,7 @@ from manifests.verifier import Expectations, Reason, verify
 from sifilma.activation.models import Activation, DataKey, Manifest, Token
 from sifilma.activation.tokens import sealing
 from sifilma.activation.tokens import service as tokens
-from sifilma.activation.trust import keyset, status_list
+from sifilma.activation.trust import key_checks, keyset, status_list
 from sifilma.activation.trust.keyset import Trust
 from sifilma.approvals.models import ProposalState
 from sifilma.cards.models import Card, Unit
@@ -42,6 +44,8 @@ def _then(former: Any, now: Any) -> Any:
     return func.coalesce(first, now)
 
 
+_stated = aliased(Activation)
+_stated_source = select(_stated.source).where(_stated.id == Activation.stated_by).correlate(Activation).scalar_subquery()
 _MANIFESTS = (
     select(
         Manifest.id, Manifest.seq, Manifest.epoch, Manifest.kid, Manifest.state, Manifest.issued_at, Manifest.expires_at,
@@ -49,7 +53,8 @@ _MANIFESTS = (
         Manifest.sealed_body, Manifest.organisation_id, Card.uid, Card.function, Card.key_version, Card.kcv,
         Card.personalisation_request_id, _then(UnitCorrection.former_hardware_number, Unit.hardware_number).label("hardware_number"),
         _then(UnitCorrection.former_pcid, Unit.pcid).label("pcid"), Activation.latitude_e7, Activation.longitude_e7,
-        Activation.accuracy_m, Activation.source, Activation.region_code, DataKey.organisation_id.label("key_owner"), DataKey.month,
+        Activation.accuracy_m, Activation.region_code,
+        func.coalesce(_stated_source, Activation.source).label("source"), DataKey.organisation_id.label("key_owner"), DataKey.month,
         DataKey.sealed.label("sealed_key"),
     )
     .join(Card, Card.id == Manifest.card_id)
@@ -60,8 +65,8 @@ _MANIFESTS = (
 _TOKENS = select(Token.id, Token.activation_request_id, Token.organisation_id, Token.mac, Token.sealed, Card.uid).join(
     Card, Card.id == Token.card_id
 )
-Opened = dict[UUID, tuple[bytes, bytes]]
-"""By manifest: the JWS, and the open key of its card."""
+Opened = dict[UUID, tuple[bytes, bytes | None]]
+"""By manifest: the JWS, and the open key of its card, None where its master key is closed."""
 
 
 @outside("manifest-verifies", "Every stored manifest verifies, in a program that is not ours too, and says what its row says.", Needs.HSM)
@@ -77,10 +82,11 @@ def manifest_verifies(look: Outside) -> Found:
 
 
 def _open_manifests(look: Outside, rows: Sequence[Any]) -> tuple[Opened, list[Broken]]:
-    return look.hsm.run(lambda do: _open(do, rows))
+    closed = key_checks.load_record(look.settings).closed
+    return look.hsm.run(lambda do: _open(do, rows, closed))
 
 
-def _open(do: Operations, rows: Sequence[Any]) -> tuple[Opened, list[Broken]]:
+def _open(do: Operations, rows: Sequence[Any], closed: Container[str]) -> tuple[Opened, list[Broken]]:
     keys: dict[bytes, Any] = {}
     opened: Opened = {}
     unopened = []
@@ -90,13 +96,14 @@ def _open(do: Operations, rows: Sequence[Any]) -> tuple[Opened, list[Broken]]:
             key = keys.get(row.sealed_key) or sealing.open_key(do, row.key_owner, row.month, row.sealed_key)
             keys[row.sealed_key] = key
             line = sealing.open_sealed(key, row.sealed_body, b"manifest", row.id)
-            opened[row.id] = (line, do.derive_open_key(row.key_version, bytes.fromhex(row.uid)))
+            known = f"{MASTER}{row.key_version}" not in closed  # else its cards are out of use, and the check value has to do
+            opened[row.id] = (line, do.derive_open_key(row.key_version, bytes.fromhex(row.uid)) if known else None)
         except (HSMMisuse, HSMKeyMissing, ValueError):
             unopened.append(broken("manifest", row.id, "does not open: body or data key was changed or exchanged"))
     return opened, unopened
 
 
-def _manifest_faults(published: Trust, row: Any, line: bytes, open_key: bytes) -> Iterator[str]:
+def _manifest_faults(published: Trust, row: Any, line: bytes, open_key: bytes | None) -> Iterator[str]:
     key = published.keyset.find(row.kid, "manifest")
     if key is None:
         yield "is signed by no manifest key of the keyset"
@@ -115,7 +122,7 @@ def _manifest_faults(published: Trust, row: Any, line: bytes, open_key: bytes) -
         yield from (f"says another {what} than its row" for what in _differences(verdict.manifest, row, open_key))
 
 
-def _differences(said: Payload, row: Any, open_key: bytes) -> Iterator[str]:
+def _differences(said: Payload, row: Any, open_key: bytes | None) -> Iterator[str]:
     """Yield the names of signed facts that differ from the stored ones."""
     pairs = {
         "jti": (said.jti, str(row.id)),
@@ -132,9 +139,12 @@ def _differences(said: Payload, row: Any, open_key: bytes) -> Iterator[str]:
             (said.loc.lat_e7, said.loc.lon_e7, said.loc.acc_m, said.loc.src, said.loc.code),
             (row.latitude_e7, row.longitude_e7, row.accuracy_m, row.source, row.region_code),
         ),
-        "card": ((said.card.batch, said.card.keyver, said.card.kcv), (str(row.personalisation_request_id), row.key_version, kcv(open_key))),
+        "card": (
+            (said.card.batch, said.card.keyver, said.card.kcv),
+            (str(row.personalisation_request_id), row.key_version, kcv(open_key) if open_key else row.kcv),
+        ),
         "key check value": (row.kcv, said.card.kcv),
-        "conf": (said.cfg.conf, conf.conf(open_key, bytes.fromhex(row.pcid or "00" * 16))),
+        "conf": (said.cfg.conf, conf.conf(open_key, bytes.fromhex(row.pcid or "00" * 16)) if open_key else said.cfg.conf),
         "prev": (said.prev, row.previous_hash),
         "payload hash": (payload_hash(said.to_bytes()), row.payload_hash),
         "status": (
@@ -147,14 +157,21 @@ def _differences(said: Payload, row: Any, open_key: bytes) -> Iterator[str]:
 
 @outside("token-opens", "Every token is sealed under a key of its organisation, and its MAC is of its request and its card.", Needs.HSM)
 def token_opens(look: Outside) -> Found:
-    """Check that each token opens this card of this request and no other."""
+    """Check that each token opens this card of this request and no other; the MAC only where its key is not closed."""
+    closed = key_checks.load_record(look.settings).closed
     for rows, opened in opened_tokens(look):
-        wrong = look.hsm.run(lambda do, rows=rows, opened=opened: _wrong_macs(do, rows, opened))  # type: ignore[misc]  # mypy cannot infer the default
+        known = {row.id: opened[row.id] for row in rows if row.id in opened and _mac_key(row.mac) not in closed}
+        wrong = look.hsm.run(lambda do, rows=rows, known=known: _wrong_macs(do, rows, known))  # type: ignore[misc]  # mypy cannot infer the default
         for row in rows:
             if row.id not in opened:
                 yield broken("token", row.id, "does not open: it was changed, or is not sealed under a key of its organisation")
             elif row.id in wrong:
                 yield broken("token", row.id, f"does not authenticate for its request and card {row.uid}")
+
+
+def _mac_key(mac: bytes) -> str:
+    """Return the label of the key that made a MAC."""
+    return label_of(tokens.MAC, sealing.parted(mac, tokens.MAC_LENGTH)[0])
 
 
 def _wrong_macs(do: Operations, rows: Sequence[Any], opened: dict[UUID, str]) -> set[UUID]:

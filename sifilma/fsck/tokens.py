@@ -37,7 +37,7 @@ def machines(now: Snapshot) -> Found:
     return now.find(
         "activation_request",
         "SELECT r.id, r.machines, COUNT(*) AS tokens FROM activation_request r JOIN token t ON t.activation_request_id = r.id"
-        " WHERE t.state IN ('issued', 'redeemed') GROUP BY r.id, r.machines HAVING COUNT(*) > r.machines",
+        " WHERE t.state IN ('issued', 'redeemed') AND t.reissue_id IS NULL GROUP BY r.id, r.machines HAVING COUNT(*) > r.machines",
         "has {tokens} tokens for {machines} approved machines",
     )
 
@@ -59,7 +59,7 @@ def issue(now: Snapshot) -> Found:
 @in_snapshot("token-count", "A request counts its redeemed tokens, and is completed exactly with the last one.")
 def count(now: Snapshot) -> Found:
     """Compare the counter in the request's row with its redeemed tokens. It is in the row so that concurrent activations agree."""
-    redeemed = "(SELECT COUNT(*) FROM token t WHERE t.activation_request_id = r.id AND t.state = 'redeemed')"
+    redeemed = "(SELECT COUNT(*) FROM token t WHERE t.activation_request_id = r.id AND t.state = 'redeemed' AND t.reissue_id IS NULL)"
     yield from now.find(
         "activation_request",
         f"SELECT r.id, r.redeemed, {redeemed} AS found FROM activation_request r WHERE r.redeemed <> {redeemed}",

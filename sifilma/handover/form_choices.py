@@ -24,6 +24,8 @@ from sifilma.kernel.context import Context
 from sifilma.personalisation.models import PersonalisationRequest
 
 MOST_SHOWN = 2000
+MOST_COUNTED = 1_000
+"""Cards that are counted of those that can go back."""
 SIGNATORY_FIELDS = ("name", "id_kind", "id_number", "position")
 
 
@@ -49,16 +51,19 @@ class Lot:
 
 def receivers(ctx: Context) -> list[Receiver]:
     """Return the organisations that the actor's organisation can hand cards over to now, by name."""
+    here = select(Card.personalisation_request_id.label("request"), func.count().label("cards")).where(*_here(ctx))
+    # Cards are counted before their requests are looked up: thousands of cards wait, of some hundred requests.
+    waiting = here.group_by(Card.personalisation_request_id).subquery("waiting")
     query = (
-        select(Organisation.id, Organisation.name, Organisation.kind, func.count(Card.id))
-        .select_from(Card)
-        .join(PersonalisationRequest, PersonalisationRequest.id == Card.personalisation_request_id)
+        select(Organisation.id, Organisation.name, Organisation.kind, func.sum(waiting.c.cards))
+        .select_from(waiting)
+        .join(PersonalisationRequest, PersonalisationRequest.id == waiting.c.request)
         .join(Organisation, Organisation.id == _next_owner(ctx))
-        .where(*_ready(ctx))
+        .where(_next_owner(ctx) != ctx.actor.organisation_id)
         .group_by(Organisation.id, Organisation.name, Organisation.kind)
         .order_by(Organisation.name)
     )
-    return [Receiver(*row) for row in ctx.session.execute(query)]
+    return [Receiver(key, name, kind, int(count)) for key, name, kind, count in ctx.session.execute(query)]
 
 
 def chosen(receivers: list[Receiver], asked: str) -> Receiver | None:
@@ -93,9 +98,13 @@ class Pile:
 
 
 def return_receivers(ctx: Context) -> list[Receiver]:
-    """Return to whom the actor's organisation can give cards back now: the directorate, and the makers of its cards, by name."""
-    mine = Card.holder_id == ctx.actor.organisation_id, *returns.returnable()
-    total = ctx.session.scalar(select(func.count(Card.id)).where(*mine)) or 0
+    """Return to whom the actor's organisation can give cards back now: the directorate, and the makers of its cards, by name.
+
+    The newest MOST_COUNTED cards are looked at and counted.
+    """
+    mine = select(Card.id).where(Card.holder_id == ctx.actor.organisation_id, *returns.returnable())
+    newest = mine.order_by(Card.id.desc()).limit(MOST_COUNTED).subquery("newest")
+    total = ctx.session.scalar(select(func.count()).select_from(newest)) or 0
     if not total or ctx.actor.is_central:
         return []
     directorate = select(Organisation).where(Organisation.kind == OrganisationKind.DIRECTORATE)
@@ -104,7 +113,7 @@ def return_receivers(ctx: Context) -> list[Receiver]:
         select(Organisation.id, Organisation.name, Organisation.kind, func.count(Card.id))
         .select_from(Card)
         .join(Organisation, Organisation.id == returns.maker_id())
-        .where(*mine, Organisation.id != ctx.actor.organisation_id)
+        .where(Card.id.in_(select(newest.c.id)), Organisation.id != ctx.actor.organisation_id)
         .group_by(Organisation.id, Organisation.name, Organisation.kind)
         .order_by(Organisation.name)
     )
@@ -155,8 +164,12 @@ def signed_before(ctx: Context, receiver_id: UUID | None) -> dict[str, list[Know
     }
 
 
+def _here(ctx: Context) -> tuple[Any, ...]:
+    return Card.holder_id == ctx.actor.organisation_id, Card.state == ready_state(ctx)
+
+
 def _ready(ctx: Context) -> tuple[Any, ...]:
-    return Card.holder_id == ctx.actor.organisation_id, Card.state == ready_state(ctx), _next_owner(ctx) != ctx.actor.organisation_id
+    return *_here(ctx), _next_owner(ctx) != ctx.actor.organisation_id
 
 
 def _next_owner(ctx: Context) -> Any:

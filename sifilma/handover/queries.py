@@ -82,6 +82,12 @@ def cards_on_their_way_query(card_id: UUID | None = None) -> Select[UUID]:
     return select(union_all(issued, missing).subquery().c.card_id)
 
 
+def is_named(ids: Select[UUID]) -> ColumnElement[bool]:
+    """Return the condition that a query of ids gives a card's. It is asked of each card: few are looked at, and the query may give many."""
+    found = ids.subquery()
+    return select(found).where(next(iter(found.c)) == Card.id).correlate(Card).exists()
+
+
 _later, _named = aliased(Handover), aliased(HandoverCard)  # made once: it takes longer than the rest of the condition
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Select, func, select
 
 from sifilma.cards.models import Card, CardState, DeviceModel, Unit
 from sifilma.handover.models import Handover, HandoverKind, ReturnReason
-from sifilma.handover.queries import cards_on_their_way_query
+from sifilma.handover.queries import cards_on_their_way_query, is_named
 from sifilma.identity.models import Organisation
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
@@ -52,8 +52,8 @@ def returnable() -> tuple[ColumnElement[bool], ...]:
     """Return the conditions of cards that can go back: not in use, in no open BAST, and named by nothing else that is open."""
     return (
         Card.state.in_(RETURNABLE),
-        Card.id.not_in(cards_on_their_way_query()),
-        *(Card.id.not_in(query()) for query in _bound),
+        ~is_named(cards_on_their_way_query()),
+        *(~is_named(query()) for query in _bound),
     )
 
 

@@ -129,7 +129,7 @@ def activated_on(ctx: Context, day: date) -> ColumnElement[bool]:
     """Return the condition that a card was activated on a day in the actor's zone."""
     zone = zone_of(ctx.actor.region_code)
     start, end = (datetime.combine(each, time(), zone) for each in (day, day + timedelta(days=1)))
-    return Card.id.in_(select(Activation.card_id).where(Activation.at >= start, Activation.at < end))
+    return Card.id.in_(select(Activation.card_id).where(Activation.at >= start, Activation.at < end, Activation.stated_by.is_(None)))
 
 
 def steps_of(ctx: Context, card: Card) -> list[TimelineStep]:

@@ -15,6 +15,8 @@ from sqlalchemy import exists, or_, select
 from sqlalchemy.orm import Session
 
 from sifilma.accounts.models import FACTOR, USER_CHANGE, UserChange
+from sifilma.activation.carrying import service as carrying
+from sifilma.activation.carrying.models import Reissue
 from sifilma.activation.models import ACTIVATION_REQUEST, REVOCATION
 from sifilma.activation.suspensions.models import PLACE_SUSPENSION, PlaceSuspension
 from sifilma.cards.models import CARD, Card, CardReport, CardState, ReportState
@@ -59,6 +61,7 @@ def register_hooks(resources: Callable[[], Resources]) -> None:
     CARD.on(CardState.SUSPENDED, ReportNotice(resources))
     conversation.on_written(MessageNotice(resources))
     blanks.on_low(LowStockNotice(resources))
+    carrying.on_ended(ReissueNotice(resources))
     for state in ("proposed", "suspended", "dropped", "lifted", "answered"):
         PLACE_SUSPENSION.on(state, PlaceNotice(state, resources))
     discrepancies.on_told(DifferenceNotice(resources))
@@ -151,6 +154,20 @@ class LowStockNotice:
         with session.no_autoflush:
             people = list(session.scalars(select(User).where(holds(User, Role.OPERATOR, at)).order_by(User.id)))
             tell(self.resources(), session, people, "blanks_low", str(left), uuid7(), at)
+
+
+@dataclass(frozen=True)
+class ReissueNotice:
+    """The hook of an order to issue manifests anew that has ended: tell the heads of each holder. The message names no card."""
+
+    resources: Callable[[], Resources]
+
+    def __call__(self, session: Session, order: Reissue, organisation_id: UUID, carried: int) -> None:
+        """Tell each head, with the number of new manifests."""
+        at = order.ended_at or order.began_at
+        heads = select(User).where(User.organisation_id == organisation_id, User.state == AccountState.ACTIVE, holds(User, Role.HEAD, at))
+        with session.no_autoflush:
+            tell(self.resources(), session, list(session.scalars(heads)), "manifests_carried", str(carried), order.id, at)
 
 
 @dataclass(frozen=True)

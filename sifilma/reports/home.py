@@ -306,7 +306,7 @@ def _days(ctx: Context) -> list[tuple[date, int]]:
     if is_tallied(ctx):
         counted = activations_by_day(ctx, zone, days[0], held=True)
         return [(day, counted.get(day, 0)) for day in days]
-    recent = Activation.at >= datetime.combine(days[0], time(), zone)
+    recent = and_(Activation.at >= datetime.combine(days[0], time(), zone), Activation.stated_by.is_(None))  # what somebody asked for
     row = ctx.session.execute(activations_query(ctx, Operation.CARD_VIEW).with_only_columns(*_counted(today, zone)).where(recent)).one()
     return [(day, int(count)) for day, count in zip(days, row, strict=True)]
 

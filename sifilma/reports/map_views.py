@@ -58,11 +58,12 @@ def _counts(form: Form, wanted: PlaceFilter) -> Response:
 
 def _cards(form: Form, wanted: PlaceFilter) -> Response:
     ctx = context()
-    shown: dict[str, Any] = {"box": None if request.args.get("unduh") else reader_locations.extent(ctx, wanted)} | _around(wanted)
+    box, number = (None, None) if request.args.get("unduh") else reader_locations.extent(ctx, wanted)
     listing = reader_locations.list_readers(ctx, wanted)
     return list_views.answer(
-        "reports/map_cards.html", listing, lambda cards: reader_locations.readers(ctx, cards), reader_locations.EXPORT, form=form, **shown
-    )
+        "reports/map_cards.html", listing, lambda cards: reader_locations.readers(ctx, cards), reader_locations.EXPORT, number=number,
+        form=form, box=box, **_around(wanted),
+    )  # fmt: skip
 
 
 def _around(wanted: PlaceFilter) -> dict[str, Any]:

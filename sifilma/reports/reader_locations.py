@@ -109,17 +109,18 @@ class Reader:
 def readers_query(ctx: Context, wanted: PlaceFilter) -> Select[Card]:
     """Return a query of the cards that match, each joined with its manifest in force and that manifest's activation."""
     standing = (ManifestState.ACTIVE, ManifestState.SUSPENDED)
-    query = cards_query(ctx).join(Manifest, Manifest.card_id == Card.id).join(Activation, Activation.id == Manifest.activation_id)
+    # Each join by one equality: of two that mean the same PostgreSQL expects a row where there are thousands.
+    query = cards_query(ctx).join(Activation, Activation.card_id == Card.id).join(Manifest, Manifest.activation_id == Activation.id)
     query = query.where(Card.state.in_(STANDING.get(wanted.state, ())), Manifest.state.in_(standing))
     if wanted.function:
         query = query.where(Card.function == wanted.function)
     if wanted.kind:
         query = query.where(Card.holder_id.in_(select(Organisation.id).where(Organisation.kind == wanted.kind)))
-    if wanted.region:
+    if len(wanted.region) == REGENCY:  # an index has a regency's readers in the order of lists
+        query = query.where(func.substr(Activation.region_code, 1, REGENCY) == wanted.region)
+    elif wanted.region:
         below = Activation.region_code.startswith(f"{wanted.region}.")
         query = query.where(below if codes.level(wanted.region) < codes.VILLAGE else Activation.region_code == wanted.region)
-    if len(wanted.region) >= REGENCY:  # an index has a regency's readers in the order of lists
-        query = query.where(func.substr(Activation.region_code, 1, REGENCY) == wanted.region[:REGENCY])
     return query
 
 
@@ -171,15 +172,16 @@ def around(boxes: list[Box]) -> Box | None:
     return Box(south, west, max(box.north for box in boxes), max(box.east for box in boxes))
 
 
-def extent(ctx: Context, wanted: PlaceFilter) -> Box | None:
-    """Return the box around the readers that match, or None without any."""
+def extent(ctx: Context, wanted: PlaceFilter) -> tuple[Box | None, int | None]:
+    """Return the box around the readers that match, or None without any, and their number, or None where they would have to be counted."""
     if is_tallied(ctx) and len(wanted.region) <= REGENCY:
         found, fits = _tallied(ctx, wanted, LEVELS[0])
-        query: Any = select(*_bounds(found)).where(*fits).having(func.sum(found.c.count) > 0)
-    else:  # a district or village has few readers
-        query = readers_query(ctx, wanted).with_only_columns(*_EXTENT)
-    row: Sequence[Any] = ctx.session.execute(query).first() or (None,)
-    return None if row[0] is None else _box(row)
+        query: Any = select(func.sum(found.c.count), *_bounds(found)).where(*fits).having(func.sum(found.c.count) > 0)
+        row: Sequence[Any] = ctx.session.execute(query).first() or (0, None)
+        return (None if row[1] is None else _box(row[1:])), int(row[0])
+    # A district or village has few readers.
+    row = ctx.session.execute(readers_query(ctx, wanted).with_only_columns(*_EXTENT)).one()
+    return (None if row[0] is None else _box(row)), None
 
 
 def clusters(ctx: Context, wanted: PlaceFilter, zoom: int, shown: Box) -> list[Cluster]:

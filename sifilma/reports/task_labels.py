@@ -171,6 +171,9 @@ TASKS = {
             ("passed_on", _("Work that you had was passed on"), "person-dash"),
         )
     },
+    "manifests_carried": Task(
+        _("Manifests of yours were issued anew: fetch them for your machines"), "arrow-repeat", "carried_pages.index", ""
+    ),
     "manifests_lapse": Task(_("Manifests expire"), "file-earmark-lock", "manifest_pages.index", ""),
     "decide_report": Task(_("Confirm or withdraw a program's report on a card"), "pause-circle", *_REPORT),
     "card_report_pending": Task(_("A program reported a card: it is suspended until a person decides"), "pause-circle", *_REPORT),

@@ -122,7 +122,8 @@ def _awaited_papers(ctx: Context) -> life.Lines:
         yield life.personalisation_lines_query(
             mine.where(PersonalisationRequest.state.in_(MAKING)), "personalisation_running", approved_at()
         )
-        yield life.made_lines_query(ctx, "bast_awaited", PersonalisationRequest.requester_id == own, Card.state == CardState.PERSONALISED)
+        of = PersonalisationRequest.requester_id == own
+        yield life.made_lines_query(ctx, "bast_awaited", Card.state == CardState.PERSONALISED, of=of)
         yield life.destruction_lines_query(life.own_destruction_query(ctx, DestructionState.PROPOSED), "destruction_proposed")
         yield life.destruction_lines_query(life.own_destruction_query(ctx, DestructionState.EXECUTED), "destruction_executed")
         yield _case(cases_query(ctx).where(ModelCase.state.in_(OPEN)), "model_case_open")

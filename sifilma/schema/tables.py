@@ -6,6 +6,7 @@ from sifilma.access_review import models as access_review
 from sifilma.accounts import models as accounts
 from sifilma.activation import models as activation
 from sifilma.activation import rules as activation_rules
+from sifilma.activation.carrying import models as carrying
 from sifilma.activation.derived import models as tallies
 from sifilma.activation.suspensions import models as suspensions
 from sifilma.assignment import models as assignment
@@ -39,7 +40,7 @@ from sifilma.succession import models as succession
 
 METADATA = Base.metadata
 PACKAGES = (
-    access_review, accounts, activation, activation_rules, assignment, audit, cards, cards_upkeep, conversation, destruction,
+    access_review, accounts, activation, activation_rules, assignment, audit, cards, cards_upkeep, carrying, conversation, destruction,
     discrepancies, documents, factors, field_notes, handover, idempotency, identity, identity_rules, jobs, kept_forms, lifecycle,
     lost_access, notifications, numbering, outlets, watch, oversight, personalisation, regions, succession,
     suspensions, blanks, derived, dispatch, tallies,

@@ -6,8 +6,7 @@ All figures are CPU of this process and of its connection to PostgreSQL: on a ma
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -179,19 +178,3 @@ def _all_backends(session: Session) -> float:
     """Return the CPU seconds of this installation's connections, which the pool keeps open."""
     found = session.scalars(text("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'"))
     return sum(_ran(pid) for pid in found)
-
-
-@contextmanager
-def alone() -> Iterator[World]:
-    """Yield an installation for these figures alone: `python -m tests.benchmarks.bulk`."""
-    from tests.benchmarks.__main__ import installation
-
-    with installation() as world:
-        yield world
-
-
-if __name__ == "__main__":
-    from tests.benchmarks.table import show
-
-    with alone() as world:
-        show(run(world))

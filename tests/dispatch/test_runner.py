@@ -126,7 +126,7 @@ def test_operators_see_and_steer_the_work(world: World) -> None:
     assert operator.send("/tugas-sistem/jeda", chore="tokens expired").status_code == 303
     assert "Dijeda sejak" in operator.text("/tugas-sistem")
     assert operator.send("/tugas-sistem/lanjut", chore="tokens expired").status_code == 303
-    assert operator.send("/tugas-sistem/jeda", chore="no such chore").status_code == 404
+    assert operator.send("/tugas-sistem/jeda", chore="no such chore").status_code == 422
     assert operator.send("/tugas-sistem/ulang", chore=ROWS, object_id=job["id"]).status_code == 404  # it was not given up
     auditor = Visitor(world, "auditor1")
     assert "Jeda</button>" not in auditor.text("/tugas-sistem")

@@ -23,7 +23,9 @@ class Worker:
         if not self.home.exists():
             shutil.copytree(world.settings.home, self.home)
         self.log = self.home / "worker.log"
-        self.pid = fork_server().start(environment(world) | {"SIFILMA_HOME": str(self.home)} | settings, self.log, "worker")
+        self.pid = fork_server().start(
+            environment(world) | {"SIFILMA_HOME": str(self.home), "SIFILMA_REQUEST_DEADLINE": "10"} | settings, self.log, "worker"
+        )
 
     def send(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):

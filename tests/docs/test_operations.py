@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 import click
 
@@ -29,11 +29,11 @@ def names(title: str) -> set[str]:
     return set(re.findall(r"`([^`]+)`", " ".join(rows(title))))
 
 
-def events() -> Iterator[str]:
+def events(logging: Set[str] = LOGGING) -> Iterator[str]:
     """What the code logs."""
     ours = (source.tree for source in house.python_sources() if source.path.startswith(("sifilma/", "hsm/")))
     for node in (node for tree in ours for node in ast.walk(tree)):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and ast.unparse(node.func) in LOGGING:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and ast.unparse(node.func) in logging:
             yield ast.literal_eval(node.args[0])
 
 
@@ -44,6 +44,14 @@ def test_every_metric_is_named_and_no_other(sqlite_world: World) -> None:
 
 def test_every_event_of_the_logs_is_named_and_no_other() -> None:
     assert names("Logs") == set(events())
+
+
+def test_every_alarm_has_its_runbook_and_no_other() -> None:
+    """An alarm is an event of level `error`; a runbook says where to look first, and what to do then."""
+    assert names("Alarms") == set(events({"log.error", "log.exception"}))
+    part = DOCUMENT.partition("\n## Alarms\n")[2].partition("\n## ")[0]
+    for row in re.findall(r"^\| `.*$", part, re.MULTILINE):
+        assert all(len(cell.strip()) > 8 for cell in row.strip("|").split(" | ")[1:]), row
 
 
 def test_the_checks_of_readyz_are_named(sqlite_world: World) -> None:

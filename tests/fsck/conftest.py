@@ -6,21 +6,25 @@ from contextlib import closing
 import pytest
 
 from hsm import HSM
+from hsm.keys import SIGNING_PLAN
 from sifilma.documents.store import DiskStore
 from sifilma.fsck.run import Installation
 from sifilma.kernel.db import db
+from sifilma.kernel.unit_of_work import assert_no_transaction
 from tests.fsck.life import Life, lived
 from tests.support import databases
 from tests.support.databases import Fresh
+from tests.support.softhsm import SoftHSM
 from tests.support.world import World
 
 
 @pytest.fixture(scope="session", params=databases.KINDS)
-def life(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, signing_token: HSM, root_token: HSM) -> Iterator[Life]:
-    """Yield one lived-in installation for all tests, on SQLite and on PostgreSQL. No test commits to it."""
+def life(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, softhsm: SoftHSM, root_token: HSM) -> Iterator[Life]:
+    """Yield one lived-in installation for all tests, on SQLite and on PostgreSQL. No test commits to it. Its token gets a further key."""
     fresh: Fresh = request.getfixturevalue(f"fresh_{request.param}")
     url = fresh.make()
-    with closing(World(url, tmp_path_factory.mktemp("life") / "home", signing_token, root_token)) as world:
+    token = softhsm.token(f"life-{request.param}", SIGNING_PLAN, assert_no_transaction)
+    with closing(World(url, tmp_path_factory.mktemp("life") / "home", token, root_token)) as world:
         yield lived(world)
     fresh.remove(url)
 

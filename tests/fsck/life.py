@@ -8,10 +8,12 @@ from typing import Any
 from uuid import UUID
 
 from joserfc.jwk import ECKey
+from pydantic import SecretStr
 
 from sifilma.access_review.tasks import open_review
 from sifilma.accounts import consents
 from sifilma.activation import tasks
+from sifilma.activation.carrying.tasks import carry
 from sifilma.activation.suspensions.tasks import suspend_overdue
 from sifilma.demo.sample_files import photo
 from sifilma.identity.models import Organisation
@@ -33,6 +35,7 @@ from tests.oversight import case_steps
 from tests.oversight.test_reference import digest, proposed
 from tests.sign_in.test_codes import password_step, signed_in
 from tests.succession import head_successions
+from tests.support.softhsm import PIN
 from tests.support.transparency_log import sequence
 from tests.support.visitor import Visitor, goes_to
 from tests.support.world import BANGLI_PLACE, MAGETAN_PLACE, Client, Ready, World, done, letter, new_uid
@@ -58,6 +61,7 @@ def lived(world: World) -> Life:
     _upkeep(world)
     done(world.client(HEAD).post(f"/cards/{ready.uids[3]}/reports", {"condition": "lost", "note": "hilang"}))
     done(world.client(HEAD).post(f"/cards/{ready.uids[3]}/reports", {"condition": "found", "note": "ketemu"}))
+    _reissue(world)
     _bangli(world)
     _bank(world)
     _places(world)
@@ -202,6 +206,17 @@ def _relocate(world: World, ready: Ready) -> None:
     uid = ready.uids[2]
     _, tokens = world.tokens(HEAD, [uid], "relocation")
     done(world.client(HEAD).post("/activations", world.activation(ready, uid, token=tokens[uid])), 201)
+
+
+def _reissue(world: World) -> None:
+    """Replace the key that signs manifests, and have those that it signed issued anew."""
+    world.configure(root_pin=SecretStr(PIN))
+    for act, what in (("rotate", "manifest-sign"), ("reissue", "1")):
+        world.clock.advance(seconds=31)  # a code counts once
+        arguments = ["hsm", act, what, "--custodian", "kustodian1"]
+        told = world.app.test_cli_runner().invoke(args=arguments, input=world.code("kustodian1") + "\n")
+        assert told.exit_code == 0, (told.output, told.exception)
+    assert carry(world.context, world.settings, world.hsm) > 0
 
 
 def _bangli(world: World) -> None:

@@ -18,6 +18,7 @@ from manifests import jws
 from manifests.payload import Manifest as Payload
 from sifilma.activation.models import DataKey, Manifest
 from sifilma.activation.tokens import sealing
+from sifilma.activation.trust import keyset
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.fsck import catalogue
@@ -115,7 +116,7 @@ def forged(world: World, line: bytes) -> bytes:
     """Return a properly signed copy of a manifest with a slightly different place."""
     said = Payload.from_bytes(jws.split(line, jws.MANIFEST_TYPE).payload)
     moved = said.model_copy(update={"loc": said.loc.model_copy(update={"lat_e7": said.loc.lat_e7 + 1})})
-    kid = world.trust.kid(world.hsm, "manifest-sign", "manifest")
+    kid = keyset.load(world.settings).kid(world.hsm, "manifest-sign", "manifest")
     return jws.sign(moved.to_bytes(), kid, jws.MANIFEST_TYPE, lambda digest: world.hsm.sign("manifest-sign", digest)).encode()
 
 
@@ -135,6 +136,7 @@ def test_a_manifest_forged_with_the_sealing_key_is_named(
         row = connection.execute(
             select(Manifest.id, Manifest.sealed_body, DataKey.organisation_id, DataKey.month, DataKey.sealed)
             .join(DataKey, DataKey.id == Manifest.data_key_id)
+            .order_by(Manifest.id.desc())  # signed by the key in use
             .limit(1)
         ).one()
         key = world.hsm.run(lambda do: sealing.open_key(do, row.organisation_id, row.month, row.sealed))

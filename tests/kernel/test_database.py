@@ -372,18 +372,6 @@ def test_a_connection_that_hangs_in_its_ping_takes_the_deadline_once(
     engine.dispose()
 
 
-def test_a_long_statement_is_read_once_and_takes_other_values_each_time(postgresql_url: str) -> None:
-    engine, names = make_engine(postgresql_url), [f"p{number}" for number in range(400)]
-    statement = text("SELECT " + " + ".join(f"CAST(:{name} AS int)" for name in [*names, "p7"]))
-    with engine.connect() as connection:
-        assert connection.scalar(statement, dict.fromkeys(names, 1)) == 401
-        before = db._as_sent.cache_info()
-        assert connection.scalar(statement, dict.fromkeys(names, 1) | {"p7": 100}) == 599
-        after = db._as_sent.cache_info()
-    engine.dispose()
-    assert (after.hits - before.hits, after.misses) == (1, before.misses)
-
-
 def test_a_connection_that_died_while_idle_is_replaced_without_an_error(pg_cluster: Cluster, postgresql_url: str) -> None:
     engine = make_engine(postgresql_url, pool_size=1)
     with engine.connect() as connection:

@@ -20,7 +20,7 @@ from sifilma.schema import migrate
 from sifilma.sign_in.resealing import seal_what_stands
 from tests.activation.bulk.sheets import rows_of, sent, sheet, worked
 from tests.fsck.conftest import installation
-from tests.schema.earlier import BACK_TO_0009, back_to_0001, back_to_0012, back_to_0014
+from tests.schema.first import BACK_TO_0009, back_to_0001, back_to_0012, back_to_0014
 from tests.support.databases import Cluster
 from tests.support.world import World, done, new_uid
 

@@ -132,7 +132,7 @@ LIBRARIES = {
     # a command that makes the application itself
     "commands": "applications doctor doctor_checks main practice serve supervisor",
     # what people do with keys
-    "custody": "ceremonies ceremony_file cli custodians pairing rotation",
+    "custody": "ceremonies ceremony_file cli closing custodians pairing rotation",
     # a part of the play: who, with what, in which scenes
     "demo": (
         "accounts checks facts people play sample_files scenes second_act/bell second_act/broken_card second_act/broken_reader "
@@ -157,7 +157,8 @@ LIBRARIES = {
     "kernel": (
         "actor addresses clock context days db deadline errors field_notes file_store idempotency ids installation lifecycle logging "
         "outages paging prepared rates repeats schemas sealing seals text triggers unit_of_work "
-        "many/copying many/parallel many/sets timekeeping/moments timekeeping/stops timekeeping/targets timekeeping/watch timekeeping/working_days"
+        "many/copying many/parallel many/sets "
+        "timekeeping/moments timekeeping/stops timekeeping/targets timekeeping/watch timekeeping/working_days"
     ),
     # the outbox, and each way out of it
     "notifications": "bell console contract delivery models outbox senders smpp smtp webhook",

@@ -201,6 +201,10 @@ def _spread(taken: Taken) -> None:
         worker.spread(ctx, taken, lines)
 
 
+class Entangled(Exception):
+    """What becomes of one row may depend on what became of another one: they are done apart."""
+
+
 @dataclass(frozen=True)
 class _Row:
     """A row with what it asks for, or why it cannot be read."""
@@ -272,7 +276,7 @@ def _checked(ctx: Context, taken: Taken, rows: Sequence[_Row]) -> tuple[list[tup
     ready = [(line, one) for line, one in found if isinstance(one, Ready)]
     refused = [(line, one) for line, one in found if not isinstance(one, Ready)]
     if refused and any(_leaves_its_machine(one) for _, one in ready):
-        raise Conflict("A card leaves its machine in these rows.")  # each alone: another row may name that machine
+        raise Entangled  # another row may name that machine
     unread = [(row.line, row.given) for row in rows if isinstance(row.given, ValidationError)]
     return ready, [_failed(line, why) for line, why in [*refused, *unread]]
 

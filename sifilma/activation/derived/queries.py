@@ -148,7 +148,7 @@ def reader_sums_query(readers: Subquery) -> Select[Any]:
 
 
 def activation_sums_query(activations: Subquery) -> Select[Any]:
-    """Return the rows of ActivationTally for some activations (`activation_id`)."""
+    """Return the rows of ActivationTally for some activations (`activation_id`): those that somebody asked for."""
     zones = union_all(*(select(literal(hours, Integer).label("zone")) for hours in ZONES)).cte()
     each = bases()
     facts = joined(
@@ -157,7 +157,7 @@ def activation_sums_query(activations: Subquery) -> Select[Any]:
             day_of(Activation.at, zones.c.zone).label("day"),
         )
         .select_from(activations)
-        .join(Activation, Activation.id == activations.c.activation_id)
+        .join(Activation, and_(Activation.id == activations.c.activation_id, Activation.stated_by.is_(None)))
     ).join(each, each.c.basis >= ALL).join(zones, zones.c.zone > 0).subquery("facts")  # fmt: skip
     key = [facts.c[column.name] for column in inspect(ActivationTally).primary_key]
     return select(*key, func.count()).where(facts.c.zone > 0).group_by(*key)

@@ -1,8 +1,9 @@
-"""What an activation requires of card, token, machine and agreement, and of the place that is stated for it."""
+"""What an activation requires of card, token, machine, agreement and the place that is stated for it, and how long its manifest counts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, time
 from typing import Any, TypeVar
 
 from sifilma.activation.models import READY, RequestKind, RequestState
@@ -12,6 +13,7 @@ from sifilma.cards.models import CardState, UnitCondition
 from sifilma.cards.outlets.models import Outlet, OutletState
 from sifilma.cards.outlets.queries import CLOSED, own_by_text
 from sifilma.cards.service import NO_OUTLET
+from sifilma.documents.indonesian import WIB
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, Invalid, NotFound
@@ -21,6 +23,7 @@ from sifilma.regions import codes
 NO_TOKEN = say("This card has no open token: it was used, cancelled, or never issued.")
 NO_VILLAGE = say("There is no such village code today (13 characters, e.g. 35.20.01.2001).")
 Stated = TypeVar("Stated", bound=PlaceIn)
+DAY_END = time(23, 59, 59)
 
 
 def placed(ctx: Context, data: Stated) -> Stated:
@@ -107,3 +110,12 @@ def _require_unit(row: Any) -> None:
         raise Invalid.field("hardware_number", refusal, type="unit-not-working")
     if row.pcid is None:
         raise Conflict("The manufacturer has not given this machine's PCID yet.", type="unit-without-pcid")
+
+
+def expiry(now: datetime, years: int, agreement_end: date | None) -> int:
+    """Return `exp` in seconds since 1970: the same day `years` later (28 February for the 29th), at most the end of the PKS (WIB)."""
+    leap_day = (now.month, now.day) == (2, 29)
+    end = now.replace(year=now.year + years, day=28 if leap_day else now.day)
+    if agreement_end is not None:
+        end = min(end, datetime.combine(agreement_end, DAY_END, WIB).astimezone(UTC))
+    return int(end.timestamp())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 from uuid import UUID
 
@@ -21,7 +21,7 @@ from hsm.errors import HSMKeyChanged
 from hsm.keys import MASTER
 from hsm.token import Operations
 from manifests import conf, jws, payload
-from sifilma.activation.issuing.rules import is_misplaced, placed, require_admitted
+from sifilma.activation.issuing.rules import expiry, is_misplaced, placed, require_admitted
 from sifilma.activation.issuing.statements import (
     ANSWER,
     BREAK_UNIT,
@@ -57,7 +57,7 @@ from sifilma.kernel.unit_of_work import assert_no_transaction
 from sifilma.regions import codes
 from sifilma.regions.place import Outcome, PlaceCheck, Placed
 
-DAY_END = time(23, 59, 59)
+DataKeys = dict[bytes, AESGCM]
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,15 @@ class Ready:
     code: str
     placed: Placed
     manifest_id: UUID
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a manifest states besides its row: its id, the place, and the end of its validity in seconds since 1970."""
+
+    id: UUID
+    location: payload.Location
+    ends: int
 
 
 @dataclass(frozen=True)
@@ -218,26 +227,33 @@ def wrong_token(left: int) -> Invalid:
 
 
 def _sign_all(do: Operations, at: datetime, settings: Settings, ready: Sequence[Ready], signer: keyset.Signer) -> list[Signed | None]:
-    keys: dict[bytes, AESGCM] = {}  # each data key is opened once
+    keys: DataKeys = {}
     return [_sign(do, at, settings, one, signer, keys) for one in ready]
 
 
-def _sign(
-    do: Operations, at: datetime, settings: Settings, ready: Ready, signer: keyset.Signer, keys: dict[bytes, AESGCM]
-) -> Signed | None:
-    """Compare the token, derive the card's key and compare it, sign and seal. Return None for a wrong token."""
+def _sign(do: Operations, at: datetime, settings: Settings, ready: Ready, signer: keyset.Signer, keys: DataKeys) -> Signed | None:
+    """Compare the token, and make the manifest. Return None for a wrong token."""
     row = ready.row
     if not tokens.matches(do, row.request_id, row.uid, ready.data.token, row.mac):
         return None
+    ends = expiry(at, settings.manifest_years, row.agreement_end)
+    return make(do, at, settings, row, Terms(ready.manifest_id, _location(ready.data, int(at.timestamp()), ready.code), ends), signer, keys)
+
+
+def make(do: Operations, at: datetime, settings: Settings, row: Any, terms: Terms, signer: keyset.Signer, keys: DataKeys) -> Signed:
+    """Derive the card's key and compare it, sign the manifest and seal it. Raise as `_require_key` does.
+
+    `keys` are the data keys that were opened in this call, by their sealed bytes: each is opened once.
+    """
     open_key = do.derive_open_key(row.key_version, bytes.fromhex(row.uid))
     kcv = _require_key(do, row, open_key)
-    manifest = _manifest(at, settings, ready, signer.epoch, open_key, kcv)
+    manifest = _manifest(at, settings, row, terms, signer.epoch, open_key, kcv)
     body = manifest.to_bytes()
     line = jws.sign(body, signer.kid, jws.MANIFEST_TYPE, lambda digest: do.sign(signer.label, digest))
     key = keys.get(row.data_key_sealed)
     if key is None:
         key = keys[row.data_key_sealed] = sealing.open_key(do, row.holder_id, row.data_key_month, row.data_key_sealed)
-    return Signed(manifest, payload.payload_hash(body), signer.kid, sealing.seal(key, line.encode(), b"manifest", ready.manifest_id))
+    return Signed(manifest, payload.payload_hash(body), signer.kid, sealing.seal(key, line.encode(), b"manifest", terms.id))
 
 
 def _require_key(do: Operations, row: Any, open_key: bytes) -> str:
@@ -254,23 +270,23 @@ def _require_key(do: Operations, row: Any, open_key: bytes) -> str:
     raise Conflict("This card's key is not the one it was registered with: it cannot be activated. Tell the directorate.", type="card-key")
 
 
-def _manifest(at: datetime, settings: Settings, ready: Ready, epoch: int, open_key: bytes, kcv: str) -> payload.Manifest:
-    row, issued = ready.row, int(at.timestamp())
+def _manifest(at: datetime, settings: Settings, row: Any, terms: Terms, epoch: int, open_key: bytes, kcv: str) -> payload.Manifest:
+    issued = int(at.timestamp())
     return payload.Manifest(
         ver=1,
         iss=settings.issuer,
-        jti=str(ready.manifest_id),
+        jti=str(terms.id),
         sub=row.uid,
         fn=row.function,
         epoch=epoch,
         seq=row.seq + 1,
         iat=issued,
         nbf=issued,
-        exp=expiry(at, settings.manifest_years, row.agreement_end),
+        exp=terms.ends,
         grace=settings.manifest_grace_days * 86400,
         unit=payload.Unit(hw=row.hardware_number, model=row.model_name, pcid=row.pcid),
         org=payload.Organisation(id=str(row.holder_id), name=row.organisation_name, kind=row.organisation_kind),
-        loc=_location(ready.data, issued, ready.code),
+        loc=terms.location,
         card=payload.Card(batch=str(row.personalisation_request_id), keyver=row.key_version, kcv=kcv),
         cfg=payload.Configuration(profile="pcid-conf/1", conf=conf.conf(open_key, bytes.fromhex(row.pcid))),
         prev=row.previous_hash,
@@ -281,15 +297,6 @@ def _manifest(at: datetime, settings: Settings, ready: Ready, epoch: int, open_k
 def _location(data: ActivationIn, at: int, code: str) -> payload.Location:
     degrees = (round(data.latitude * 1e7), round(data.longitude * 1e7))
     return payload.Location(lat_e7=degrees[0], lon_e7=degrees[1], acc_m=round(data.accuracy_m), src=data.source, at=at, code=code)
-
-
-def expiry(now: datetime, years: int, agreement_end: date | None) -> int:
-    """Return `exp` in seconds since 1970: the same day `years` later (28 February for the 29th), at most the end of the PKS (WIB)."""
-    leap_day = (now.month, now.day) == (2, 29)
-    end = now.replace(year=now.year + years, day=28 if leap_day else now.day)
-    if agreement_end is not None:
-        end = min(end, datetime.combine(agreement_end, DAY_END, WIB).astimezone(UTC))
-    return int(end.timestamp())
 
 
 def steps_of(ctx: Context, ready: Ready, signed: Signed, activation_id: UUID) -> list[Step]:
@@ -324,7 +331,7 @@ def steps_of(ctx: Context, ready: Ready, signed: Signed, activation_id: UUID) ->
     return [
         *steps,
         (INSERT_ACTIVATION, made | {"act_id": entry["id"]}),
-        (INSERT_MANIFEST, _manifest_values(row, signed, activation_id, state) | act | {"change_note": "", "revision": 1}),
+        (INSERT_MANIFEST, manifest_values(row, signed, activation_id, state) | act | {"change_note": "", "revision": 1}),
         (UPDATE_CARD, bound | unit | {"b_card": row.card_id, "b_revision": row.revision, "b_seq": signed.manifest.seq,
                                       "b_state": state.value}),
     ]  # fmt: skip
@@ -387,7 +394,8 @@ def _activation_values(ctx: Context, data: ActivationIn, row: Any, placed: Place
     }
 
 
-def _manifest_values(row: Any, signed: Signed, activation_id: UUID, state: CardState) -> dict[str, Any]:
+def manifest_values(row: Any, signed: Signed, activation_id: UUID, state: CardState) -> dict[str, Any]:
+    """Return the columns of a manifest, without those of its act. It is in the state of its card."""
     made = signed.manifest
     return {
         "id": UUID(made.jti),

@@ -33,7 +33,7 @@ from sifilma.regions.models import Region
 _other = aliased(Card)
 _regency = aliased(Region)
 _earlier = aliased(Manifest)
-_previous_hash = (
+PREVIOUS_HASH = (
     select(_earlier.payload_hash)
     .where(_earlier.card_id == Card.id)
     .order_by(_earlier.epoch.desc(), _earlier.seq.desc())
@@ -62,7 +62,7 @@ READ = Prepared(
         _is_taken.label("unit_is_taken"),
         Organisation.name.label("organisation_name"), Organisation.kind.label("organisation_kind"),
         agreement_end_query(Organisation.id, bindparam("today", type_=Date())).scalar_subquery().label("agreement_end"),
-        Manifest.id.label("standing_manifest_id"), _previous_hash.label("previous_hash"),
+        Manifest.id.label("standing_manifest_id"), PREVIOUS_HASH.label("previous_hash"),
         Region.code.label("region_code"), Region.version.label("region_version"), _regency.name.label("regency_name"),
         PlaceSuspension.id.label("place_id"), PlaceSuspension.state.label("place_state"),
         PlaceSuspension.suspension_id.label("place_suspension_id"),
@@ -99,7 +99,8 @@ def _binds(model: Any, *besides: str) -> dict[str, Any]:
 
 
 INSERT_AUDIT = Prepared(insert(AuditEntry.__table__).values(_binds(AuditEntry)))  # type: ignore[arg-type]  # a declarative class's table is a Table
-INSERT_ACTIVATION = Prepared(insert(Activation.__table__).values(_binds(Activation, "reviewed_by", "reviewed_at")))  # type: ignore[arg-type]  # as above
+INSERT_ACTIVATION = Prepared(insert(Activation.__table__).values(_binds(Activation, "reviewed_by", "reviewed_at", "stated_by")))  # type: ignore[arg-type]  # as above
+INSERT_CARRIED = Prepared(insert(Activation.__table__).values(_binds(Activation, "reviewed_by", "reviewed_at")))  # type: ignore[arg-type]  # as above
 INSERT_MANIFEST = Prepared(insert(Manifest.__table__).values(_binds(Manifest)))  # type: ignore[arg-type]  # as above
 
 

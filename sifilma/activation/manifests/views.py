@@ -12,6 +12,8 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.activation import queries
 from sifilma.activation.archives.service import MOST
+from sifilma.activation.carrying import queries as carried
+from sifilma.activation.carrying.pages import CAUSES
 from sifilma.activation.manifests import download, revocation
 from sifilma.activation.manifests.pages import Proposal, proposals_shown, shown
 from sifilma.activation.models import MANIFEST, Manifest, ManifestState
@@ -170,6 +172,8 @@ def _page(manifest_id: UUID, form: Form) -> Response:
         one=next(one for one in chain if one.of.id == manifest_id),
         chain=chain,
         proposal=_proposal(manifest_id, url),
+        anew=carried.of_manifest(ctx, manifest_id),
+        causes=CAUSES,
         proposable=manifest.state in revocation.STANDING and Role.OPERATOR in ctx.actor.roles,
         may_decide=Role.APPROVER in ctx.actor.roles,
         ends_soon=manifest.expires_at <= ctx.now + SOON,

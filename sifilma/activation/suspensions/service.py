@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from sifilma.activation.models import Activation, Manifest, ManifestState
@@ -60,7 +60,10 @@ def propose(ctx: Context, activation: Activation, within: timedelta, act: Act, n
 
 
 def _is_newest(session: Session, activation: Activation, card: Card) -> bool:
-    return session.get_one(Manifest, activation.manifest_id).seq == card.seq
+    """Return whether the card stands where this activation stated, though its manifest may have been issued anew since."""
+    newest = select(Activation.id).join(Manifest, Manifest.activation_id == Activation.id)
+    newest = newest.where(Manifest.card_id == card.id, Manifest.seq == card.seq)
+    return session.scalar(newest.where(or_(Activation.id == activation.id, Activation.stated_by == activation.id)).limit(1)) is not None
 
 
 def decide(ctx: Context, suspension_id: UUID, *, suspend_now: bool, note: str) -> PlaceSuspension:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
@@ -101,12 +102,15 @@ def make(hsm: HSM, request_id: UUID, cards: Sequence[tuple[UUID, str]], data_key
 
 def _make(do: Operations, request_id: UUID, cards: Sequence[tuple[UUID, str]], data_key: DataKey) -> list[Fresh]:
     key = sealing.open_key(do, data_key.organisation_id, data_key.month, data_key.sealed)
-    made = []
-    for card_id, uid in cards:
-        token_id, token = uuid7(), "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
-        sealed = data_key.id.bytes + sealing.seal(key, token.encode(), b"token", token_id)
-        made.append(Fresh(token_id, card_id, make_mac(do, request_id, uid, token), sealed))
-    return made
+    return [make_one(do, (request_id, card_id, uid), data_key.id, key) for card_id, uid in cards]
+
+
+def make_one(do: Operations, of: tuple[UUID, UUID, str], data_key_id: UUID, key: AESGCM) -> Fresh:
+    """Make a token of a request for a card (`of`: their ids, and the card's UID), sealed under an opened data key."""
+    request_id, card_id, uid = of
+    token_id, token = uuid7(), "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
+    sealed = data_key_id.bytes + sealing.seal(key, token.encode(), b"token", token_id)
+    return Fresh(token_id, card_id, make_mac(do, request_id, uid, token), sealed)
 
 
 def issue_later(ctx: Context, request: ActivationRequest) -> None:
@@ -144,11 +148,9 @@ def store(ctx: Context, settings: Settings, request: ActivationRequest, fresh: S
 
 
 def of_request(session: Session, request_id: UUID) -> list[tuple[Token, str]]:
-    """Return every token of a request with its card's UID, oldest first."""
-    rows = session.execute(
-        select(Token, Card.uid).join(Card, Card.id == Token.card_id).where(Token.activation_request_id == request_id).order_by(Token.id)
-    )
-    return [(token, uid) for token, uid in rows]
+    """Return every token of a request with its card's UID, oldest first; not those that were made to issue manifests anew."""
+    of = select(Token, Card.uid).join(Card, Card.id == Token.card_id).where(Token.activation_request_id == request_id)
+    return [(token, uid) for token, uid in session.execute(of.where(Token.reissue_id.is_(None)).order_by(Token.id))]
 
 
 def reveal(ctx: Context, hsm: HSM, request_id: UUID) -> list[Revealed]:

@@ -56,11 +56,11 @@ def newest_version(session: Session) -> int:
     return max((int(version) for version in session.scalars(select(AuditEntry.object_id).where(*of_keysets))), default=0)
 
 
-def require_database(session: Session, settings: Settings) -> None:
+def require_database(session: Session, settings: Settings, *, mends: bool = False) -> None:
     """Raise SettingsError if the database belongs to another kind of installation, or was filled under another root than `home` has, or
-    knows a newer keyset than lies there.
+    knows a newer keyset than lies there, or an older one than the witness has seen.
 
-    A home without a keyset has no root yet: there the kind alone counts.
+    A home without a keyset has no root yet: there the kind alone counts. A command that `mends` may publish what the database lacks.
     """
     ceremony = find_ceremony(session)
     if ceremony is None:
@@ -76,7 +76,14 @@ def require_database(session: Session, settings: Settings) -> None:
     keyset.remember(settings, newest_version(session))
     if pin.exists() and (settings.trust / keyset.FILE).exists():
         try:
-            keyset.load(settings)
+            published = keyset.load(settings)
         except Unavailable as unusable:
             if isinstance(unusable.__cause__, KeysetOlder):
                 raise SettingsError(f"SIFILMA_HOME/trust has an old keyset: {unusable.__cause__}.") from unusable
+            return
+        known, seen = newest_version(session), keyset.witnessed(settings, published.pin).version
+        if known < seen and not mends:
+            raise SettingsError(
+                f"the database knows version {known} of the keyset, and the witness has seen {seen}: an old database was put back, or a "
+                "publication broke off. Find out which; a ceremony (`sifilma hsm ceremony record FILE`) enters what was published."
+            )

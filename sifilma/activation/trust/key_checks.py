@@ -21,7 +21,7 @@ import structlog
 from config.settings import Settings
 from hsm import HSM, HSMPair, ceremony
 from hsm.errors import HSMError, HSMKeyChanged
-from hsm.keys import ROOT_PLAN, KeyInfo, role_of, secret_kind
+from hsm.keys import ROOT_PLAN, KeyInfo, KeyPlan, role_of, secret_kind
 from hsm.records import KeyRecord, of_check
 from manifests import jws
 from manifests.encoding import Malformed
@@ -37,7 +37,8 @@ log = structlog.get_logger()
 @dataclass(frozen=True)
 class Record:
     """The record of keys. `version` is 0 for one that only knows check values. `versions` says which version of a role's key is in use,
-    where that is not the first. `ceremony` is the SHA-256 of the ceremony's file.
+    where that is not the first. `ceremony` is the SHA-256 of the ceremony's file. `closed` are keys that were destroyed because nothing
+    needed them any more, as they were recorded.
 
     `by` are the user names of the custodians; both are empty where no ceremony with custodians was held. `keys` are those of the first
     HSM's token. Where there are two HSMs, `token` is its label, and `others` has the keys of the second one by the label of its token.
@@ -50,6 +51,15 @@ class Record:
     versions: Mapping[str, int] = field(default_factory=dict)
     token: str = ""
     others: Mapping[str, Mapping[str, KeyRecord]] = field(default_factory=dict)
+    closed: Mapping[str, Sequence[KeyRecord]] = field(default_factory=dict)
+
+    def plan(self, keys: Sequence[KeyPlan]) -> list[KeyPlan]:
+        """Return these keys without the closed ones, which are made no more."""
+        return [key for key in keys if key.label not in self.closed]
+
+    def all_of(self, label: str) -> list[KeyRecord]:
+        """Return what is recorded of the keys of one label, on each token, those that are closed too."""
+        return [*self.closed.get(label, ()), *(keys[label] for keys in (self.keys, *self.others.values()) if label in keys)]
 
     def of(self, token: str) -> Mapping[str, KeyRecord]:
         """Return the records of the keys on one token. A record that names no token is of the only one there was."""
@@ -124,8 +134,10 @@ def _verified(settings: Settings, line: bytes) -> Record:
     if root_sha256(root) != (settings.trust / "root.sha256").read_text().strip() or not jws.verify(parts, root):
         raise Malformed("not signed by the pinned root")
     others = {one["token"]: _by_label(one["keys"]) for one in told.get("others", [])}
-    keys = _by_label(told["keys"])
-    return Record(told["version"], told["by"], told["ceremony"], keys, told["versions"], told.get("token", ""), others)
+    keys, closed = _by_label(told["keys"]), dict[str, list[KeyRecord]]()
+    for one in told.get("closed", []):
+        closed.setdefault(one["label"], []).append(KeyRecord(**one))
+    return Record(told["version"], told["by"], told["ceremony"], keys, told["versions"], told.get("token", ""), others, closed)
 
 
 def _by_label(told: Sequence[Mapping[str, Any]]) -> dict[str, KeyRecord]:
@@ -150,7 +162,7 @@ def record(
     before = load_record(settings)
     first, *further = signing.tokens
     tokens = [first, *(one for one in further if joining or one.label in before.others)]
-    found = {token.label: {one.label: one for one in ceremony.describe(token)} for token in tokens}
+    found = {token.label: {one.label: one for one in ceremony.describe(token) if one.label not in before.closed} for token in tokens}
     known = {token.label: before.keys if token is first else before.of(token.label) if before.token else {} for token in tokens}
     for token, keys in known.items():
         wrong = sorted(label for label, one in keys.items() if label not in found[token] or _differs(one, found[token][label]))
@@ -160,7 +172,7 @@ def record(
         return before
     own = found.pop(first.label)
     label = first.label if found else ""
-    return write(settings, root, now, Record(before.version + 1, list(by), held, own, before.versions, label, found))
+    return write(settings, root, now, Record(before.version + 1, list(by), held, own, before.versions, label, found, before.closed))
 
 
 def _differs(before: KeyRecord, found: KeyRecord) -> bool:
@@ -182,6 +194,7 @@ def write(settings: Settings, root: HSM, now: datetime, record: Record) -> Recor
         "root": jws.jwk(root_key),
         "root_key": [one.as_json() for one in ceremony.describe(root) if one.label == ROOT_PLAN[0].label],
         "keys": [record.keys[label].as_json() for label in sorted(record.keys)],
+        "closed": [one.as_json() for label in sorted(record.closed) for one in record.closed[label]],
     }
     if record.others:
         told["token"] = record.token

@@ -5,6 +5,7 @@ They are files under `home/trust`. A process reads them again when the keyset ha
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from config.settings import Settings
 from hsm import HSM
 from hsm.keys import Exact, role_of
 from manifests import jws
-from manifests.keyset import Jwk, Key, Keyset, KeysetRefused, Use, root_sha256, sign_keyset, verify_keyset
+from manifests.keyset import Jwk, Key, Keyset, KeysetOlder, KeysetRefused, Use, root_sha256, sign_keyset, verify_keyset
 from sifilma.activation.trust import key_checks
 from sifilma.kernel.clock import Clock
 from sifilma.kernel.errors import KeyOutsidePeriod, Unavailable
@@ -29,6 +30,7 @@ from sifilma.kernel.text import say
 
 log = structlog.get_logger()
 FILE = "sam-keyset.jws"
+WITNESS = "keyset-witness.json"
 KEY_YEARS = 10
 BEFORE = timedelta(minutes=5)  # keys and certificates count from this long before the ceremony: clocks of its node and of the issuer differ
 AFTER = timedelta(minutes=5)
@@ -154,6 +156,47 @@ _loaded: dict[Path, tuple[float, Trust]] = {}
 _seen: dict[Path, int] = {}
 
 
+@dataclass(frozen=True)
+class Witnessed:
+    """The newest keyset that the witness has seen under this root: its version and its epoch, 0 where it has seen none."""
+
+    version: int = 0
+    epoch: int = 0
+
+
+def witnessed(settings: Settings, pin: str) -> Witnessed:
+    """Return what the witness has seen: a file in its folder. A folder that is away has seen nothing, which is logged.
+
+    Raise Unavailable for a file that cannot be read, or that is of another root: it is no new memory.
+    """
+    if settings.witness is None:
+        return Witnessed()
+    try:
+        told = json.loads((settings.witness / WITNESS).read_text())
+        if told["root"] == pin:
+            return Witnessed(int(told["version"]), int(told["epoch"]))
+        raise Unavailable("The witness has seen the keyset of another root.", type="keyset-missing")
+    except FileNotFoundError:
+        if not settings.witness.is_dir():
+            log.error("witness_away", reason="there is no such folder")
+        return Witnessed()
+    except (OSError, ValueError, KeyError, TypeError) as broken:
+        raise Unavailable(say("The witness cannot be read: %(file)s.", file=WITNESS), type="keyset-missing") from broken
+
+
+def _bear_witness(settings: Settings, found: Trust) -> None:
+    """Have the witness keep the version and the epoch of a keyset, if they are higher than what it has seen."""
+    before = witnessed(settings, found.pin)
+    after = Witnessed(max(before.version, found.keyset.version), max(before.epoch, found.epoch))
+    if settings.witness is None or after == before:
+        return
+    try:
+        told = {"root": found.pin, "version": after.version, "epoch": after.epoch}
+        _replace(settings.witness / WITNESS, (json.dumps(told) + "\n").encode())
+    except OSError as away:
+        log.error("witness_away", reason=type(away).__name__)
+
+
 def remember(settings: Settings, version: int) -> None:
     """Take no keyset older than this version from now on, in this process and those forked from it."""
     path = settings.trust / FILE
@@ -174,8 +217,9 @@ def load(settings: Settings) -> Trust:
             if known is None or known[0] != changed:
                 pin = (settings.trust / "root.sha256").read_text().strip()
                 data = path.read_bytes()
-                found = Trust(data, verify_keyset(data, pin, _seen.get(path, 0)), pin)
+                found = _newest(settings, data, pin, _seen.get(path, 0))
                 remember(settings, found.keyset.version)
+                _bear_witness(settings, found)
                 known = _loaded[path] = (changed, found)
     except KeysetRefused as refused:
         log.error("keyset_refused", reason=str(refused))
@@ -183,6 +227,15 @@ def load(settings: Settings) -> Trust:
     except (OSError, ValueError) as broken:
         raise Unavailable("There is no usable keyset: the key ceremony publishes one.", type="keyset-missing") from broken
     return known[1]
+
+
+def _newest(settings: Settings, data: bytes, pin: str, seen: int) -> Trust:
+    """Return a keyset that is as new as what this process and the witness have seen. Raise KeysetRefused for any other."""
+    floor = witnessed(settings, pin)
+    found = Trust(data, verify_keyset(data, pin, max(seen, floor.version)), pin)
+    if found.epoch < floor.epoch:
+        raise KeysetOlder(f"epoch {found.epoch} of the keyset is older than {floor.epoch}, which was seen already")
+    return found
 
 
 def publish(

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, case, func, select, union_all
+from sqlalchemy import ColumnElement, and_, case, func, select, union_all
 from sqlalchemy.orm import aliased
 
 from sifilma.activation.derived.queries import activations_by_day, is_tallied, tallied_stages, untallied
@@ -55,7 +55,7 @@ def activations_by_month(ctx: Context, zone: ZoneInfo) -> list[tuple[date, int]]
             counted[day.replace(day=1)] += count
         return [(first, counted[first]) for first in firsts[:-1]]
     seen = Activation.card_id.in_(cards_query(ctx).with_only_columns(Card.id))
-    recent = Activation.at >= datetime.combine(firsts[0], time(), zone)
+    recent = and_(Activation.at >= datetime.combine(firsts[0], time(), zone), Activation.stated_by.is_(None))  # what somebody asked for
     row = ctx.session.execute(select(*_counted(tuple(firsts), zone)).where(seen, recent)).one()
     return [(first, int(count)) for first, count in zip(firsts, row, strict=False)]
 

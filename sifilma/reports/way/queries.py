@@ -57,6 +57,8 @@ from sifilma.personalisation.queries import MAKING, approved_at
 from sifilma.personalisation.service import WAY as PERSONALISATION
 
 Lines = Iterator[Select[Any]]
+MOST_UNASKED = 1_000
+"""Received cards that are counted of those for whose activation nobody has asked."""
 _newer = aliased(Token)  # made once: to make an alias takes longer than the rest of its condition
 
 
@@ -194,19 +196,26 @@ def cards(ctx: Context) -> Lines:
 
 
 def _unasked_query(ctx: Context) -> Select[Any]:
-    """Return received cards for whose activation nobody has asked, by the BAST that brought them to their holder."""
+    """Return received cards for whose activation nobody has asked, by the BAST that brought them to their holder.
+
+    The oldest MOST_UNASKED are counted: when they are asked for, the next ones come.
+    """
     own = ctx.actor.organisation_id
-    here = select(Handover).where(
-        Handover.receiver_id == own,
-        Handover.state.in_(RECEIPTS),
-        HandoverCard.handover_id == Handover.id,
-        is_newest_receipt(),
-        Card.id == HandoverCard.card_id,
+    waiting = select(Card.id).where(
         Card.holder_id == own,
         Card.buyer_id == own,
         within_limit(ctx.actor, Card.unit_id),
         Card.state.in_(READY[RequestKind.NEW]),
         ~is_busy(),
+    )
+    oldest = waiting.order_by(Card.id).limit(MOST_UNASKED).subquery("oldest")
+    here = select(Handover).where(
+        Handover.receiver_id == own,
+        Handover.state.in_(RECEIPTS),
+        HandoverCard.handover_id == Handover.id,
+        is_newest_receipt(),
+        HandoverCard.card_id.in_(select(oldest.c.id)),
+        Card.id == HandoverCard.card_id,
     )
     grouped = here.group_by(Handover.id, Handover.number, Organisation.name)
     return line_query(
@@ -335,21 +344,21 @@ def unit_key_lines_query(ctx: Context, task: str, which: ColumnElement[bool]) ->
     return line_query(query, task, change.id, literal("", String), change.by_organisation_id, change.changed_at)
 
 
-def made_lines_query(ctx: Context, task: str, *conditions: ColumnElement[bool]) -> Select[Any]:
-    """Return cards, grouped by the request they were made for, with the organisation they go to."""
+def made_lines_query(ctx: Context, task: str, *conditions: ColumnElement[bool], of: ColumnElement[bool] | None = None) -> Select[Any]:
+    """Return cards, grouped by the request they were made for, with the organisation they go to. `of` is a condition of the request."""
     to = (
         PersonalisationRequest.requester_id
         if ctx.actor.organisation_kind is OrganisationKind.DIRECTORATE
         else PersonalisationRequest.buyer_id
     )
-    query = (
-        select(Card)
-        .where(PersonalisationRequest.id == Card.personalisation_request_id, *conditions)
-        .group_by(PersonalisationRequest.id, PersonalisationRequest.letter_number, Organisation.name)
-    )
-    return line_query(
-        query, task, PersonalisationRequest.id, PersonalisationRequest.letter_number, to, func.min(Card.changed_at), func.count(Card.id)
-    )
+    request, since = Card.personalisation_request_id.label("request"), func.min(Card.changed_at).label("since")
+    counted = select(request, since, func.count(Card.id).label("cards")).where(*conditions).group_by(Card.personalisation_request_id)
+    # Cards are counted before their requests are looked up: thousands of cards wait, of some hundred requests.
+    if of is not None:
+        counted = counted.where(Card.personalisation_request_id.in_(select(PersonalisationRequest.id).where(of)))
+    made, asked = counted.subquery(f"made_{task}"), PersonalisationRequest
+    query: Select[Any] = select(asked).join(made, made.c.request == asked.id)
+    return line_query(query, task, asked.id, asked.letter_number, to, made.c.since, made.c.cards)
 
 
 def destructions(ctx: Context) -> Lines:

@@ -21,7 +21,7 @@ from tests.support.world import World, done
 
 KILLS, ROWS = 3, 400
 KILLS_OF_LONG_FORM, ROWS_OF_LONG_FORM = 50, 4000
-PART = 200
+PART = 100
 """Cards of one request: the tokens of many more are made by the worker."""
 OFFICE = "magetan.kepala"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from datetime import timedelta
 from pathlib import Path
@@ -10,12 +11,13 @@ from typing import Any
 
 import pytest
 
+from config.settings import SettingsError
 from hsm import HSM, HSMKeyChanged, KeyKind, ceremony
 from hsm.keys import SIGNING_PLAN, master_plan
 from hsm.records import GENERATED, METHODS
 from manifests.encoding import b64url, from_b64url
 from manifests.keyset import verify_keyset
-from sifilma.activation.trust import key_checks, keyset
+from sifilma.activation.trust import ceremonies, key_checks, keyset
 from sifilma.kernel.errors import Unavailable
 from tests.support import programs
 from tests.support.softhsm import SoftHSM
@@ -67,6 +69,38 @@ def test_a_new_key_makes_the_next_keyset_version_and_the_old_key_stays(sqlite_wo
     assert old < {key.kid for key in published.keyset.keys}
     assert published.kid(other, "manifest-sign", "manifest") not in old
     assert published.kid(sqlite_world.hsm, "manifest-sign", "manifest") in old  # both keys are valid while machines change to the new one
+
+
+def test_what_the_witness_has_seen_is_not_forgotten_with_home_and_database(sqlite_world: World, root_token: HSM, tmp_path: Path) -> None:
+    """Home and database are put back from one backup: they agree with each other, and the witness knows better."""
+    world, witness = sqlite_world, tmp_path / "witness"
+    witness.mkdir()
+    settings = world.settings.model_copy(update={"witness": witness})
+    before = shutil.copytree(settings.trust, tmp_path / "backup" / "trust").parent
+    document = next(key.kid for key in world.trust.keyset.keys if key.use == "document")
+    with world.context() as ctx:
+        ceremonies.record_ceremony(ctx, settings, world.trust)
+    assert keyset.revoke(settings, root_token, document, START).keyset.version == 2
+    assert json.loads((witness / keyset.WITNESS).read_text()) == {"root": world.trust.pin, "version": 2, "epoch": 1}
+    with world.context() as ctx:  # the database has no entry of it
+        with pytest.raises(SettingsError, match="knows version 1 of the keyset, and the witness has seen 2"):
+            ceremonies.require_database(ctx.session, settings)
+        ceremonies.require_database(ctx.session, settings, mends=True)
+        ceremonies.record_ceremony(ctx, settings, keyset.load(settings))
+        ceremonies.require_database(ctx.session, settings)
+    restored = settings.model_copy(update={"home": before})
+    with pytest.raises(Unavailable) as refused:
+        keyset.load(restored)
+    assert "version 1 of the keyset is older than 2" in str(refused.value.__cause__)
+    (witness / keyset.WITNESS).write_text(json.dumps({"root": world.trust.pin, "version": 1, "epoch": 2}))
+    with pytest.raises(Unavailable) as refused:
+        keyset.load(restored)
+    assert "epoch 1 of the keyset is older than 2" in str(refused.value.__cause__)
+    (witness / keyset.WITNESS).write_text("{")
+    with pytest.raises(Unavailable, match="witness cannot be read"):
+        keyset.load(restored)
+    shutil.rmtree(witness)  # the disk is away: what is known otherwise counts, and the log says so
+    assert keyset.load(restored).keyset.version == 1
 
 
 def test_no_keyset_is_published_for_a_token_whose_secret_keys_are_others(sqlite_world: World, root_token: HSM, softhsm: SoftHSM) -> None:

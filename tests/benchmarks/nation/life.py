@@ -20,7 +20,7 @@ from hsm.derivation import kcv
 from hsm.token import Operations
 from manifests import conf, jws
 from manifests.payload import payload_hash
-from sifilma.activation.issuing.service import expiry
+from sifilma.activation.issuing.rules import expiry
 from sifilma.activation.models import Activation
 from sifilma.activation.tokens import sealing
 from sifilma.activation.tokens import service as tokens

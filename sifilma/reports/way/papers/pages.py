@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import Select, and_, case, func, or_, select
 
 from sifilma.activation.models import ACTIVATION_REQUEST, ActivationRequest, ActivationRequestCard, RequestState, Token, TokenState
-from sifilma.activation.requests.service import busy_cards_query, is_busy
+from sifilma.activation.requests.service import is_busy
 from sifilma.approvals.four_eyes import EDITABLE
 from sifilma.approvals.models import ProposalState
 from sifilma.cards.models import Card, CardState
@@ -93,7 +93,7 @@ def done(name: str, step: Taken | None, who: str = "") -> Step:
 
 def groups(ctx: Context, of: Any) -> list[Group]:
     """Return the cards that meet a condition, by state and holder, in one statement."""
-    asked = func.sum(case((Card.id.in_(busy_cards_query(None)), 1), else_=0))
+    asked = func.sum(case((is_busy(), 1), else_=0))
     by = (Card.state, Card.holder_id, Card.buyer_id, Card.personalisation_request_id)
     rows = ctx.session.execute(select(*by, func.count(Card.id), func.min(Card.changed_at), asked).where(of).group_by(*by))
     return [

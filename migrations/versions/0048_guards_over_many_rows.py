@@ -1,7 +1,7 @@
 """Some triggers look at all rows of an INSERT together on PostgreSQL. Triggers are made anew after every migration: nothing else changes."""
 
-revision = "0045"
-down_revision = "0044"
+revision = "0048"
+down_revision = "0047"
 branch_labels = None
 depends_on = None
 

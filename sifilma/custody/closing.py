@@ -1,0 +1,99 @@
+"""Close versions of keys that nothing needs any more: they are destroyed on the token, and the record of keys says what they were."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, LargeBinary, func, literal, select
+from sqlalchemy.orm import Session
+
+from config.settings import Settings
+from hsm import HSM, ceremony
+from hsm.keys import MASTER, label_of, role_of
+from hsm.records import KeyRecord
+from sifilma.activation.models import DataKey, Token, TokenState
+from sifilma.activation.tokens import sealing
+from sifilma.activation.tokens.service import MAC, MAC_LENGTH
+from sifilma.activation.trust import key_checks
+from sifilma.activation.trust.key_checks import Record
+from sifilma.cards.models import Card
+from sifilma.cards.service import ENDED
+from sifilma.custody.ceremony_file import CeremonyRefused
+
+MASTER_ROLE = MASTER.removesuffix("-v")
+
+
+def label(role: str, version: int) -> str:
+    """Return the label of a version of a key, card master keys included."""
+    return f"{MASTER}{version}" if role == MASTER_ROLE else label_of(role, version)
+
+
+def parted(name: str) -> tuple[str, int]:
+    """Return role and version of a label, card master keys included."""
+    return (MASTER_ROLE, int(name.removeprefix(MASTER))) if name.startswith(MASTER) else role_of(name)
+
+
+def needs(session: Session, settings: Settings, role: str, version: int) -> Iterator[str]:
+    """Yield what still needs a version of a key, in words; nothing if it can be closed.
+
+    What an earlier key signed needs its public half alone, which stays in the keyset.
+    """
+    used = settings.master_version if role == MASTER_ROLE else key_checks.versions(settings).get(role, 1)
+    if version == used:
+        yield "it is in use"
+    elif version > used:
+        yield "it waits to be used"
+    if role == MASTER_ROLE:
+        cards = select(func.count()).select_from(Card).where(Card.key_version == version, Card.state.not_in(ENDED))
+        yield from _counted(session, cards, "cards that are not destroyed, damaged, locked or revoked")
+    elif role == MAC:
+        made_by = _stored(Token.mac, MAC_LENGTH, version)
+        waiting = select(func.count()).select_from(Token).where(Token.state == TokenState.ISSUED, made_by)
+        yield from _counted(session, waiting, "open tokens")
+    elif role == sealing.KEK:
+        sealed = select(func.count()).select_from(DataKey).where(_stored(DataKey.sealed, sealing.SEALED_KEY, version))
+        yield from _counted(session, sealed, "data keys, which the worker has not sealed anew yet")
+
+
+def _counted(session: Session, query: Any, words: str) -> Iterator[str]:
+    if found := session.scalar(query):
+        yield f"{found} {words}"
+
+
+def _stored(column: Any, length: int, version: int) -> ColumnElement[bool]:
+    """Return the condition that a version made what is stored (`sealing.versioned`)."""
+    if version == 1:
+        return func.length(column) == length
+    first = func.substr(column, 1, 1, type_=LargeBinary)
+    return (func.length(column) > length) & (first == literal(bytes((version,)), LargeBinary))
+
+
+def require_closable(session: Session, settings: Settings, role: str, version: int) -> None:
+    """Raise CeremonyRefused for a version that is not recorded, or that something needs."""
+    made, name = key_checks.load_record(settings), label(role, version)
+    if name not in made.keys and name not in made.closed:
+        raise CeremonyRefused(f"no {name} is recorded")
+    if name in made.keys and (found := list(needs(session, settings, role, version))):
+        raise CeremonyRefused(f"{name} is needed: {', '.join(found)}")
+
+
+def close(settings: Settings, signing: HSM, root: HSM, now: datetime, role: str, version: int, by: Sequence[str] = ()) -> Record:
+    """Destroy a version of a key for good. The record says first that it is closed, so that nobody misses it. Can be repeated.
+
+    The caller has seen that nothing needs it (`require_closable`).
+    """
+    made, name = key_checks.load_record(settings), label(role, version)
+    if name in made.keys:
+        left = replace(made, version=made.version + 1, by=list(by), ceremony="", keys=_without(made.keys, name))
+        others = {token: _without(keys, name) for token, keys in made.others.items()}
+        made = key_checks.write(settings, root, now, replace(left, others=others, closed={**made.closed, name: made.all_of(name)}))
+    for token in signing.tokens:
+        ceremony.destroy(token, name)
+    return made
+
+
+def _without(keys: Mapping[str, KeyRecord], name: str) -> dict[str, KeyRecord]:
+    return {label: one for label, one in keys.items() if label != name}
