@@ -9,7 +9,7 @@ import os
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -207,12 +207,14 @@ class Postgresql:
             raise BackupRefused(
                 "This role may make no database: give it CREATEDB, or make an empty one and name it with --database URL."
             ) from refused
-        try:
+        with ExitStack() as undo:
+            undo.callback(self._drop, named)
             yield self.url.set(database=name)
-        except BaseException:
-            with suppress(psycopg.Error), closing(self._connect("postgres")) as keeper:
-                keeper.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(named))
-            raise
+            undo.pop_all()
+
+    def _drop(self, named: sql.Identifier) -> None:
+        with suppress(psycopg.Error), closing(self._connect("postgres")) as keeper:
+            keeper.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(named))
 
     def _fill(self, url: URL, room: Path) -> None:
         target = Postgresql(url)

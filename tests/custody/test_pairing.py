@@ -130,7 +130,7 @@ def test_a_second_hsm_joins_and_takes_over_and_what_was_made_before_stays_valid(
     new = world.ready(count=2)
     told = call(world, "keys").output
     assert "sam-master-v1    not on this token: cards of this version are issued by a only" in told
-    assert told.count("sam-master-v2    id 0402  AES-256, CMAC") == 2
+    assert told.count("sam-master-v2    id 0402    AES-256, CMAC") == 2
     assert call(world, "pair", "status").exit_code == 0
 
     mac = pair.tokens[0].recorded()["token-mac-v2"]
