@@ -176,7 +176,7 @@ class _Pulled:
                 self._left = memoryview(next(self._pieces))
             except StopIteration:
                 return b""
-            except Exception as fault:
+            except (BackupRefused, OSError) as fault:
                 self.fault = fault
                 raise
         taken = self._left[: size if size >= 0 else None]

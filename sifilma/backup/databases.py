@@ -207,12 +207,14 @@ class Postgresql:
             raise BackupRefused(
                 "This role may make no database: give it CREATEDB, or make an empty one and name it with --database URL."
             ) from refused
+        is_done = False
         try:
             yield self.url.set(database=name)
-        except BaseException:
-            with suppress(psycopg.Error), closing(self._connect("postgres")) as keeper:
-                keeper.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(named))
-            raise
+            is_done = True
+        finally:
+            if not is_done:
+                with suppress(psycopg.Error), closing(self._connect("postgres")) as keeper:
+                    keeper.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(named))
 
     def _fill(self, url: URL, room: Path) -> None:
         target = Postgresql(url)
