@@ -227,7 +227,10 @@ class Settings(BaseSettings):
         False, description="whether a result is refused whose UID was never delivered as a blank SAM; otherwise it is asked about"
     )
     blank_low_stock: int = Field(0, description="operators are told when fewer blank SAMs than this are left; 0: never", ge=0)
-    bulk_max_rows: int = Field(100_000, description="rows of a file of activations, done one after the other by the worker")
+    bulk_max_rows: int = Field(100_000, description="rows of a file of activations, done set by set by the worker")
+    bulk_at_once: int = Field(
+        500, description="rows of a file of activations in one transaction on PostgreSQL; 50 at most on SQLite, where all others wait", ge=1
+    )
     master_version: int = Field(1, description="`sam-master-vN` used for newly approved personalisations", ge=1)
     witnesses_min: int = Field(2, description="witnesses of a destruction; never below 2", ge=2)
     legal_basis_destruction: str = Field(

@@ -6,10 +6,9 @@ import hashlib
 from typing import Annotated, Literal
 from uuid import UUID
 
-import rfc8785
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from manifests.encoding import Malformed, b64url, strict_json
+from manifests.encoding import Malformed, b64url, canonical, strict_json
 
 MAX_BYTES = 4096  # docs/manifest.md, File
 MAX_INT = 2**53 - 1  # the largest integer that every JSON parser reads exactly (RFC 8785, section 3.2.2.3)
@@ -123,7 +122,7 @@ class Manifest(_Part):
 
     def to_bytes(self) -> bytes:
         """Return the payload in RFC 8785 form. Raise Malformed if it is longer than 4 KiB."""
-        data = rfc8785.dumps(self.model_dump(mode="json"))
+        data = canonical(self.model_dump(mode="json"))
         if len(data) > MAX_BYTES:
             raise Malformed(f"the payload has {len(data)} bytes, more than {MAX_BYTES}")
         return data

@@ -86,6 +86,7 @@ triggers.guard(
     " (NOT EXISTS (SELECT 1 FROM activation_request r WHERE r.id = NEW.activation_request_id AND r.kind = 'replacement')"
     " AND (c.unit_id IS NULL OR c.unit_id = u.id))))",
     "activation: token, card, unit and organisation do not belong together",
+    whole=True,
 )
 triggers.guard(
     "activation_carried",
@@ -118,6 +119,7 @@ triggers.guard(
     " AND a.card_id = NEW.card_id AND a.organisation_id = NEW.organisation_id AND t.status_list = NEW.status_list"
     " AND t.status_index = NEW.status_index)",
     "manifest: none without its activation and its reserved status index",
+    whole=True,
 )
 triggers.guard(
     "manifest_seq",

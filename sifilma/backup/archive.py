@@ -12,6 +12,7 @@ import json
 import os
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -172,16 +173,20 @@ class _Pulled:
 
     def read(self, size: int = -1) -> bytes:
         while not self._left:
-            try:
-                self._left = memoryview(next(self._pieces))
-            except StopIteration:
+            with ExitStack() as told:
+                told.push(self._keep)
+                piece = next(self._pieces, None)
+            if piece is None:
                 return b""
-            except (BackupRefused, OSError) as fault:
-                self.fault = fault
-                raise
+            self._left = memoryview(piece)
         taken = self._left[: size if size >= 0 else None]
         self._left = self._left[len(taken) :]
         return bytes(taken)
+
+    def _keep(self, _kind: object, fault: BaseException | None, _trace: object) -> None:
+        """Keep a fault, since the library makes another of it."""
+        if isinstance(fault, Exception):
+            self.fault = fault
 
 
 class _Tee:

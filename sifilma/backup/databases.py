@@ -9,7 +9,7 @@ import os
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -207,14 +207,14 @@ class Postgresql:
             raise BackupRefused(
                 "This role may make no database: give it CREATEDB, or make an empty one and name it with --database URL."
             ) from refused
-        is_done = False
-        try:
+        with ExitStack() as undo:
+            undo.callback(self._drop, named)
             yield self.url.set(database=name)
-            is_done = True
-        finally:
-            if not is_done:
-                with suppress(psycopg.Error), closing(self._connect("postgres")) as keeper:
-                    keeper.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(named))
+            undo.pop_all()
+
+    def _drop(self, named: sql.Identifier) -> None:
+        with suppress(psycopg.Error), closing(self._connect("postgres")) as keeper:
+            keeper.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(named))
 
     def _fill(self, url: URL, room: Path) -> None:
         target = Postgresql(url)

@@ -74,9 +74,9 @@ def units_query(ctx: Context, operation: Operation = Operation.UNIT_READ) -> Sel
 
 def cards_query(ctx: Context, operation: Operation = Operation.CARD_VIEW) -> Select[Card]:
     """Return a query of the cards the actor may see: its organisation holds or buys them or, for a manufacturer, made the unit's model."""
-    mine = exists().where(
-        Unit.id == Card.unit_id, Unit.model_id == DeviceModel.id, DeviceModel.manufacturer_id == ctx.actor.organisation_id
-    )
+    # A column, not EXISTS: PostgreSQL would gather all machines of a maker before it looks at the first card.
+    model = select(Unit.model_id).where(Unit.id == Card.unit_id).correlate(Card).scalar_subquery()
+    mine = model.in_(select(DeviceModel.id).where(DeviceModel.manufacturer_id == ctx.actor.organisation_id))
     return scoped(select(Card), ctx.actor, operation, (Card.holder_id, Card.buyer_id), linked=(mine,), unit=Card.unit_id)
 
 

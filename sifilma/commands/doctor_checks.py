@@ -328,9 +328,8 @@ def token(reading: Reading) -> Lines:
 
 
 def _keys(hsm: HSM) -> Lines:
-    state, first = health.check_hsm(), hsm.tokens[0]
-    planned = tuple(key_checks.load_record(resources().settings).plan(SIGNING_PLAN))
-    found = [] if first.label in hsm.out else first.keys(planned)
+    state, first, made = health.check_hsm(), hsm.tokens[0], key_checks.load_record(resources().settings)
+    found = [] if first.label in hsm.out else first.keys(tuple(made.plan(SIGNING_PLAN)))
     wrong = {info.label: info.faults for info in found if info.faults}
     yield _fail(f"Keys are not what their template demands: {wrong}.") if wrong else _ok(f"{len(found)} keys are there and sound.")
     yield from (_warn(told) for told in key_checks.doubts(resources().settings, found, hsm.out))

@@ -238,10 +238,12 @@ def close(role: str, version: int, custodians: tuple[str, ...]) -> None:
         closing.require_closable(ctx.session, settings, role, version)
     people = confirm_act(settings, custodians, ask)
     label = closing.label(role, version)
-    with command_context() as ctx:  # the entry first: a key is not destroyed without one
+    made = closing.close(settings, root_token(settings), resources().clock.now(), role, version, custodians)
+    with command_context() as ctx:  # the entry, and the record for other nodes, first: a key is not destroyed without them
+        recorded.record_ceremony(ctx, settings, keyset.load(settings))
         for one in people:
             record(replace(ctx, actor=one), Action.KEYS_CLOSE, "key", label)
-    made = closing.close(settings, resources().hsm, root_token(settings), resources().clock.now(), role, version, custodians)
+    closing.destroy(resources().hsm, label)
     click.echo(f"{label} is destroyed; record of keys: version {made.version}")
 
 
@@ -308,11 +310,11 @@ def _tell_key(hsm: HSM, key: KeyPlan, differs: str, needed: Mapping[str, Sequenc
     try:
         [info] = hsm.keys((key,))
     except (HSMKeyMissing, HSMKeyAmbiguous) as fault:
-        click.echo(f"{key.label:16} id {key.id.hex()}  {key.kind.value:28} FAULTS: {fault}")
+        click.echo(f"{key.label:16} id {key.id.hex():6}  {key.kind.value:28} FAULTS: {fault}")
         return False
     faults = [*info.faults, *([differs] if differs else [])]
     sound = "sound, its attributes can still be changed" if info.is_open else "sound"
-    click.echo(f"{info.label:16} id {info.id.hex()}  {info.kind.value:28} {'FAULTS: ' + ', '.join(faults) if faults else sound}")
+    click.echo(f"{info.label:16} id {info.id.hex():6}  {info.kind.value:28} {'FAULTS: ' + ', '.join(faults) if faults else sound}")
     click.echo("  " + " ".join(name for name, value in sorted(info.attributes.items()) if value))
     if key.label in needed:
         role, version = closing.parted(key.label)

@@ -80,8 +80,8 @@ def require_closable(session: Session, settings: Settings, role: str, version: i
         raise CeremonyRefused(f"{name} is needed: {', '.join(found)}")
 
 
-def close(settings: Settings, signing: HSM, root: HSM, now: datetime, role: str, version: int, by: Sequence[str] = ()) -> Record:
-    """Destroy a version of a key for good. The record says first that it is closed, so that nobody misses it. Can be repeated.
+def close(settings: Settings, root: HSM, now: datetime, role: str, version: int, by: Sequence[str] = ()) -> Record:
+    """Record that a version of a key is closed, so that nobody misses it when it is destroyed. Can be repeated.
 
     The caller has seen that nothing needs it (`require_closable`).
     """
@@ -90,9 +90,13 @@ def close(settings: Settings, signing: HSM, root: HSM, now: datetime, role: str,
         left = replace(made, version=made.version + 1, by=list(by), ceremony="", keys=_without(made.keys, name))
         others = {token: _without(keys, name) for token, keys in made.others.items()}
         made = key_checks.write(settings, root, now, replace(left, others=others, closed={**made.closed, name: made.all_of(name)}))
+    return made
+
+
+def destroy(signing: HSM, name: str) -> None:
+    """Destroy a closed key for good, on each token. Every node has the record by now that says so, or gets it within seconds."""
     for token in signing.tokens:
         ceremony.destroy(token, name)
-    return made
 
 
 def _without(keys: Mapping[str, KeyRecord], name: str) -> dict[str, KeyRecord]:

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, make_response, render_template, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.dispatch import pages, queries, service
-from sifilma.kernel.errors import NotFound
+from sifilma.kernel.errors import Invalid
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
@@ -62,7 +62,7 @@ def _id(text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError as wrong:
-        raise NotFound() from wrong
+        raise Invalid.field("object_id", "There is no such task.") from wrong
 
 
 def _page_of(chore: str, subject: UUID | str) -> str:

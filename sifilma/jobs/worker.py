@@ -22,7 +22,7 @@ from uuid import UUID
 
 import structlog
 from pydantic import ValidationError
-from sqlalchemy import ColumnElement, Select, case, delete, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, Select, case, delete, exists, func, select, update
 from sqlalchemy.exc import IntegrityError, StatementError
 from sqlalchemy.orm import aliased
 from sqlalchemy.orm.exc import StaleDataError
@@ -41,10 +41,11 @@ from sifilma.jobs.models import JOB, Job, JobLine, JobRow, JobState
 from sifilma.jobs.service import close, has_turns
 from sifilma.kernel import deadline
 from sifilma.kernel.context import Act, Context
-from sifilma.kernel.db import changed
+from sifilma.kernel.db import among, changed
 from sifilma.kernel.errors import Conflict, Invalid, NotFound, SifilmaError
 from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.ids import uuid7
+from sifilma.kernel.many.copying import insert_all, table_of
 from sifilma.kernel.sealing import seal
 from sifilma.kernel.text import packed, say
 from sifilma.kernel.timekeeping.moments import has_come
@@ -354,7 +355,8 @@ def settle(ctx: Context, taken: Taken, rows: Collection[Settled]) -> None:
     # First the turn: if it is lost, nothing else is written.
     advance(ctx, taken, len(rows), sum(1 for row in rows if row.result_id is None))
     keep(ctx, taken.job, rows)
-    ctx.session.execute(delete(JobLine).where(JobLine.job_id == taken.job.id, JobLine.number.in_([row.number for row in rows])))
+    those = among(ctx.session, JobLine.number, [row.number for row in rows])
+    ctx.session.execute(delete(JobLine).where(JobLine.job_id == taken.job.id, those))
 
 
 def advance(ctx: Context, taken: Taken, done: int, failed: int) -> None:
@@ -386,8 +388,7 @@ def spread(ctx: Context, taken: Taken, lines: Collection[Line]) -> None:
 
 def _store(ctx: Context, job: Job, lines: Collection[Line]) -> None:
     values = [{"job_id": job.id, "number": line.number, "cells": line.cells, "secret": line.secret} for line in lines]
-    if values:
-        ctx.session.execute(insert(JobLine), values)
+    insert_all(ctx.session, table_of(JobLine), values)
 
 
 def keep(ctx: Context, job: Job, rows: Collection[Settled]) -> None:
@@ -403,8 +404,7 @@ def keep(ctx: Context, job: Job, rows: Collection[Settled]) -> None:
         }
         for row in rows
     ]
-    if values:
-        ctx.session.execute(insert(JobRow), values)
+    insert_all(ctx.session, table_of(JobRow), values)
 
 
 def own_fault(act: Callable[[], None]) -> Exception | None:

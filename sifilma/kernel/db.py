@@ -221,7 +221,7 @@ def hold(session: Session, row: Base) -> None:
 
 
 def among(session: Session, column: Any, values: Collection[Any]) -> ColumnElement[bool]:
-    """Return the condition that a column (text or UUID) has one of many values.
+    """Return the condition that a column (text, number or UUID) has one of many values.
 
     They are one parameter: a statement takes 65,535 at most, and each would be compiled anew.
     """

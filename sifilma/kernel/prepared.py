@@ -40,7 +40,7 @@ class Prepared:
     """A statement with bound parameters, for PostgreSQL and SQLite. It takes no expanding parameters (`IN` lists)."""
 
     def __init__(self, statement: Executable) -> None:
-        self._statement = statement
+        self.statement = statement
         self._compiled: dict[str, _Compiled] = {}
 
     def first(self, session: Session, values: dict[str, Any]) -> Any:
@@ -50,15 +50,23 @@ class Prepared:
         """
         connection = session.connection()
         made = self.compiled(connection.dialect)
-        with _faults(connection), closing(_cursor(connection)) as cursor:
+        with faults(connection), closing(_cursor(connection)) as cursor:
             _send(connection, cursor, made, values)
             return _row(cursor, made)
+
+    def all(self, session: Session, values: dict[str, Any]) -> list[Any]:
+        """Run the statement as `first` does. Return every row as a named tuple."""
+        connection = session.connection()
+        made = self.compiled(connection.dialect)
+        with faults(connection), closing(_cursor(connection)) as cursor:
+            _send(connection, cursor, made, values)
+            return [_named(found, made) for found in cursor.fetchall()]
 
     def compiled(self, dialect: Dialect) -> _Compiled:
         """Return the compiled statement for one dialect, compiled at the first use."""
         made = self._compiled.get(dialect.name)
         if made is None:
-            made = self._compiled[dialect.name] = _compile(self._statement, dialect)
+            made = self._compiled[dialect.name] = _compile(self.statement, dialect)
         return made
 
 
@@ -78,7 +86,7 @@ def run_all(session: Session, steps: Sequence[Step]) -> int | None:
     # One cursor per statement: each keeps its own result, which tells what touched a row.
     cursors = [_cursor(connection) for _ in made]
     try:
-        with _faults(connection), connection.connection.dbapi_connection.pipeline():  # type: ignore[union-attr]  # psycopg's
+        with faults(connection), connection.connection.dbapi_connection.pipeline():  # type: ignore[union-attr]  # psycopg's
             for cursor, (statement, values) in zip(cursors, made, strict=True):
                 _send(connection, cursor, statement, values)
     except IntegrityError:
@@ -91,7 +99,7 @@ def run_all(session: Session, steps: Sequence[Step]) -> int | None:
 
 def _one_by_one(connection: Connection, made: Sequence[tuple[_Compiled, dict[str, Any]]]) -> int | None:
     for index, (statement, values) in enumerate(made):
-        with _faults(connection), closing(_cursor(connection)) as cursor:
+        with faults(connection), closing(_cursor(connection)) as cursor:
             _send(connection, cursor, statement, values)
             if statement.results and cursor.fetchone() is None:
                 return index
@@ -140,11 +148,15 @@ def _row(cursor: Any, made: _Compiled) -> Any:
     found = cursor.fetchone() if made.results else None
     if found is None:
         return None
+    return _named(found, made)
+
+
+def _named(found: Sequence[Any], made: _Compiled) -> Any:
     return made.row(*[value if process is None else process(value) for value, process in zip(found, made.results, strict=True)])
 
 
 @contextmanager
-def _faults(connection: Connection) -> Iterator[None]:
+def faults(connection: Connection) -> Iterator[None]:
     """Raise the driver's errors as SQLAlchemy's, and invalidate a broken connection so that the pool drops it."""
     dialect, driver = connection.dialect, connection.connection
     try:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 
 PREFIX = "sf_"
+_VALUES = re.compile(r"(INSERT INTO [^;]*?) VALUES \(((?:(?!\), \().)*)\)", re.DOTALL)
+"""An INSERT of one row."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,9 @@ class Rule:
     """One trigger. `when` is SQL over OLD and NEW that both databases understand.
 
     A guard refuses with `message` when `when` holds (always, if it is empty). A follower runs the statement `then` after the change.
+
+    `whole`: PostgreSQL looks at all rows of an INSERT together, after them. A condition that asks other tables is then planned and begun
+    once for many rows. It must not ask its own table, where it would find the rows that it looks at.
     """
 
     name: str
@@ -28,25 +33,28 @@ class Rule:
     when: str = ""
     message: str = ""
     then: str = ""
+    whole: bool = False
 
     @property
     def full_name(self) -> str:
         """Return the trigger's name in the database. It ends in a fingerprint of the rule, so a changed rule gets another name."""
-        text_ = f"{self.table}|{self.event}|{self.when}|{self.message}|{self.then}"
+        text_ = f"{self.table}|{self.event}|{self.when}|{self.message}|{self.then}" + ("|whole" if self.whole else "")
         return f"{PREFIX}{self.name}_{hashlib.sha256(text_.encode()).hexdigest()[:8]}"
 
 
 _rules: dict[str, Rule] = {}
 
 
-def guard(name: str, table: str, event: str, when: str, message: str) -> None:
-    """Register a guard: refuse `event` (`INSERT`, `UPDATE`, `DELETE`) on `table` when `when` holds."""
-    _register(Rule(name, table, event, when=when, message=message))
+def guard(name: str, table: str, event: str, when: str, message: str, *, whole: bool = False) -> None:
+    """Register a guard: refuse `event` (`INSERT`, `UPDATE`, `DELETE`) on `table` when `when` holds. `whole` as `Rule` says."""
+    if whole and event != "INSERT":
+        raise ValueError(f"{name}: rows before and after a change would have to be joined, in a plan that was made for few")
+    _register(Rule(name, table, event, when=when, message=message, whole=whole))
 
 
 def follow(name: str, table: str, event: str, then: str, when: str = "") -> None:
-    """Register a follower: after `event` on `table` run `then`, if `when` holds."""
-    _register(Rule(name, table, event, when=when, then=then))
+    """Register a follower: after `event` on `table` run `then`, if `when` holds. What an INSERT inserts is followed as a whole."""
+    _register(Rule(name, table, event, when=when, then=then, whole=event == "INSERT" and _VALUES.fullmatch(then) is not None))
 
 
 def immutable(table: str, *columns: str, unless: str = "") -> None:
@@ -83,7 +91,9 @@ def _render_sqlite(rule: Rule) -> list[str]:
 
 
 def _render_postgresql(rule: Rule) -> list[str]:
-    body = f"{rule.then};" if rule.then else f"RAISE EXCEPTION '{rule.message}' USING ERRCODE = 'integrity_constraint_violation';"
+    if rule.whole:
+        return _render_whole(rule)
+    body = f"{rule.then};" if rule.then else _refusal(rule)
     for condition in reversed(_nested(rule.when)):
         body = f"IF {condition} THEN {body} END IF;"
     result = "OLD" if rule.event == "DELETE" else "NEW"
@@ -92,6 +102,30 @@ def _render_postgresql(rule: Rule) -> list[str]:
         f"CREATE FUNCTION {rule.full_name}() RETURNS trigger LANGUAGE plpgsql AS $body$ BEGIN {body} RETURN {result}; END $body$",
         f"CREATE TRIGGER {rule.full_name} {timing} {rule.event} ON {rule.table} FOR EACH ROW EXECUTE FUNCTION {rule.full_name}()",
     ]
+
+
+def _refusal(rule: Rule) -> str:
+    return f"RAISE EXCEPTION '{rule.message}' USING ERRCODE = 'integrity_constraint_violation';"
+
+
+def _render_whole(rule: Rule) -> list[str]:
+    """Return the statements that create a trigger on all rows that one INSERT has inserted."""
+    those = "FROM fresh" + (f" WHERE {_fresh(rule.when)}" if rule.when else "")
+    if inserted := _VALUES.fullmatch(rule.then):
+        body = f"{inserted[1]} SELECT {_fresh(inserted[2])} {those};"
+    else:
+        body = (
+            f"IF EXISTS (SELECT 1 {those}) THEN RAISE EXCEPTION '{rule.message}' USING ERRCODE = 'integrity_constraint_violation'; END IF;"
+        )
+    name = rule.full_name
+    return [
+        f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $body$ BEGIN {body} RETURN NULL; END $body$",
+        f"CREATE TRIGGER {name} AFTER INSERT ON {rule.table} REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION {name}()",
+    ]
+
+
+def _fresh(part: str) -> str:
+    return re.sub(r"\bNEW\.", "fresh.", part)
 
 
 def _nested(when: str) -> list[str]:

@@ -180,8 +180,8 @@ def extent(ctx: Context, wanted: PlaceFilter) -> tuple[Box | None, int | None]:
         row: Sequence[Any] = ctx.session.execute(query).first() or (0, None)
         return (None if row[1] is None else _box(row[1:])), int(row[0])
     # A district or village has few readers.
-    row = ctx.session.execute(readers_query(ctx, wanted).with_only_columns(*_EXTENT)).one()
-    return (None if row[0] is None else _box(row)), None
+    bounds: Sequence[Any] = ctx.session.execute(readers_query(ctx, wanted).with_only_columns(*_EXTENT)).one()
+    return (None if bounds[0] is None else _box(bounds)), None
 
 
 def clusters(ctx: Context, wanted: PlaceFilter, zoom: int, shown: Box) -> list[Cluster]:

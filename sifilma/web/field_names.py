@@ -64,6 +64,7 @@ NAMES = {
     "more": _("Further UIDs"),
     "card_list": _("File with UIDs"),
     "name": _("Name"),
+    "object_id": _("Task"),
     "note": _("Note"),
     "notes": _("Notes"),
     "number": _("Number"),

@@ -1,4 +1,7 @@
-"""Runs all benchmarks and prints a table of ratios: `python -m tests.benchmarks`. Exits with 1 if a bar is missed."""
+"""Runs all benchmarks, or those that are named, and prints a table of ratios: `python -m tests.benchmarks [bulk …]`.
+
+Exits with 1 if a bar is missed.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from pathlib import Path
 
 from hsm.keys import ROOT_PLAN, SIGNING_PLAN
 from sifilma.kernel.unit_of_work import assert_no_transaction
-from tests.benchmarks import activation, log, many_cards, pages, sign_in
+from tests.benchmarks import activation, bulk, log, many_cards, pages, sign_in
 from tests.benchmarks.table import Line, show
 from tests.support import databases, softhsm
 from tests.support.databases import FreshPostgres
@@ -34,17 +37,18 @@ def installation() -> Iterator[World]:
         softhsm.uninstall(store)
 
 
-def main() -> int:
-    """Run all benchmarks and print the table; return the exit code."""
+PARTS = (activation, sign_in, log, pages, bulk, many_cards)
+
+
+def main(wanted: list[str]) -> int:
+    """Run all benchmarks, or those that are named, and print the table; return the exit code."""
     lines: list[Line] = []
     with installation() as world:
-        lines += activation.run(world)
-        lines += sign_in.run(world)
-        lines += log.run(world)
-        lines += pages.run(world)
-        lines += many_cards.run(world)
+        for part in PARTS:
+            if not wanted or part.__name__.rpartition(".")[2] in wanted:
+                lines += part.run(world)
     return show(lines)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from hsm import HSM, HSMPair, transport
 from hsm.keys import SIGNING_PLAN
+from hsm.records import KeyRecord
 from manifests import jws
 from sifilma.activation.trust import key_checks, keyset
 from sifilma.app.chores import CHORES
@@ -97,6 +98,17 @@ def activate(world: World, ready: Ready, uid: str) -> Any:
     return world.client(WHO).post("/activations", world.activation(ready, uid))
 
 
+@contextmanager
+def another_key_recorded(pair: HSMPair, known: KeyRecord) -> Iterator[None]:
+    """Have the first token differ from its record of one key within the block."""
+    first = pair.tokens[0]
+    recorded = first.recorded
+    first.recorded = lambda: {**recorded(), known.label: KeyRecord(**(known.as_json() | {"check": "0" * 16}))}
+    first.close()  # keys are compared anew
+    yield
+    first.recorded = recorded
+
+
 def test_a_second_hsm_joins_and_takes_over_and_what_was_made_before_stays_valid(twins: Twins, tmp_path: Path) -> None:
     world, pair = twins.world, twins.pair
     before = world.ready(count=3)
@@ -118,10 +130,13 @@ def test_a_second_hsm_joins_and_takes_over_and_what_was_made_before_stays_valid(
     new = world.ready(count=2)
     told = call(world, "keys").output
     assert "sam-master-v1    not on this token: cards of this version are issued by a only" in told
-    assert told.count("sam-master-v2    id 0402  AES-256, CMAC") == 2
+    assert told.count("sam-master-v2    id 0402    AES-256, CMAC") == 2
     assert call(world, "pair", "status").exit_code == 0
 
-    second = done(activate(world, new, new.uids[0]), 201)
+    mac = pair.tokens[0].recorded()["token-mac-v2"]
+    with another_key_recorded(pair, mac):  # the first HSM is not out, and yet the second signs: with its own key, and names it
+        second = done(activate(world, new, new.uids[0]), 201)
+    within_seconds(5, lambda: not pair.out)
     with twins.stores["a"].away():
         third = done(activate(world, new, new.uids[1]), 201)
         refused = activate(world, before, before.uids[1])  # its card has the master key of the first HSM only

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import threading
 import time
 from collections import Counter
@@ -13,13 +12,12 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import Engine, delete, func, insert, select, text
+from sqlalchemy import delete, func, insert, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from sifilma.documents.models import Document
 from sifilma.documents.numbering import DocumentCounter
-from sifilma.documents.store import DatabaseStore
 from sifilma.identity.models import ApiKey
 from sifilma.kernel import db, deadline, idempotency, paging
 from sifilma.kernel.clock import ManualClock
@@ -36,20 +34,12 @@ from tests.support.simultaneous_calls import run_simultaneously
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 DEADLINE = 10.0
-STORED = hashlib.sha256(b"x").hexdigest()
 CREATED = StoredAnswer(201, "application/json", b"{}")
-
-
-def store_file(engine: Engine) -> None:
-    """Store the bytes that every document here names."""
-    with Session(engine) as session, session.begin():
-        DatabaseStore().put(session, b"x")
 
 
 @pytest.fixture
 def sessions(database_url: str) -> Iterator[sessionmaker[Session]]:
     engine = make_engine(database_url, pool_size=5)
-    store_file(engine)
     yield sessionmaker(engine)
     engine.dispose()
 
@@ -94,7 +84,7 @@ def test_the_database_extension_takes_back_its_own_teardowns_only_and_a_request_
 
 
 def document(name: str) -> Document:
-    return Document(id=uuid7(), kind="letter", sha256=STORED, size=1, media_type="application/pdf", filename=name, created_at=NOW)
+    return Document(id=uuid7(), kind="letter", sha256="0" * 64, size=1, media_type="application/pdf", filename=name, created_at=NOW)
 
 
 def count(sessions: sessionmaker[Session]) -> int:
@@ -399,7 +389,6 @@ def test_a_connection_that_died_while_idle_is_replaced_without_an_error(pg_clust
 @pytest.mark.parametrize("end", [UnitOfWork.rollback, UnitOfWork.close], ids=["rollback", "close"])
 def test_a_transaction_whose_connection_died_unnoticed_ends_without_a_fault(postgresql_url: str, end: Callable[[UnitOfWork], None]) -> None:
     engine, other = make_engine(postgresql_url, pool_size=1), make_engine(postgresql_url, pool_size=1)
-    store_file(engine)
     lost = UnitOfWork(sessionmaker(engine))
     lost.session.add(document("lost"))
     lost.session.flush()
@@ -415,7 +404,6 @@ def test_a_transaction_whose_connection_died_unnoticed_ends_without_a_fault(post
 
 def test_sqlite_readers_do_not_wait_for_a_writer(sqlite_url: str) -> None:
     engine = make_engine(sqlite_url, pool_size=3)
-    store_file(engine)
     made = sessionmaker(engine)
     with made() as writer, writer.begin():
         writer.add(document("writing"))

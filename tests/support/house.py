@@ -222,6 +222,7 @@ REFUSALS = {
 CALLED_BY_SCHEMAS = {"sifilma/cards/identifiers.py"}
 NOT_ON_SCREENS = {
     "sifilma/regions/layers.py",  # what only commands say
+    "sifilma/activation/trust/key_checks.py",  # as `sifilma doctor` says it
     "sifilma/schema/migrate.py",
     "sifilma/fsck/run.py",
     "sifilma/sign_in/sent_codes.py",  # a message by SMS or e-mail, in the language it is sent in

@@ -24,7 +24,7 @@ from tests.support.world import World, done, letter, new_uid
 LETTER = {"letter_number": "400.8.1.2/6753/Dukcapil", "letter_date": "2026-11-19", "subject": "Permohonan kartu SAM"}
 FIELDS_OF_LISTS = {"q", "nama", "umur", "lama", "peran", "saluran", "tindakan", "objek", "organisasi", "pengguna", "dari", "sampai"} | {
     "state", "holder", "review", "soon", "wilayah", "jenis", "uid", "text", "province", "regency", "district", "form", "menunggu",
-    "aktif", "kode", "pemegang", "sebab",
+    "aktif", "kode", "pemegang", "sebab", "hasil",
 }  # fmt: skip
 """The fields of filters, which are never refused, and choices that have no errors."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -21,8 +21,10 @@ from config.settings import Settings
 from hsm import HSM
 from sifilma.activation.bulk import job_sheets
 from sifilma.activation.bulk.job_sheets import ACTIVATIONS, SECRET
+from sifilma.activation.bulk.rules import check_all
 from sifilma.activation.issuing import service as issuing
 from sifilma.activation.issuing.service import Ready
+from sifilma.activation.issuing.statements import goes_by_sets
 from sifilma.activation.models import DataKey
 from sifilma.activation.schemas import ActivationIn, TypedActivationIn
 from sifilma.activation.tokens import sealing
@@ -37,7 +39,7 @@ from sifilma.jobs import service, worker
 from sifilma.jobs.failed_rows import ERROR, Sheet, cells_of, corrected
 from sifilma.jobs.models import Job, JobKind, JobLine
 from sifilma.jobs.service import NewJob
-from sifilma.jobs.worker import REFUSALS, Line, Settled, Taken
+from sifilma.jobs.worker import Line, Settled, Taken
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, Invalid, NotFound, SifilmaError
 from sifilma.kernel.file_store import FileStore
@@ -45,8 +47,8 @@ from sifilma.kernel.ids import uuid7
 from sifilma.kernel.text import Wrong, say
 
 SEALED = b"job"
-# Rows per transaction and per HSM call.
-AT_ONCE = 50
+MOST_LOCKED = 50
+"""Rows per transaction on SQLite, where all others wait for it."""
 ROW_KEY = 16  # bytes: the id of the data key, before a sealed token
 
 
@@ -146,7 +148,7 @@ class Activations:
         return corrected(ctx, settings, job, ACTIVATIONS, say)
 
     def work(self, taken: Taken) -> bool:
-        """Activate AT_ONCE rows at a time until the turn is over. Return whether all rows have a result.
+        """Activate a set of rows at a time until the turn is over. Return whether all rows have a result.
 
         The first rows are done whatever the time, so that every turn settles some. After a turn that failed rows are tried one by one.
         """
@@ -158,19 +160,23 @@ class Activations:
         key: Key | None = None
         while lines := _waiting(taken):
             key = key or _opened(taken, lines[0].secret or b"")
-            if taken.careful:
-                _alone(taken, key, lines[0])
-            else:
-                _do(taken, key, lines)
-            if not taken.in_time:
-                return False
+            for rows in _sets(_row(taken, key, line) for line in lines):
+                if taken.careful:
+                    _alone(taken, rows[0])
+                else:
+                    _do(taken, rows)
+                if not taken.in_time:
+                    return False
         return True
 
 
 def _waiting(taken: Taken) -> list[JobLine]:
     with taken.tools.open() as ctx:
         ctx.uow.begin_read()
-        return worker.next_lines(ctx, taken, 1 if taken.careful else AT_ONCE)
+        at_once = taken.tools.settings.bulk_at_once
+        if not goes_by_sets(ctx.session):
+            at_once = min(at_once, MOST_LOCKED)
+        return worker.next_lines(ctx, taken, 1 if taken.careful else at_once)
 
 
 def _opened(taken: Taken, sealed: bytes) -> Key:
@@ -195,28 +201,64 @@ def _spread(taken: Taken) -> None:
         worker.spread(ctx, taken, lines)
 
 
-def _do(taken: Taken, key: Key, lines: Sequence[JobLine]) -> None:
-    """Activate rows in one transaction. If one of them fails in it, activate each in a transaction of its own."""
-    if worker.own_fault(partial(_together, taken, key, lines)) is None:
+class Entangled(Exception):
+    """What becomes of one row may depend on what became of another one: they are done apart."""
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A row with what it asks for, or why it cannot be read."""
+
+    line: JobLine
+    given: ActivationIn | ValidationError
+
+
+def _row(taken: Taken, key: Key, line: JobLine) -> _Row:
+    try:
+        return _Row(line, _parsed(cells_of(taken.tools.settings, line) | {SECRET: key.open(line)}))
+    except ValidationError as refused:
+        return _Row(line, refused)
+
+
+def _sets(rows: Iterable[_Row]) -> Iterator[list[_Row]]:
+    """Part rows, in their order, where a card or machine is named again: what became of it the first time must be seen then."""
+    part, named = list[_Row](), set[str]()
+    for row in rows:
+        names = {f"card {row.given.sam_uid}", f"unit {row.given.hardware_number}"} if isinstance(row.given, ActivationIn) else set[str]()
+        if part and names & named:
+            yield part
+            part, named = [], set()
+        part.append(row)
+        named |= names
+    if part:
+        yield part
+
+
+def _do(taken: Taken, rows: Sequence[_Row]) -> None:
+    """Activate rows in one transaction. If that fails, halve them until what fails stands alone, and settle it with its fault."""
+    fault = worker.own_fault(partial(_together, taken, rows))
+    if fault is None:
         return
-    for line in lines:
-        _try(taken, key, line)
-        if not taken.in_time:
-            return
+    if len(rows) == 1:  # its own fault: it is not tried again, and the rest of the file goes on
+        line = rows[0].line
+        with taken.tools.open() as ctx:
+            worker.settle(ctx, taken, [_failed(line, worker.told_of(fault, taken.job.id, line.number))])
+        return
+    half = len(rows) // 2
+    _do(taken, rows[:half])
+    if taken.in_time:  # else the rest is the next turn's
+        _do(taken, rows[half:])
 
 
-def _together(taken: Taken, key: Key, lines: Sequence[JobLine]) -> None:
-    """Check and sign rows, then commit those that succeed, with the result of every row.
+def _together(taken: Taken, rows: Sequence[_Row]) -> None:
+    """Check and sign rows about different cards and machines, then commit those that succeed, with the result of every row.
 
-    If the turn ends while they are checked, the rest is left for the next turn. Raise Conflict or IntegrityError if another act came first;
-    then nothing of these rows is written.
+    Raise Conflict or IntegrityError if another act came first; then nothing of these rows is written.
     """
     with taken.tools.open() as system:
         system.uow.begin_read()
         ctx = worker.on_behalf(system, taken)
-        ready, settled = _checked(ctx, taken, key, lines)
-        if len({one.data.sam_uid for _, one in ready}) < len(ready):
-            raise Conflict("A card is named twice in these rows.")  # each alone: a wrong token is counted before the next is compared
+        ready, settled = _checked(ctx, taken, rows)
         ctx.uow.end_read()
         signed = issuing.sign(ctx, taken.tools.settings, taken.tools.hsm, [one for _, one in ready]) if ready else []
         ctx.uow.begin_write()
@@ -227,19 +269,20 @@ def _together(taken: Taken, key: Key, lines: Sequence[JobLine]) -> None:
         worker.settle(ctx, taken, settled + [_wrong_token(ctx, line, one) for line, one in wrong])
 
 
-def _checked(ctx: Context, taken: Taken, key: Key, lines: Sequence[JobLine]) -> tuple[list[tuple[JobLine, Ready]], list[Settled]]:
-    ready: list[tuple[JobLine, Ready]] = []
-    settled: list[Settled] = []
-    for line in lines:
-        if (ready or settled) and not taken.in_time:
-            break
-        try:
-            ctx.uow.begin_read()
-            cells = cells_of(taken.tools.settings, line) | {SECRET: key.open(line)}
-            ready.append((line, issuing.check(ctx, taken.tools.hsm, taken.tools.places(), _parsed(cells))))
-        except REFUSALS as refused:
-            settled.append(_failed(line, refused))
-    return ready, settled
+def _checked(ctx: Context, taken: Taken, rows: Sequence[_Row]) -> tuple[list[tuple[JobLine, Ready]], list[Settled]]:
+    asked = [(row.line, row.given) for row in rows if isinstance(row.given, ActivationIn)]
+    checked = check_all(ctx, taken.tools.hsm, taken.tools.places(), [given for _, given in asked])
+    found = [(line, one) for (line, _), one in zip(asked, checked, strict=True)]
+    ready = [(line, one) for line, one in found if isinstance(one, Ready)]
+    refused = [(line, one) for line, one in found if not isinstance(one, Ready)]
+    if refused and any(_leaves_its_machine(one) for _, one in ready):
+        raise Entangled  # another row may name that machine
+    unread = [(row.line, row.given) for row in rows if isinstance(row.given, ValidationError)]
+    return ready, [_failed(line, why) for line, why in [*refused, *unread]]
+
+
+def _leaves_its_machine(ready: Ready) -> bool:
+    return ready.row.tied_unit_id not in (None, ready.row.unit_id)
 
 
 def _parsed(cells: Mapping[str, str]) -> ActivationIn:
@@ -252,22 +295,14 @@ def _wrong_token(ctx: Context, line: JobLine, ready: Ready) -> Settled:
     return _failed(line, issuing.wrong_token(tokens.count_wrong_try(ctx.session, ctx, ready.row.token_id)))
 
 
-def _alone(taken: Taken, key: Key, line: JobLine) -> None:
+def _alone(taken: Taken, row: _Row) -> None:
     """Try a row alone after a turn that failed. If workers ended at it again and again, it fails without being tried."""
-    if worker.try_alone(taken, line.number):
-        _try(taken, key, line)
+    if worker.try_alone(taken, row.line.number):
+        _do(taken, [row])
     else:
         told = say("The work broke off %(times)s times at this row. It was given up.", times=worker.ROW_TRIES)
         with taken.tools.open() as ctx:
-            worker.settle(ctx, taken, [_failed(line, Conflict(told))])
-
-
-def _try(taken: Taken, key: Key, line: JobLine) -> None:
-    """Activate one row. A fault that is its own becomes its error: it is not tried again, and the rest of the file goes on."""
-    fault = worker.own_fault(partial(_together, taken, key, [line]))
-    if fault is not None:
-        with taken.tools.open() as ctx:
-            worker.settle(ctx, taken, [_failed(line, worker.told_of(fault, taken.job.id, line.number))])
+            worker.settle(ctx, taken, [_failed(row.line, Conflict(told))])
 
 
 def _failed(line: JobLine, refused: Exception) -> Settled:

@@ -11,8 +11,8 @@ from config.settings import Settings
 from hsm import HSM
 from sifilma.activation.bulk import job as bulk
 from sifilma.activation.bulk.job_sheets import ACTIVATIONS, SECRET
-from sifilma.activation.issuing.rules import placed
-from sifilma.activation.issuing.service import NO_TOKEN, NO_VILLAGE, check_place
+from sifilma.activation.issuing.rules import NO_TOKEN, NO_VILLAGE, placed
+from sifilma.activation.issuing.service import check_place
 from sifilma.activation.requests import form_choices
 from sifilma.activation.schemas import OpenCardIn, TogetherIn
 from sifilma.activation.tokens import service as tokens

@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import exists, func, insert, literal, select, update
 from sqlalchemy.orm import Session, aliased
 
@@ -157,16 +156,21 @@ def _signed(at: datetime, settings: Settings, token: HSM, order: Order, bound: S
     signer = keyset.signer(settings, token, "manifest-sign", at)
     if signer.kid == order.kid:
         raise Conflict(MOVED, type="card-not-ready")
-    return token.run(lambda do: [_make(do, at, settings, row, signer) for row in bound])
+    return token.run(lambda do: _make_all(do, at, settings, bound, signer))
 
 
-def _make(do: Operations, at: datetime, settings: Settings, row: Any, signer: keyset.Signer) -> Made | None:
+def _make_all(do: Operations, at: datetime, settings: Settings, bound: Sequence[Any], signer: keyset.Signer) -> list[Made | None]:
+    keys: issuing.DataKeys = {}
+    return [_make(do, at, settings, row, signer, keys) for row in bound]
+
+
+def _make(do: Operations, at: datetime, settings: Settings, row: Any, signer: keyset.Signer, keys: issuing.DataKeys) -> Made | None:
     """Make the token and the manifest of one card. Return None for a card whose key is another one than it was registered with."""
     try:
-        signed = issuing.make(do, at, settings, row, _terms(at, settings, row), signer)
+        signed = issuing.make(do, at, settings, row, _terms(at, settings, row), signer, keys)
     except Conflict:
         return None
-    key: AESGCM = sealing.open_key(do, row.holder_id, row.data_key_month, row.data_key_sealed)
+    key = keys[row.data_key_sealed]  # `make` has opened it
     return Made(row, tokens.make_one(do, (row.request_id, row.card_id, row.uid), row.data_key_id, key), signed)
 
 

@@ -196,7 +196,9 @@ def readers(ctx: Context, level: int) -> Subquery:
         .select_from(gone)
         .join(A, A.id == gone.c.activation_id)
     )  # fmt: skip
-    return union_all(tallied(counted, ctx, T), untallied(tail, ctx)).subquery("readers")
+    # By itself: the conditions of whoever asks would have PostgreSQL begin at the activations, and read all changes for each.
+    new = untallied(tail, ctx).cte().prefix_with("MATERIALIZED", dialect="postgresql")
+    return union_all(tallied(counted, ctx, T), select(*new.c)).subquery("readers")
 
 
 def activations_by_day(ctx: Context, zone: ZoneInfo, since: date, *, held: bool = False) -> dict[date, int]:

@@ -19,19 +19,19 @@ from sifilma.kernel.timekeeping.working_days import Calendar
 AT_ONCE = 5_000
 
 
-def add_up(ctx: Context, calendar: Calendar) -> int:
-    """Add the oldest changes to the tallies, at most AT_ONCE of each kind. Return their number.
+def add_up(ctx: Context, calendar: Calendar, most: int = AT_ONCE) -> int:
+    """Add the oldest changes to the tallies, at most `most` of each kind. Return their number.
 
     Another worker that does the same meanwhile takes other changes. With a new list of holidays the days of all stages are counted anew.
     """
-    taken = cards.add_up(ctx) + _count_readers(ctx, calendar)
+    taken = cards.add_up(ctx, most) + _count_readers(ctx, calendar, most)
     if not is_current(ctx, calendar):
         count_stages(ctx, calendar)
     return taken
 
 
-def _count_readers(ctx: Context, calendar: Calendar) -> int:
-    oldest = select(ReaderChange.id).order_by(ReaderChange.id).limit(AT_ONCE).with_for_update(skip_locked=True)
+def _count_readers(ctx: Context, calendar: Calendar, most: int) -> int:
+    oldest = select(ReaderChange.id).order_by(ReaderChange.id).limit(most).with_for_update(skip_locked=True)
     ids = list(ctx.session.scalars(oldest))
     if not ids:
         return 0

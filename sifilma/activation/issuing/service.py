@@ -21,7 +21,7 @@ from hsm.errors import HSMKeyChanged
 from hsm.keys import MASTER
 from hsm.token import Operations
 from manifests import conf, jws, payload
-from sifilma.activation.issuing.rules import expiry, placed
+from sifilma.activation.issuing.rules import expiry, is_misplaced, placed, require_admitted
 from sifilma.activation.issuing.statements import (
     ANSWER,
     BREAK_UNIT,
@@ -34,11 +34,11 @@ from sifilma.activation.issuing.statements import (
     REDEEM,
     SUPERSEDE,
     UPDATE_CARD,
+    write,
 )
 from sifilma.activation.issuing.tries import one_at_a_time
-from sifilma.activation.models import READY, Activation, ManifestState, RequestKind, RequestState
+from sifilma.activation.models import Activation, ManifestState, RequestKind
 from sifilma.activation.schemas import ActivationIn, PlaceIn
-from sifilma.activation.suspensions.models import SuspensionState
 from sifilma.activation.tokens import sealing
 from sifilma.activation.tokens import service as tokens
 from sifilma.activation.trust import keyset, status_list
@@ -47,17 +47,17 @@ from sifilma.audit.models import Action
 from sifilma.audit.service import entry_values
 from sifilma.cards.models import CARD, CardState, UnitCondition
 from sifilma.documents.indonesian import WIB
-from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
-from sifilma.kernel.errors import Conflict, Invalid, NotFound
+from sifilma.kernel.errors import Conflict, Invalid
 from sifilma.kernel.ids import uuid7
-from sifilma.kernel.prepared import Prepared, Step, run_all
+from sifilma.kernel.many.parallel import in_parts
+from sifilma.kernel.prepared import Prepared, Step
 from sifilma.kernel.text import say
+from sifilma.kernel.unit_of_work import assert_no_transaction
 from sifilma.regions import codes
 from sifilma.regions.place import Outcome, PlaceCheck, Placed
 
-NO_TOKEN = say("This card has no open token: it was used, cancelled, or never issued.")
-NO_VILLAGE = say("There is no such village code today (13 characters, e.g. 35.20.01.2001).")
+DataKeys = dict[bytes, AESGCM]
 
 
 @dataclass(frozen=True)
@@ -130,6 +130,11 @@ def check(ctx: Context, hsm: HSM, places: PlaceCheck, data: ActivationIn) -> Rea
         sealing.ensure_key(ctx, hsm, row.holder_id)
         row = _read(ctx, data, code)
     ctx.uow.end_read()
+    return made_ready(places, data, code, row)
+
+
+def made_ready(places: PlaceCheck, data: ActivationIn, code: str, row: Any) -> Ready:
+    """Return an activation whose row is admitted, once its place is checked too. Raise as `check_place` does. Asks no database."""
     return Ready(data, row, code, check_place(places, data, code, row.regency_name), uuid7())
 
 
@@ -142,14 +147,18 @@ def check_place(places: PlaceCheck, data: PlaceIn, code: str, regency: str) -> P
 
 
 def sign(ctx: Context, settings: Settings, hsm: HSM, ready: Sequence[Ready]) -> list[Signed | None]:
-    """Sign the manifests in one call to the HSM, outside any transaction. An entry is None for a wrong token. Raise ClockNotTrusted."""
+    """Sign the manifests in the HSM, outside any transaction: many of them in several sessions at a time.
 
-    def on(token: HSM) -> list[Signed | None]:
+    An entry is None for a wrong token. Raise ClockNotTrusted.
+    """
+
+    def on(token: HSM, some: Sequence[Ready]) -> list[Signed | None]:
         at = ctx.trusted_now
         signer = keyset.signer(settings, token, "manifest-sign", at)
-        return token.run(lambda do: [_sign(do, at, settings, one, signer) for one in ready])
+        return token.run(lambda do: _sign_all(do, at, settings, some, signer))
 
-    return hsm.through(on)
+    assert_no_transaction()  # here, since the threads of many know of no transaction
+    return in_parts(lambda some: hsm.through(lambda token: on(token, some)), ready)
 
 
 def issue(ctx: Context, pairs: Sequence[tuple[Ready, Signed]]) -> list[Issued]:
@@ -161,79 +170,30 @@ def issue(ctx: Context, pairs: Sequence[tuple[Ready, Signed]]) -> list[Issued]:
     issued, steps = [], list[Step]()
     for ready, signed in pairs:
         made, activation_id = signed.manifest, uuid7()
-        steps += _steps(ctx, ready, signed, activation_id)
+        steps += steps_of(ctx, ready, signed, activation_id)
         issued.append(Issued(activation_id, ready.manifest_id, made.seq, made.epoch, _moment(made.iat), _moment(made.exp), ready.placed))
-    missing = run_all(ctx.session, steps)
-    if missing is not None:
-        _refuse_late(steps[missing][0])
+    late = write(ctx.session, steps, len(pairs))
+    if late is not None:
+        _refuse_late(late)
     return issued
 
 
 def _read(ctx: Context, data: ActivationIn, code: str) -> Any:
     """Read everything an activation needs in one statement. Raise as `activate` does."""
-    row = READ.first(
-        ctx.session,
-        {
-            "uid": data.sam_uid,
-            "organisation": ctx.actor.organisation_id,
-            "hardware": data.hardware_number,
-            "month": sealing.month_of(ctx.now),
-            "today": ctx.now.astimezone(WIB).date(),
-            "code": code,
-            "regency": codes.regency_of(code),
-        },
-    )
-    limits = ctx.actor.outlets
-    if row is None or (limits is not None and row.former_outlet_id not in limits):
-        raise NotFound("Your organisation holds no such card.")
-    if limits is not None and row.unit_id is not None and row.unit_outlet_id not in limits:
-        raise Invalid.field("hardware_number", "Your organisation has registered no such machine.")
-    if row.region_version is None or codes.level(code) != codes.VILLAGE:
-        raise Invalid.field("region_code", NO_VILLAGE)
-    _require_ready(ctx, row)
+    row = READ.first(ctx.session, asked_by(ctx) | asked_for(data, code))
+    require_admitted(ctx, row, code)
     return row
 
 
-def _require_ready(ctx: Context, row: Any) -> None:
-    """Raise Conflict or Invalid, with a sentence for the user, if anything that was read forbids the activation."""
-    if row.token_id is None:
-        raise Conflict(NO_TOKEN, type="no-token")
-    if row.token_expires_at <= ctx.now:
-        raise Conflict("This card's token has expired. Ask for a new one.", type="token-expired")
-    if row.request_state != RequestState.APPROVED:
-        raise Conflict(say("The activation request is %(state)s.", state=row.request_state), type="request-not-approved")
-    kind = RequestKind(row.request_kind)
-    if row.state not in READY[kind] and not (kind is RequestKind.RELOCATION and _is_misplaced(row)):
-        raise Conflict(say("The card is %(state)s.", state=row.state), type="card-not-ready", state=row.state)
-    if row.organisation_kind == OrganisationKind.INSTITUTION and row.agreement_end is None:
-        raise Conflict("The institution has no agreement (PKS) that is valid today.", type="no-agreement")
-    _require_unit(row)
+def asked_by(ctx: Context) -> dict[str, Any]:
+    """Return the parameters of READ that are the same for every row of one actor at one moment."""
+    today = ctx.now.astimezone(WIB).date()
+    return {"organisation": ctx.actor.organisation_id, "month": sealing.month_of(ctx.now), "today": today}
 
 
-def _is_misplaced(row: Any) -> bool:
-    """Return whether the card is suspended for its place: a relocation answers that."""
-    return bool(row.state == CardState.SUSPENDED and row.place_state == SuspensionState.SUSPENDED)
-
-
-def _require_unit(row: Any) -> None:
-    if row.unit_id is None:
-        raise Invalid.field("hardware_number", "Your organisation has registered no such machine.")
-    if row.unit_function != row.function:
-        refusal = say("This machine is for %(machine)s, the card for %(card)s.", machine=row.unit_function, card=row.function)
-        raise Invalid.field("hardware_number", refusal)
-    if row.request_kind == RequestKind.REPLACEMENT:
-        if row.unit_id != row.replacement_unit_id:
-            refusal = say("This card moves to the machine that its request names, and to no other.")
-            raise Invalid.field("hardware_number", refusal, type="not-the-replacement")
-    elif row.tied_unit_id is not None and row.tied_unit_id != row.unit_id:
-        raise Invalid.field("hardware_number", "This card is tied to another machine.", type="card-tied")
-    if row.unit_is_taken:
-        raise Invalid.field("hardware_number", "Another card is tied to this machine.", type="unit-taken")
-    if row.unit_condition != UnitCondition.WORKING:
-        refusal = say("This machine is %(state)s: no card is activated in it.", state=row.unit_condition)
-        raise Invalid.field("hardware_number", refusal, type="unit-not-working")
-    if row.pcid is None:
-        raise Conflict("The manufacturer has not given this machine's PCID yet.", type="unit-without-pcid")
+def asked_for(data: ActivationIn, code: str) -> dict[str, Any]:
+    """Return the parameters of READ that each row has of its own."""
+    return {"uid": data.sam_uid, "hardware": data.hardware_number, "code": code, "regency": codes.regency_of(code)}
 
 
 def outside_own_region(ctx: Context, code: str) -> bool:
@@ -266,37 +226,51 @@ def wrong_token(left: int) -> Invalid:
     return Invalid.field("token", say("The token is not this card's. %(hint)s", hint=hint), type="token-refused")
 
 
-def _sign(do: Operations, at: datetime, settings: Settings, ready: Ready, signer: keyset.Signer) -> Signed | None:
+def _sign_all(do: Operations, at: datetime, settings: Settings, ready: Sequence[Ready], signer: keyset.Signer) -> list[Signed | None]:
+    keys: DataKeys = {}
+    return [_sign(do, at, settings, one, signer, keys) for one in ready]
+
+
+def _sign(do: Operations, at: datetime, settings: Settings, ready: Ready, signer: keyset.Signer, keys: DataKeys) -> Signed | None:
     """Compare the token, and make the manifest. Return None for a wrong token."""
     row = ready.row
     if not tokens.matches(do, row.request_id, row.uid, ready.data.token, row.mac):
         return None
     ends = expiry(at, settings.manifest_years, row.agreement_end)
-    return make(do, at, settings, row, Terms(ready.manifest_id, _location(ready.data, int(at.timestamp()), ready.code), ends), signer)
+    return make(do, at, settings, row, Terms(ready.manifest_id, _location(ready.data, int(at.timestamp()), ready.code), ends), signer, keys)
 
 
-def make(do: Operations, at: datetime, settings: Settings, row: Any, terms: Terms, signer: keyset.Signer) -> Signed:
-    """Derive the card's key and compare it, sign the manifest and seal it. Raise as `_require_key` does."""
+def make(do: Operations, at: datetime, settings: Settings, row: Any, terms: Terms, signer: keyset.Signer, keys: DataKeys) -> Signed:
+    """Derive the card's key and compare it, sign the manifest and seal it. Raise as `_require_key` does.
+
+    `keys` are the data keys that were opened in this call, by their sealed bytes: each is opened once.
+    """
     open_key = do.derive_open_key(row.key_version, bytes.fromhex(row.uid))
-    _require_key(do, row, open_key)
-    manifest = _manifest(at, settings, row, terms, signer.epoch, open_key)
+    kcv = _require_key(do, row, open_key)
+    manifest = _manifest(at, settings, row, terms, signer.epoch, open_key, kcv)
     body = manifest.to_bytes()
     line = jws.sign(body, signer.kid, jws.MANIFEST_TYPE, lambda digest: do.sign(signer.label, digest))
-    key: AESGCM = sealing.open_key(do, row.holder_id, row.data_key_month, row.data_key_sealed)
+    key = keys.get(row.data_key_sealed)
+    if key is None:
+        key = keys[row.data_key_sealed] = sealing.open_key(do, row.holder_id, row.data_key_month, row.data_key_sealed)
     return Signed(manifest, payload.payload_hash(body), signer.kid, sealing.seal(key, line.encode(), b"manifest", terms.id))
 
 
-def _require_key(do: Operations, row: Any, open_key: bytes) -> None:
-    """Raise unless this is the key with which the card was personalised: HSMKeyChanged if that may be the token's fault, else Conflict."""
-    if key_check_value(open_key) == row.kcv:
-        return
+def _require_key(do: Operations, row: Any, open_key: bytes) -> str:
+    """Return the check value of the key with which the card was personalised.
+
+    Raise HSMKeyChanged for another key if that may be the token's fault, else Conflict.
+    """
+    found = key_check_value(open_key)
+    if found == row.kcv:
+        return found
     master = f"{MASTER}{row.key_version}"
     if not do.is_known(master):
         raise HSMKeyChanged(f"{master} is not the key with which {row.uid} was personalised")
     raise Conflict("This card's key is not the one it was registered with: it cannot be activated. Tell the directorate.", type="card-key")
 
 
-def _manifest(at: datetime, settings: Settings, row: Any, terms: Terms, epoch: int, open_key: bytes) -> payload.Manifest:
+def _manifest(at: datetime, settings: Settings, row: Any, terms: Terms, epoch: int, open_key: bytes, kcv: str) -> payload.Manifest:
     issued = int(at.timestamp())
     return payload.Manifest(
         ver=1,
@@ -313,7 +287,7 @@ def _manifest(at: datetime, settings: Settings, row: Any, terms: Terms, epoch: i
         unit=payload.Unit(hw=row.hardware_number, model=row.model_name, pcid=row.pcid),
         org=payload.Organisation(id=str(row.holder_id), name=row.organisation_name, kind=row.organisation_kind),
         loc=terms.location,
-        card=payload.Card(batch=str(row.personalisation_request_id), keyver=row.key_version, kcv=key_check_value(open_key)),
+        card=payload.Card(batch=str(row.personalisation_request_id), keyver=row.key_version, kcv=kcv),
         cfg=payload.Configuration(profile="pcid-conf/1", conf=conf.conf(open_key, bytes.fromhex(row.pcid))),
         prev=row.previous_hash,
         status=payload.Status(idx=row.status_index, uri=status_list.uri(settings.public_url, row.status_list)),
@@ -325,7 +299,7 @@ def _location(data: ActivationIn, at: int, code: str) -> payload.Location:
     return payload.Location(lat_e7=degrees[0], lon_e7=degrees[1], acc_m=round(data.accuracy_m), src=data.source, at=at, code=code)
 
 
-def _steps(ctx: Context, ready: Ready, signed: Signed, activation_id: UUID) -> list[Step]:
+def steps_of(ctx: Context, ready: Ready, signed: Signed, activation_id: UUID) -> list[Step]:
     """Return the writes of one activation, in the order of the locks: conditional UPDATEs of what was read, and INSERTs.
 
     Activation, manifest and card come after the token: the triggers of each require what stands before it (`activation/rules.py`).
@@ -342,7 +316,7 @@ def _steps(ctx: Context, ready: Ready, signed: Signed, activation_id: UUID) -> l
     CARD.require(row, state)
     steps: list[Step] = [
         (INSERT_AUDIT, entry),
-        (COMPLETE, bound | {"b_request": row.request_id}),
+        (COMPLETE, bound | {"b_request": row.request_id, "b_count": 1}),
         (REDEEM, bound | {"b_token": row.token_id, "b_now": ctx.now}),
     ]
     if row.place_id is not None and placed.outcome is Outcome.PASS:
@@ -368,7 +342,7 @@ def _state_after(ready: Ready) -> CardState:
 
     One that is suspended for its place stays so, with its new manifest, until an operator has accepted a new place that is doubtful too.
     """
-    stays = _is_misplaced(ready.row) and ready.placed.outcome is not Outcome.PASS
+    stays = is_misplaced(ready.row) and ready.placed.outcome is not Outcome.PASS
     return CardState.SUSPENDED if stays else CardState.ACTIVE
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Date, bindparam, case, exists, insert, or_, select, update
-from sqlalchemy.orm import aliased
+from sqlalchemy import Date, bindparam, case, exists, insert, or_, select, text, update
+from sqlalchemy.orm import Session, aliased
 
 from sifilma.activation.models import (
     Activation,
@@ -23,7 +24,9 @@ from sifilma.audit.models import AuditEntry
 from sifilma.cards.models import Card, CardSuspension, DeviceModel, Unit, UnitCondition
 from sifilma.cards.service import ENDED
 from sifilma.identity.models import Organisation
-from sifilma.kernel.prepared import Prepared
+from sifilma.kernel.many.copying import insert_all, table_of
+from sifilma.kernel.many.sets import ReadSet, WriteSet
+from sifilma.kernel.prepared import Prepared, Step, run_all
 from sifilma.oversight.service import agreement_end_query
 from sifilma.regions.models import Region
 
@@ -111,18 +114,19 @@ def _stamp(model: Any) -> dict[str, Any]:
 
 
 _r = ActivationRequest
-_is_last = _r.redeemed + 1 >= _r.machines
+_redeemed = _r.redeemed + bindparam("b_count", type_=_r.redeemed.type)
+_is_last = _redeemed >= _r.machines
 COMPLETE = Prepared(
     update(_r)
     .where(_r.id == bindparam("b_request"), _r.state == RequestState.APPROVED.value)
     .values(
-        redeemed=_r.redeemed + 1,
+        redeemed=_redeemed,
         state=case((_is_last, RequestState.COMPLETED.value), else_=_r.state),
         **{name: case((_is_last, value), else_=getattr(_r, name)) for name, value in _stamp(_r).items()},
     )
     .returning(_r.id)
 )
-"""Count one more redeemed token, and complete the request with the last.
+"""Count redeemed tokens of one request (one, or those of a set), and complete the request with the last.
 
 The counter is in the row, so that of two concurrent activations exactly one is the last.
 """
@@ -155,16 +159,67 @@ SUPERSEDE = Prepared(
 )
 # The activation, inserted before, has locked the unit against changes of its numbers; who changed it earlier is seen here.
 _unit_is_as_read = exists().where(Unit.id == bindparam("b_unit", type_=Unit.id.type), Unit.revision == bindparam("b_unit_revision"))
+_GIVEN = {"state": "state", "seq": "seq", "unit_id": "unit"}
 UPDATE_CARD = Prepared(
     update(Card)
     .where(Card.id == bindparam("b_card"), Card.revision == bindparam("b_revision"), _unit_is_as_read)
-    .values(state=bindparam("b_state"), seq=bindparam("b_seq"), unit_id=bindparam("b_unit"), **_stamp(Card))
+    .values(**{name: bindparam(f"b_{given}", type_=getattr(Card, name).type) for name, given in _GIVEN.items()}, **_stamp(Card))
     .returning(Card.id)
 )
 BREAK_UNIT = Prepared(
     update(Unit)
     .where(Unit.id == bindparam("b_former"), Unit.revision == bindparam("b_former_revision"))
-    .values(state=UnitCondition.BROKEN.value, **_stamp(Unit) | {"change_note": bindparam("b_reason")})
+    .values(state=UnitCondition.BROKEN.value, **_stamp(Unit) | {"change_note": bindparam("b_reason", type_=Unit.change_note.type)})
     .returning(Unit.id)
 )
 """Mark the unit that a replaced card leaves as broken, if it is not yet."""
+
+# --- set by set: one statement for each table on PostgreSQL, made from those for one card ---------------------------------------
+
+READ_SET = ReadSet(READ, "uid", "hardware", "code", "regency")
+IN_SETS_FROM = 5
+"""Activations from which a set costs less than as many alone, sent together."""
+BY_INDEX = text("SET LOCAL enable_seqscan = off")
+"""Triggers plan once and keep their plans. One that was made while a table was small reads all of it at every row, until it is analysed."""
+_TABLES: dict[Prepared, Any] = {INSERT_AUDIT: AuditEntry, INSERT_ACTIVATION: Activation, INSERT_MANIFEST: Manifest}
+_UPDATES = {step: WriteSet(step) for step in (REDEEM, ANSWER, END_SUSPENSION, SUPERSEDE, BREAK_UNIT, UPDATE_CARD)}
+# The order of the locks, and of what triggers require to be there before.
+_ORDER = (
+    INSERT_AUDIT, COMPLETE, REDEEM, ANSWER, END_SUSPENSION, SUPERSEDE, BREAK_UNIT,
+    INSERT_ACTIVATION, INSERT_MANIFEST, UPDATE_CARD,
+)  # fmt: skip
+
+
+def goes_by_sets(session: Session) -> bool:
+    """Return whether the database takes a set of rows in one statement. SQLite does not."""
+    return session.get_bind().dialect.name == "postgresql"
+
+
+def write(session: Session, steps: Sequence[Step], activations: int) -> Prepared | None:
+    """Write the steps of so many activations of different cards. Return the first whose condition does not hold any more, or None."""
+    if activations < IN_SETS_FROM or not goes_by_sets(session):
+        missing = run_all(session, steps)
+        return None if missing is None else steps[missing][0]
+    session.execute(BY_INDEX)
+    values: dict[Prepared, list[dict[str, Any]]] = {}
+    for step, given in steps:
+        values.setdefault(step, []).append(given)
+    return next((step for step in _ORDER if step in values and not _write(session, step, values[step])), None)
+
+
+def _write(session: Session, step: Prepared, values: list[dict[str, Any]]) -> bool:
+    if step in _TABLES:
+        insert_all(session, table_of(_TABLES[step]), values)
+        return True
+    if step is COMPLETE:
+        return run_all(session, [(step, counted) for counted in _by_request(values)]) is None
+    return _UPDATES[step].write(session, values)
+
+
+def _by_request(values: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return one count for each request, in the order in which all lock them. The last activation of a set may complete it."""
+    counts: dict[Any, dict[str, Any]] = {}
+    for given in values:
+        before = counts.get(given["b_request"])
+        counts[given["b_request"]] = given | {"b_count": given["b_count"] + (before["b_count"] if before else 0)}
+    return [counts[request] for request in sorted(counts)]

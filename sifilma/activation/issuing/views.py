@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.activation.issuing import forms, place_form
 from sifilma.activation.issuing import service as issuing
-from sifilma.activation.issuing.service import NO_TOKEN
+from sifilma.activation.issuing.rules import NO_TOKEN
 from sifilma.activation.requests import form_choices
 from sifilma.activation.schemas import ActivationIn, TypedActivationIn
 from sifilma.activation.tokens import service as tokens

@@ -13,12 +13,12 @@ AT_ONCE = 5_000
 KEY = ("holder_id", "buyer_id", "model_id", "state")
 
 
-def add_up(ctx: Context) -> int:
-    """Add the oldest changes to the tally, at most AT_ONCE. Return their number.
+def add_up(ctx: Context, most: int = AT_ONCE) -> int:
+    """Add the oldest changes to the tally, at most `most`. Return their number.
 
     Another worker that does the same meanwhile takes other changes.
     """
-    oldest = select(CardTallyChange.id).order_by(CardTallyChange.id).limit(AT_ONCE).with_for_update(skip_locked=True)
+    oldest = select(CardTallyChange.id).order_by(CardTallyChange.id).limit(most).with_for_update(skip_locked=True)
     ids = list(ctx.session.scalars(oldest))
     if not ids:
         return 0

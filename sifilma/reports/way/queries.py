@@ -57,8 +57,8 @@ from sifilma.personalisation.queries import MAKING, approved_at
 from sifilma.personalisation.service import WAY as PERSONALISATION
 
 Lines = Iterator[Select[Any]]
-MOST_UNASKED = 1_000
-"""Received cards that are counted of those for whose activation nobody has asked."""
+MOST_UNASKED, MOST_ENDING = 200, 1_000
+"""Cards that are looked at of those for whose activation nobody has asked, and of those whose manifest ends soon."""
 _newer = aliased(Token)  # made once: to make an alias takes longer than the rest of its condition
 
 
@@ -224,10 +224,14 @@ def _unasked_query(ctx: Context) -> Select[Any]:
 
 
 def _ending_query(ctx: Context) -> Select[Any]:
-    """Return the active cards of the actor's organisation whose manifest ends soon and for which nobody has asked, as one line."""
+    """Return the active cards of the actor's organisation whose manifest ends soon and for which nobody has asked, as one line.
+
+    The first MOST_ENDING to end are looked at.
+    """
+    soon = select(Manifest.id).where(Manifest.organisation_id == ctx.actor.organisation_id, ends_soon(ctx))
+    first_ones = soon.order_by(Manifest.expires_at, Manifest.id).limit(MOST_ENDING).subquery("first_ones")
     ending = select(Manifest).where(
-        Manifest.organisation_id == ctx.actor.organisation_id,
-        ends_soon(ctx),
+        Manifest.id.in_(select(first_ones.c.id)),
         Card.id == Manifest.card_id,
         within_limit(ctx.actor, Card.unit_id),
         ~is_busy(),

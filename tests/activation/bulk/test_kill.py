@@ -20,7 +20,7 @@ from tests.fsck.conftest import installation
 from tests.support.world import World, done
 
 KILLS, ROWS = 3, 400
-KILLS_OF_LONG_FORM, ROWS_OF_LONG_FORM = 50, 4000
+KILLS_OF_LONG_FORM, ROWS_OF_LONG_FORM = 50, 3000
 PART = 100
 """Cards of one request: the tokens of many more are made by the worker."""
 OFFICE = "magetan.kepala"
@@ -29,7 +29,9 @@ OFFICE = "magetan.kepala"
 @pytest.fixture
 def present_world(postgresql_url: str, tmp_path: Path, signing_token: HSM, root_token: HSM) -> Iterator[World]:
     """Yield an installation whose clock shows the real time, which the workers use."""
-    with closing(World(postgresql_url, tmp_path / "home", signing_token, root_token, datetime.now(UTC), request_deadline=60.0)) as made:
+    with closing(
+        World(postgresql_url, tmp_path / "home", signing_token, root_token, datetime.now(UTC), request_deadline=60.0, bulk_at_once=50)
+    ) as made:
         yield made
 
 

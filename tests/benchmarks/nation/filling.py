@@ -41,6 +41,8 @@ from tests.support.world import World, letter
 
 CARDS_AT_ONCE = 2_000
 """Cards in one transaction."""
+TALLIED_AT_ONCE = 2_000_000
+"""Changes that are counted in one transaction: the more, the fewer times a row of a tally is written."""
 EVERY = 20
 """Seconds after which the progress is told."""
 NEEDS = "The database's user needs to load rows without triggers: GRANT SET ON PARAMETER session_replication_role TO it."
@@ -303,7 +305,7 @@ def _tally(world: World) -> None:
             ctx.session.execute(text(statement))
     while True:
         with _patient(world) as ctx:
-            if not add_up(ctx, resources(world.app).targets.calendar):
+            if not add_up(ctx, resources(world.app).targets.calendar, TALLIED_AT_ONCE):
                 break
     _analyse(world)
 

@@ -30,7 +30,7 @@ from tests.support.world import Client, World
 
 LARGE = (
     "activation", "activation_request", "activation_request_card", "activation_tally", "audit_entry", "batch_row", "card", "card_tally",
-    "card_uid", "handover", "handover_card", "history", "log_leaf", "log_node", "manifest", "outlet", "personalisation_request",
+    "handover", "handover_card", "history", "log_leaf", "log_node", "manifest", "outlet", "personalisation_request",
     "personalisation_result", "reader_tally", "row_digest", "stage_tally", "token", "unit",
 )  # fmt: skip
 """Tables that grow with the cards."""
@@ -86,8 +86,8 @@ def words(world: World) -> dict[str, str]:
             "manifest": str(manifest)}  # fmt: skip
 
 
-def pages(world: World, named: dict[str, str]) -> list[str]:
-    """Return every page without a parameter, the pages of some objects, lists with a filter, and searches."""
+def pages(world: World) -> list[str]:
+    """Return every page without a parameter, pages of objects, lists with a filter, searches and API reads, with `words` to fill in."""
     rules = [rule for rule in world.app.url_map.iter_rules() if "GET" in (rule.methods or ()) and not rule.arguments]
     found = sorted({rule.rule for rule in rules if not rule.rule.startswith(("/api", "/static", "/masuk", "/keluar", "/.well-known"))})
     objects = ("/kartu/{card}", "/unit/{unit}", "/aktivasi/{request}", "/bast/{handover}", "/manifest/{manifest}")
@@ -97,7 +97,7 @@ def pages(world: World, named: dict[str, str]) -> list[str]:
             "/bast?state=issued",
             "/peta/titik.json?zoom=5&south=-11&west=95&north=6&east=141",
             "/peta/titik.json?zoom=11&south=-7&west=106&north=-6&east=107")  # fmt: skip
-    return [one.format(**named) for one in (*found, *objects, *more)] + [f"/cari?q={word.format(**named)}" for word in SEARCHES]
+    return [*found, *objects, *more, *(f"/cari?q={word}" for word in SEARCHES), *(f"/api/v1{one}" for one in READS)]
 
 
 @contextmanager
@@ -161,7 +161,7 @@ def scanned(plan: dict[str, Any], above: dict[str, Any] | None = None) -> Iterat
         yield from scanned(part, plan)
 
 
-def measure(world: World, client: Client, who: str, path: str, times: int) -> Found:
+def measure(world: World, client: Client, name: str, path: str, times: int) -> Found:
     """Open a page some times."""
     api = path.startswith("/api")
     headers = client.headers | {"Accept": "application/json" if api else "text/html"}
@@ -170,7 +170,7 @@ def measure(world: World, client: Client, who: str, path: str, times: int) -> Fo
         answer = client.open("GET", path, headers=headers, buffered=True)
         return int(answer.status_code)
 
-    found = Found(f"{path} of {who}", opened())
+    found = Found(name, opened())
     if found.status != 200:
         return found
     with recording(world) as seen:
@@ -207,18 +207,17 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=10)
     parser.add_argument("--only", default="", help="only pages that match this pattern, of these people")
     parser.add_argument("--keep", type=Path, help="write all figures into this file (JSON)")
+    parser.add_argument("--against", type=Path, help="figures kept at another size: print them beside these, and the ratios")
     chosen = parser.parse_args()
     world = installed(settings_with_secrets(), datetime.now(UTC), new=False)
     world.configure(rate_per_minute_address=0, rate_per_minute_actor=0)
-    named = words(world)
-    paths = [*pages(world, named), *(f"/api/v1{one.format(**named)}" for one in READS)]
-    all_found = []
+    named, all_found = words(world), list[Found]()
     for kind, username in people(world).items():
         client = world.client(username)
-        for path in paths:
-            if chosen.only and not re.search(chosen.only, f"{path} of {kind}"):
+        for page in pages(world):
+            if chosen.only and not re.search(chosen.only, f"{page} of {kind}"):
                 continue
-            found = measure(world, client, kind, path, chosen.times)
+            found = measure(world, client, f"{page} of {kind}", page.format(**named), chosen.times)
             if found.status in (403, 404):
                 continue
             all_found.append(found)
@@ -226,7 +225,19 @@ def main() -> int:
             print(f"{times} {found.blocks:8} {found.status} {found.page}  {' '.join(found.whole)}", flush=True)
     if chosen.keep:
         chosen.keep.write_text(json.dumps([asdict(one) for one in all_found], indent=1))
+    if chosen.against:
+        compare([Found(**one) for one in json.loads(chosen.against.read_text())], all_found)
     return 0
+
+
+def compare(smaller: Sequence[Found], larger: Sequence[Found]) -> None:
+    """Print the pages of both, those first that touch most blocks: CPU here and in the database, its ratio, blocks."""
+    before = {one.page: one for one in smaller if one.status == 200}
+    print("page | CPU, smaller | CPU, larger | ratio | blocks, smaller | blocks, larger")
+    for one in sorted(larger, key=lambda found: -found.blocks):
+        if (was := before.get(one.page)) and one.status == 200:
+            small, large = was.cpu_ms + was.database_ms, one.cpu_ms + one.database_ms
+            print(f"{one.page} | {small:.0f} ms | {large:.0f} ms | {large / small:.1f} | {was.blocks} | {one.blocks}")
 
 
 if __name__ == "__main__":
