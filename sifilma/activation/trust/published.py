@@ -173,8 +173,8 @@ def unusable(session: Session) -> Iterator[tuple[str, str]]:
     for name, (_, data) in known.items():
         try:
             _version(name, data, pin)
-        except (ValueError, KeyError, TypeError, KeysetRefused, InvalidSignature) as wrong:
-            yield name, f"is not what the root signed: {type(wrong).__name__}"
+        except (ValueError, KeyError, TypeError, KeysetRefused, InvalidSignature):
+            yield name, "is not what the root signed"
 
 
 def _files(settings: Settings) -> dict[str, bytes]:
