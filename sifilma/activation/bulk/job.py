@@ -24,7 +24,7 @@ from sifilma.activation.bulk.job_sheets import ACTIVATIONS, SECRET
 from sifilma.activation.bulk.rules import check_all
 from sifilma.activation.issuing import service as issuing
 from sifilma.activation.issuing.service import Ready
-from sifilma.activation.issuing.statements import goes_by_sets
+from sifilma.activation.issuing.statements import goes_by_sets, lock_requests
 from sifilma.activation.models import DataKey
 from sifilma.activation.schemas import ActivationIn, TypedActivationIn
 from sifilma.activation.tokens import sealing
@@ -263,6 +263,8 @@ def _together(taken: Taken, rows: Sequence[_Row]) -> None:
         signed = issuing.sign(ctx, taken.tools.settings, taken.tools.hsm, [one for _, one in ready]) if ready else []
         ctx.uow.begin_write()
         made = [(line, one, its) for (line, one), its in zip(ready, signed, strict=True) if its is not None]
+        if len(made) < len(ready) > 1:  # a wrong try locks its token after others were redeemed: another file may do so the other way round
+            lock_requests(ctx.session, {one.row.request_id for _, one in ready})
         issued = issuing.issue(ctx, [(one, its) for _, one, its in made]) if made else []
         settled += [Settled(line.number, done.activation_id) for (line, *_), done in zip(made, issued, strict=True)]
         wrong = [(line, one) for (line, one), its in zip(ready, signed, strict=True) if its is None]

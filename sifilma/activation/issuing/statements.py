@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from operator import itemgetter
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Date, bindparam, case, exists, insert, or_, select, text, update
 from sqlalchemy.orm import Session, aliased
@@ -16,6 +18,7 @@ from sifilma.activation.models import (
     Manifest,
     ManifestState,
     RequestState,
+    StatusList,
     Token,
     TokenState,
 )
@@ -24,6 +27,7 @@ from sifilma.audit.models import AuditEntry
 from sifilma.cards.models import Card, CardSuspension, DeviceModel, Unit, UnitCondition
 from sifilma.cards.service import ENDED
 from sifilma.identity.models import Organisation
+from sifilma.kernel.db import among
 from sifilma.kernel.many.copying import insert_all, table_of
 from sifilma.kernel.many.sets import ReadSet, WriteSet
 from sifilma.kernel.prepared import Prepared, Step, run_all
@@ -204,15 +208,21 @@ def write(session: Session, steps: Sequence[Step], activations: int) -> Prepared
     values: dict[Prepared, list[dict[str, Any]]] = {}
     for step, given in steps:
         values.setdefault(step, []).append(given)
-    return next((step for step in _ORDER if step in values and not _write(session, step, values[step])), None)
+    # Sets of different requests meet here: each ties its cards to machines in one order, whatever the order of the files.
+    values[UPDATE_CARD].sort(key=itemgetter("b_unit"))
+    return next((step for step in _ORDER if step in values and not _write(session, step, values)), None)
 
 
-def _write(session: Session, step: Prepared, values: list[dict[str, Any]]) -> bool:
+def _write(session: Session, step: Prepared, steps: dict[Prepared, list[dict[str, Any]]]) -> bool:
+    values = steps[step]
     if step in _TABLES:
         insert_all(session, table_of(_TABLES[step]), values)
         return True
     if step is COMPLETE:
         return run_all(session, [(step, counted) for counted in _by_request(values)]) is None
+    if step is SUPERSEDE:
+        born = {given["status_list"] for given in steps[INSERT_MANIFEST] if given["state"] == ManifestState.SUSPENDED.value}
+        _lock_lists(session, [given["b_manifest"] for given in values], born)
     return _UPDATES[step].write(session, values)
 
 
@@ -223,3 +233,16 @@ def _by_request(values: list[dict[str, Any]]) -> list[dict[str, Any]]:
         before = counts.get(given["b_request"])
         counts[given["b_request"]] = given | {"b_count": given["b_count"] + (before["b_count"] if before else 0)}
     return [counts[request] for request in sorted(counts)]
+
+
+def lock_requests(session: Session, requests: Collection[UUID]) -> None:
+    """Lock requests in the order in which all lock them, before a transaction that also changes tokens which it does not redeem."""
+    those = among(session, _r.id, sorted(requests))
+    session.execute(select(_r.id).where(those).order_by(_r.id).with_for_update(key_share=True))
+
+
+def _lock_lists(session: Session, ended: Collection[UUID], born: Collection[int]) -> None:
+    """Lock the status lists whose changes triggers will count, in the order of their numbers: those of manifests that end, and others."""
+    numbers = select(Manifest.status_list).where(among(session, Manifest.id, ended))
+    theirs = or_(StatusList.number.in_(numbers), among(session, StatusList.number, born))
+    session.execute(select(StatusList.number).where(theirs).order_by(StatusList.number).with_for_update(key_share=True))

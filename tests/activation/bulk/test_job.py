@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
+from functools import partial
+from threading import Barrier, BrokenBarrierError
+from typing import Any
+from uuid import UUID
 
 import pytest
 from pydantic import ValidationError
 
 from sifilma.activation.schemas import TypedActivationIn
+from sifilma.activation.tokens import service as tokens
 from sifilma.documents.tables.writing import write_xlsx
 from sifilma.fsck.run import examine
 from sifilma.identity.models import ApiKey
@@ -18,6 +24,7 @@ from sifilma.kernel.text import Wrong, packed, say, unpacked
 from tests.activation.bulk.sheets import HEADER, rows_of, send, sent, sheet, tools, worked
 from tests.documents.files import table_lines
 from tests.fsck.conftest import installation
+from tests.support.simultaneous_calls import run_simultaneously
 from tests.support.softhsm import SoftHSM
 from tests.support.world import World, done
 
@@ -190,3 +197,28 @@ def test_an_error_is_stored_so_that_every_language_can_show_it() -> None:
     for found in refused.value.errors(include_url=False):
         fault = Wrong(found)
         assert str(unpacked(json.loads(json.dumps(packed(fault))))) == str(fault)
+
+
+def test_two_files_with_each_others_wrong_tokens_do_not_lock_each_other(postgresql_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each redeems a token at which the other one then counts a wrong try."""
+    world = postgresql_world
+    [one], [other] = (rows_of(world.ready(OFFICE, "R")) for _ in range(2))
+    wrong = HEADER.index("token")
+    files = [[good, [*bad[:wrong], "AAAAAAAAAA", *bad[wrong + 1 :]]] for good, bad in ((one, other), (other, one))]
+    jobs = [sent(world.client(OFFICE), sheet(rows))["id"] for rows in files]
+    both, count = Barrier(2), tokens.count_wrong_try
+
+    def meet(*given: Any) -> int:
+        with suppress(BrokenBarrierError):  # one of them waits for the other one's requests
+            both.wait(0.7)
+        return count(*given)
+
+    def turn(job: str) -> int:
+        with world.app.app_context():
+            return worker.turn(tools(world, job), UUID(job)).settled
+
+    monkeypatch.setattr(tokens, "count_wrong_try", meet)
+    assert run_simultaneously([partial(turn, job) for job in jobs]) == [2, 2]
+    assert world.sql("SELECT state, done, failed FROM job") == [("completed", 2, 1)] * 2
+    assert world.sql("SELECT count(*) FROM activation") == [(2,)]
+    assert [str(finding) for finding in examine(installation(world)).findings] == []

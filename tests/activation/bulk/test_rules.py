@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from sifilma.activation.bulk.rules import check_all
 from sifilma.activation.issuing import service as issuing
+from sifilma.activation.issuing import statements
 from sifilma.activation.issuing.service import Ready as Checked
 from sifilma.activation.issuing.statements import IN_SETS_FROM
 from sifilma.activation.schemas import ActivationIn
 from sifilma.fsck.run import examine
+from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict
+from sifilma.kernel.many import copying
 from sifilma.kernel.many.copying import COPIED_AT_LEAST
 from sifilma.regions.sources import place_check
 from tests.activation.bulk.sheets import HEADER, sent, sheet, worked
 from tests.activation.requests.replacing import approved
+from tests.cards.outlets.test_limits import STAFF, limited
+from tests.cards.outlets.test_service import unit_of
 from tests.fsck.conftest import installation
+from tests.support.simultaneous_calls import start_in_background
 from tests.support.world import BANGLI_PLACE, World, done, new_uid
 
 HEAD = "magetan.kepala"
@@ -26,11 +36,23 @@ FAR = {"latitude": BANGLI_PLACE["latitude"], "longitude": BANGLI_PLACE["longitud
 AWAY = FAR | {"reason": "banjir"}
 GOOD = COPIED_AT_LEAST + 2
 Row = dict[str, Any]
+WRONG_KEYS = set[str]()
+"""UIDs of cards whose key is not the one with which they were personalised."""
 
 
-def lot(world: World) -> tuple[list[Row], list[Row]]:
+@pytest.fixture
+def wrong_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = issuing._require_key
+
+    def compare(do: Any, row: Any, open_key: bytes) -> str:
+        return own(do, row._replace(kcv="000000") if row.uid in WRONG_KEYS else row, open_key)
+
+    monkeypatch.setattr(issuing, "_require_key", compare)
+
+
+def lot(world: World, expired: Row) -> tuple[list[Row], list[Row]]:
     """Make rows of two files: everything that can be wrong with one, among more good ones than are copied; and a set with a replacement."""
-    ready = world.ready(HEAD, "R", GOOD + 21)
+    ready = world.ready(HEAD, "R", GOOD + 25)
     client, good = world.client(HEAD), [world.activation(ready, uid) for uid in ready.uids]
     at_first, rest = good[:4], good[4:]
     _, misplaced, *_ = (done(client.post("/activations", row), 201) for row in (at_first[0], at_first[1] | AWAY, *at_first[2:]))
@@ -42,7 +64,16 @@ def lot(world: World) -> tuple[list[Row], list[Row]]:
     machine = world.units(HEAD, 1, "LEN-CRD-1", "R")[0]
     replaced = approved(world, (ready.uids[2], machine))
     other = world.ready("bangli.kepala", "R", 1)
+    broken, retired = world.units(HEAD, 2, "LEN-CRD-1", "R")
+    for number, act in ((broken, "break"), (retired, "retire")):
+        done(client.post(f"/units/{unit_of(client, number)['id']}/{act}", {"reason": "layar retak"}))
+    for uid, condition in ((rest[0]["sam_uid"], "damaged"), (rest[1]["sam_uid"], "lost")):
+        done(client.post(f"/cards/{uid}/reports", {"condition": condition, "note": "jatuh dari meja"}))
+    WRONG_KEYS.add(rest[2]["sam_uid"])
+    unfit, rest = rest[:3], rest[3:]
     faults: list[Row] = [
+        {"hardware_number": broken},
+        {"hardware_number": retired},
         {"token": "AAAAAAAAAA"},
         {"token": rest[-1]["token"]},
         {"hardware_number": "TIDAK-ADA-1"},
@@ -57,18 +88,20 @@ def lot(world: World) -> tuple[list[Row], list[Row]]:
         {"region_code": "35.20.06.10142"},  # a village's code, and more
         {"outlet": "TIDAK-ADA"} if "outlet" in HEADER else {"address": "x"},
     ]
-    bad = [row | fault for row, fault in zip(rest, faults, strict=False)]
+    bad = [*(row | fault for row, fault in zip(rest, faults, strict=False)), *unfit, expired]
     strangers = [rest[0] | {"sam_uid": other.uids[0], "token": other.tokens[other.uids[0]]}, rest[1] | {"sam_uid": new_uid()}]
     swap = at_first[2] | {"token": replaced.tokens[ready.uids[2]], "hardware_number": machine}
     sound = rest[len(faults) :]
     # A card again, and a machine again: each after its first row.
     twice = [sound[-2], sound[-1] | {"hardware_number": sound[-3]["hardware_number"]}]
-    return [*sound[IN_SETS_FROM:-1], *again, *bad, *twice, *strangers], [*sound[1:IN_SETS_FROM], swap]
+    apart = [*again, *bad, *strangers]
+    mixed = [one for pair in zip(sound[IN_SETS_FROM:-1], apart, strict=False) for one in pair]  # each faulty row between good ones
+    return [*mixed, *sound[IN_SETS_FROM + len(apart) : -1], *apart[len(sound[IN_SETS_FROM:-1]) :], *twice], [*sound[1:IN_SETS_FROM], swap]
 
 
-def alone(world: World, rows: list[Row]) -> list[list[tuple[str, str]]]:
+def alone(world: World, rows: list[Row], who: str = HEAD) -> list[list[tuple[str, str]]]:
     """Activate one after the other; return the errors of each."""
-    answers = [world.client(HEAD).post("/activations", row) for row in rows]
+    answers = [world.client(who).post("/activations", row) for row in rows]
     return [[] if answer.status_code == 201 else _told(answer) for answer in answers]
 
 
@@ -78,9 +111,9 @@ def _told(answer: Any) -> list[tuple[str, str]]:
     return [(one["field"], one["message"]) for one in answer.json.get("errors") or []] or [("", answer.json["detail"])]
 
 
-def in_a_file(world: World, rows: list[Row]) -> list[list[tuple[str, str]]]:
+def in_a_file(world: World, rows: list[Row], who: str = HEAD) -> list[list[tuple[str, str]]]:
     """The same by file."""
-    client = world.client(HEAD)
+    client = world.client(who)
     job = sent(client, sheet([[row.get(name, "") for name in HEADER] for row in rows]))
     worked(world, 60)
     assert done(client.get(f"/jobs/{job['id']}"))["done"] == len(rows)
@@ -107,9 +140,13 @@ def _facts(sql: Any) -> Any:
     return [sorted(map(repr, sql(f"SELECT {what} FROM {where} = {card}"))) for where, what in parts.items()], [sql(one) for one in steps]
 
 
+@pytest.mark.usefixtures("wrong_keys")
 def test_a_set_is_decided_as_its_rows_are_alone(world: World) -> None:
     """The longest set has more good rows than are needed to be copied; its requests end as they do by single activations."""
-    for one, other in zip(lot(world), lot(world), strict=True):
+    late = world.ready(HEAD, "R", 2)
+    world.clock.advance(days=world.settings.token_days + 1)
+    lots = [lot(world, world.activation(late, uid)) for uid in late.uids]
+    for one, other in zip(*lots, strict=True):
         told, by_file = alone(world, one), in_a_file(world, other)
         assert by_file == told
         assert told.count([]) >= min(GOOD, len(one))
@@ -137,3 +174,124 @@ def test_what_happened_between_check_and_storing_refuses_the_set_and_leaves_noth
     assert world.sql(
         "SELECT (SELECT count(*) FROM activation), (SELECT count(*) FROM manifest), (SELECT sum(redeemed) FROM activation_request)"
     ) == [(0, 0, 0)]
+
+
+def test_a_file_of_an_account_limited_to_outlets_is_decided_as_its_rows_are_alone(world: World) -> None:
+    ready, _, _ = limited(world)
+    rows = [world.activation(ready, uid) for uid in ready.uids]
+    elsewhere = [rows[0] | {"hardware_number": rows[1]["hardware_number"]}, rows[1], rows[1] | {"token": "AAAAAAAAAA"}]
+    told = alone(world, elsewhere, STAFF)
+    assert in_a_file(world, [*elsewhere, rows[0]], STAFF) == [*told, []]
+    assert [field for [(field, _)] in told] == ["hardware_number", "sam_uid", "sam_uid"]
+    assert world.sql("SELECT sum(tries) FROM token") == [(0,)]
+
+
+def test_an_institution_without_an_agreement_activates_nothing_by_file_either(world: World) -> None:
+    ready = world.institution_ready()
+    world.clock.set(world.clock.now().replace(year=2029))
+    rows = [world.activation(ready, uid) for uid in ready.uids]
+    assert in_a_file(world, rows, "mandiri.kepala") == alone(world, rows, "mandiri.kepala")
+    assert world.sql("SELECT count(*) FROM activation") == [(0,)]
+
+
+Pairs = list[tuple[Checked, issuing.Signed]]
+
+
+def signed_set(ctx: Context, world: World, rows: Sequence[Row]) -> Pairs:
+    """Check and sign rows which are all in order, up to the writing transaction."""
+    given = [ActivationIn.model_validate(row) for row in rows]
+    checked = [one for one in check_all(ctx, world.hsm, place_check(world.settings.home), given) if isinstance(one, Checked)]
+    signed = issuing.sign(ctx, world.settings, world.hsm, checked)
+    pairs = [(one, its) for one, its in zip(checked, signed, strict=True) if its is not None]
+    assert len(pairs) == len(rows)
+    return pairs
+
+
+@contextmanager
+def stored(world: World, rows: Sequence[Row]) -> Iterator[Context]:
+    """Store the rows in a transaction that stays open."""
+    with world.acting(HEAD) as ctx:
+        pairs = signed_set(ctx, world, rows)
+        ctx.uow.begin_write()
+        issuing.issue(ctx, pairs)
+        yield ctx
+
+
+GUARDED = "token, card, unit and organisation do not belong together"
+RESERVED = "none without its activation and its reserved status index"
+
+
+def planted(world: World, spare: Any) -> dict[str, tuple[str, Row, str]]:
+    """Return by name the table, the columns of one row that are wrong, and the words of the guard that holds them."""
+    ids = {table: world.sql(f"SELECT id FROM {table} ORDER BY id DESC")[0][0] for table in ("card", "unit", "token", "activation_request")}
+    office = world.organisations["Dinas Kependudukan dan Pencatatan Sipil Kabupaten Bangli"]
+    broken = world.units(HEAD, 1, "LEN-CRD-1", "R")[0]
+    unit = unit_of(world.client(HEAD), broken)["id"]
+    done(world.client(HEAD).post(f"/units/{unit}/break", {"reason": "layar retak"}))
+    other = unit_of(world.client(HEAD), world.units(HEAD, 1)[0])["id"]
+    return {
+        "another's card": ("activation", {"card_id": ids["card"]}, GUARDED),
+        "another's unit": ("activation", {"unit_id": ids["unit"]}, GUARDED),
+        "a broken unit": ("activation", {"unit_id": UUID(unit)}, GUARDED),
+        "a unit of another function": ("activation", {"unit_id": UUID(other)}, GUARDED),
+        "an open token": ("activation", {"token_id": ids["token"]}, GUARDED),
+        "another request": ("activation", {"activation_request_id": ids["activation_request"]}, GUARDED),
+        "another organisation": ("activation", {"organisation_id": office}, GUARDED),
+        "carried": ("activation", {"source": "carried"}, "carried one repeats"),
+        "another index": ("manifest", {"status_index": 9_000}, RESERVED),
+        "another card's manifest": ("manifest", {"card_id": ids["card"]}, RESERVED),
+        "another organisation's manifest": ("manifest", {"organisation_id": office}, RESERVED),
+        "another manifest": ("activation", {"manifest_id": uuid4()}, RESERVED),
+    }
+
+
+@pytest.mark.parametrize("count", [IN_SETS_FROM, COPIED_AT_LEAST])
+def test_one_row_that_breaks_a_guard_refuses_its_set(postgresql_world: World, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    """The rows go by INSERT of several rows, and by COPY: no trigger is passed by."""
+    world = postgresql_world
+    ready = world.ready(HEAD, "R", count)
+    faults = planted(world, world.ready("bangli.kepala", "R", 1))
+    passed = []
+    with world.acting(HEAD) as ctx:
+        pairs = signed_set(ctx, world, [world.activation(ready, uid) for uid in ready.uids])
+        for name, (table, wrong, words) in faults.items():
+
+            def insert(session: Any, into: Any, rows: Any, table: str = table, wrong: Row = wrong) -> None:
+                changed = [row | wrong if into.name == table and n == count // 2 else row for n, row in enumerate(rows)]
+                copying.insert_all(session, into, changed)
+
+            monkeypatch.setattr(statements, "insert_all", insert)
+            ctx.uow.begin_write()
+            try:
+                issuing.issue(ctx, pairs)
+                passed.append(name)
+            except IntegrityError as refused:
+                if words not in str(refused):
+                    passed.append(f"{name}: {refused.orig}")
+            ctx.uow.rollback()
+    assert passed == []
+    assert world.sql("SELECT (SELECT count(*) FROM activation), (SELECT count(*) FROM manifest)") == [(0, 0)]
+
+
+def test_two_sets_that_name_the_same_machines_crosswise_do_not_lock_each_other(postgresql_world: World) -> None:
+    """A third activation holds the machine in the middle until both wait, so that each of them holds what the other one needs next."""
+    world = postgresql_world
+    one, other, third = (world.ready(HEAD, "R", count) for count in (IN_SETS_FROM, IN_SETS_FROM, 1))
+    machines = [one.hardware[uid] for uid in one.uids]
+    crosswise = zip(other.uids, reversed(machines), strict=True)
+    sets = [
+        [world.activation(one, uid) for uid in one.uids],
+        [world.activation(other, uid) | {"hardware_number": number} for uid, number in crosswise],
+    ]
+
+    def store(rows: Sequence[Row]) -> str:
+        try:
+            with stored(world, rows):
+                return "stored"
+        except IntegrityError:
+            return "refused"
+
+    with stored(world, [world.activation(third, third.uids[0]) | {"hardware_number": machines[2]}]) as ctx:
+        waiting = [start_in_background(partial(store, rows)) for rows in sets]
+        ctx.uow.rollback()
+    assert sorted(ended() for ended in waiting) == ["refused", "stored"]
