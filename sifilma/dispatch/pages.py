@@ -24,6 +24,7 @@ NAMES: dict[str, LazyString] = {
     "temporary roles ended": _("End temporary roles"),
     "changes of cards added up": _("Add up numbers of cards"),
     "data keys sealed anew": _("Seal data keys anew"),
+    "manifests issued anew": _("Issue manifests anew"),
     "papers stored": _("Store papers"),
     "known people asked": _("Ask known people about further accounts"),
     "people asked for whom help was asked": _("Tell people for whom help was asked"),
