@@ -217,6 +217,24 @@ def stored(world: World, rows: Sequence[Row]) -> Iterator[Context]:
         yield ctx
 
 
+def store(world: World, rows: Sequence[Row]) -> str:
+    """Store the rows and commit. Return what became of them."""
+    try:
+        with stored(world, rows) as ctx:
+            ctx.uow.commit()
+            return "stored"
+    except IntegrityError:
+        return "refused"
+
+
+def crossed(world: World, third: Row, *sets: Sequence[Row]) -> list[str]:
+    """Store two sets that wait for what a third activation holds until both do. Return what became of them."""
+    with stored(world, [third]) as ctx:
+        waiting = [start_in_background(partial(store, world, rows)) for rows in sets]
+        ctx.uow.rollback()
+    return sorted(ended() for ended in waiting)
+
+
 GUARDED = "token, card, unit and organisation do not belong together"
 RESERVED = "none without its activation and its reserved status index"
 
@@ -284,14 +302,21 @@ def test_two_sets_that_name_the_same_machines_crosswise_do_not_lock_each_other(p
         [world.activation(other, uid) | {"hardware_number": number} for uid, number in crosswise],
     ]
 
-    def store(rows: Sequence[Row]) -> str:
-        try:
-            with stored(world, rows):
-                return "stored"
-        except IntegrityError:
-            return "refused"
+    between = world.activation(third, third.uids[0]) | {"hardware_number": machines[2]}
+    assert crossed(world, between, *sets) == ["refused", "stored"]
 
-    with stored(world, [world.activation(third, third.uids[0]) | {"hardware_number": machines[2]}]) as ctx:
-        waiting = [start_in_background(partial(store, rows)) for rows in sets]
-        ctx.uow.rollback()
-    assert sorted(ended() for ended in waiting) == ["refused", "stored"]
+
+def test_two_sets_whose_manifests_end_in_the_same_status_lists_crosswise_do_not_lock_each_other(postgresql_world: World) -> None:
+    world = postgresql_world
+    world.configure(status_list_size=8)
+    ready = world.ready(HEAD, "R", 24)
+    assert store(world, [world.activation(ready, uid) for uid in ready.uids]) == "stored"
+    lists: dict[int, list[str]] = {}
+    for number, uid in world.sql("SELECT m.status_list, c.uid FROM manifest m JOIN card c ON c.id = m.card_id ORDER BY 1, 2"):
+        lists.setdefault(number, []).append(uid)
+    first, middle, last = lists.values()
+    sets = [[*first[:2], *middle[:2], *last[:2]], [*last[2:4], *middle[2:4], *first[2:4]], [middle[4]]]
+    tokens = [world.tokens(HEAD, uids, "relocation", "R")[1] for uids in sets]
+    rows = [[world.activation(ready, uid) | {"token": open_[uid]} for uid in uids] for uids, open_ in zip(sets, tokens, strict=True)]
+    assert crossed(world, rows[2][0], *rows[:2]) == ["stored", "stored"]
+    assert [str(finding) for finding in examine(installation(world)).findings] == []
