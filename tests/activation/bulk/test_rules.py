@@ -25,8 +25,8 @@ from sifilma.kernel.many.copying import COPIED_AT_LEAST
 from sifilma.regions.sources import place_check
 from tests.activation.bulk.sheets import HEADER, sent, sheet, worked
 from tests.activation.requests.replacing import approved
-from tests.cards.outlets.test_limits import STAFF, limited
-from tests.cards.outlets.test_service import unit_of
+from tests.cards.outlets.test_limits import limited
+from tests.cards.outlets.test_service import STAFF, unit_of
 from tests.fsck.conftest import installation
 from tests.support.simultaneous_calls import start_in_background
 from tests.support.world import BANGLI_PLACE, World, done, new_uid
