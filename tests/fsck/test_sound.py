@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from pydantic import SecretStr
 
+from sifilma.accounts.service import NewUser, invite
 from sifilma.fsck import catalogue
 from sifilma.fsck.registry import Needs
 from sifilma.fsck.run import Report, examine
@@ -28,6 +31,22 @@ def test_a_lived_in_installation_has_no_finding(life: Life) -> None:
     assert [one.name for one in report.looked_at if one.needs is Needs.SNAPSHOT]
     assert len(report.looked_at) == len(catalogue.invariants())
     assert report.left_out == []
+
+
+class Running(ManualClock):
+    """A clock that goes on by a millisecond at each look."""
+
+    def now(self) -> datetime:
+        self.advance(seconds=0.001)
+        return super().now()
+
+
+def test_an_invitation_stands_whose_entry_was_written_a_moment_after_it(sqlite_world: World) -> None:
+    with sqlite_world.context() as ctx:
+        office = ctx.session.get_one(Organisation, sqlite_world.organisation_of("magetan.kepala"))
+        new = NewUser("staf.baru", "Ani Contoh", IdKind.NIP, "199001012015032017", frozenset({Role.REGENCY_STAFF}))
+        invite(replace(ctx, clock=Running(ctx.now), watch=None), sqlite_world.settings, office, new)
+    assert findings(examine(installation(sqlite_world), only=["authority-acts"])) == []
 
 
 def test_fsck_writes_nothing(life: Life) -> None:
