@@ -116,9 +116,11 @@ def begin_server(app: Application, share: Callable[[int], None]) -> Callable[[in
 
 
 def _serve(settings: Settings, app: Application, *others: Role) -> None:
+    counted = metrics.sharing(settings.home)  # before the fork: all processes count in one folder
+
     def share(place: int) -> None:
         published.follow(settings)
-        metrics.sharing(settings.home)(place)
+        counted(place)
 
     listener = listen(settings.host, settings.port)
     front = Front(app, threads=settings.threads, seconds=settings.body_seconds, largest=settings.max_upload)

@@ -240,9 +240,9 @@ CARDS = [
           "INSERT INTO kept_file (id, user_id, filename, size, sha256, kept_at)"
           " SELECT id, id, 'surat.pdf', 1, '" + "0" * 64 + "', '2026-11-23 00:00:00+00' FROM user_account WHERE username='operator1'"),
     plant("trust-stored", "published_trust", "is not what the root signed",
-          "UPDATE published_trust SET data=(SELECT data FROM published_trust WHERE name='root.crt') WHERE name='sam-keyset.jws'"),
+          "UPDATE published_trust SET data=(SELECT data FROM published_trust WHERE name='root.crt' LIMIT 1) WHERE name='sam-keyset.jws'"),
     plant("trust-stored", "published_trust", "is not the root of the newest ceremony",
-          "UPDATE published_trust SET data=(SELECT data FROM published_trust WHERE name='root.crt') WHERE name='root.sha256'"),
+          "UPDATE published_trust SET data=(SELECT data FROM published_trust WHERE name='root.crt' LIMIT 1) WHERE name='root.sha256'"),
     plant("change-document", "reference_change", "has another PDF than its content names",
           "UPDATE reference_change SET document_id={some document kind='letter'} WHERE id = {some reference_change}"),
     plant("batch-conserved", "personalisation_request", "cards over all states",

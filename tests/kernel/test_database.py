@@ -16,7 +16,7 @@ from sqlalchemy import delete, func, insert, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
-from sifilma.documents.models import Document
+from sifilma.documents.models import Document, StoredFile
 from sifilma.documents.numbering import DocumentCounter
 from sifilma.identity.models import ApiKey
 from sifilma.kernel import db, deadline, idempotency, paging
@@ -40,7 +40,10 @@ CREATED = StoredAnswer(201, "application/json", b"{}")
 @pytest.fixture
 def sessions(database_url: str) -> Iterator[sessionmaker[Session]]:
     engine = make_engine(database_url, pool_size=5)
-    yield sessionmaker(engine)
+    made = sessionmaker(engine)
+    with made.begin() as session:
+        session.add(StoredFile(sha256="0" * 64, size=1, parts=1))  # whose bytes each `document` names
+    yield made
     engine.dispose()
 
 
@@ -390,13 +393,13 @@ def test_a_connection_that_died_while_idle_is_replaced_without_an_error(pg_clust
 def test_a_transaction_whose_connection_died_unnoticed_ends_without_a_fault(postgresql_url: str, end: Callable[[UnitOfWork], None]) -> None:
     engine, other = make_engine(postgresql_url, pool_size=1), make_engine(postgresql_url, pool_size=1)
     lost = UnitOfWork(sessionmaker(engine))
-    lost.session.add(document("lost"))
+    lost.session.add(DocumentCounter(series="BA", year=2026, last=1))
     lost.session.flush()
     pid = lost.session.scalar(text("SELECT pg_backend_pid()"))
     with other.connect() as connection:
         connection.execute(text("SELECT pg_terminate_backend(:pid, 2000)"), {"pid": pid})
     end(lost)
-    assert lost.session.scalar(select(func.count()).select_from(Document)) == 0
+    assert lost.session.scalar(select(func.count()).select_from(DocumentCounter)) == 0
     lost.close()
     engine.dispose()
     other.dispose()
@@ -406,11 +409,11 @@ def test_sqlite_readers_do_not_wait_for_a_writer(sqlite_url: str) -> None:
     engine = make_engine(sqlite_url, pool_size=3)
     made = sessionmaker(engine)
     with made() as writer, writer.begin():
-        writer.add(document("writing"))
+        writer.add(DocumentCounter(series="BA", year=2026, last=1))
         writer.flush()
         reader = UnitOfWork(made)
         reader.begin_read()
-        assert reader.session.scalar(select(func.count()).select_from(Document)) == 0
+        assert reader.session.scalar(select(func.count()).select_from(DocumentCounter)) == 0
         reader.close()
     engine.dispose()
 

@@ -253,7 +253,8 @@ def _do(taken: Taken, rows: Sequence[_Row]) -> None:
 def _together(taken: Taken, rows: Sequence[_Row]) -> None:
     """Check and sign rows about different cards and machines, then commit those that succeed, with the result of every row.
 
-    Raise Conflict or IntegrityError if another act came first; then nothing of these rows is written.
+    If the turn ends while they are checked, the rest is left for the next turn. Raise Conflict or IntegrityError if another act came first;
+    then nothing of these rows is written.
     """
     with taken.tools.open() as system:
         system.uow.begin_read()
@@ -271,8 +272,8 @@ def _together(taken: Taken, rows: Sequence[_Row]) -> None:
 
 def _checked(ctx: Context, taken: Taken, rows: Sequence[_Row]) -> tuple[list[tuple[JobLine, Ready]], list[Settled]]:
     asked = [(row.line, row.given) for row in rows if isinstance(row.given, ActivationIn)]
-    checked = check_all(ctx, taken.tools.hsm, taken.tools.places(), [given for _, given in asked])
-    found = [(line, one) for (line, _), one in zip(asked, checked, strict=True)]
+    checked = check_all(ctx, taken.tools.hsm, taken.tools.places(), [given for _, given in asked], lambda: taken.in_time)
+    found = [(line, one) for (line, _), one in zip(asked, checked, strict=False)]  # the rest is the next turn's
     ready = [(line, one) for line, one in found if isinstance(one, Ready)]
     refused = [(line, one) for line, one in found if not isinstance(one, Ready)]
     if refused and any(_leaves_its_machine(one) for _, one in ready):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -24,14 +24,17 @@ _REFUSALS = (Invalid, Conflict, NotFound)
 Coded = tuple[ActivationIn, str]
 
 
-def check_all(ctx: Context, hsm: HSM, places: PlaceCheck, given: Sequence[ActivationIn]) -> list[Ready | Refusal]:
+def check_all(
+    ctx: Context, hsm: HSM, places: PlaceCheck, given: Sequence[ActivationIn], in_time: Callable[[], bool]
+) -> list[Ready | Refusal]:
     """Return each activation as it is ready, or the refusal that `service.check` raises for it. End the reading transaction.
 
-    They are about different cards and machines: each is checked as if it came first. Raise what is no row's own, such as an outage.
+    They are about different cards and machines: each is checked as if it came first. When it is no longer `in_time`, the list ends, after
+    the first at the earliest. Raise what is no row's own, such as an outage.
     """
     ctx.uow.begin_read()
     if not goes_by_sets(ctx.session):
-        return [_or_refusal(partial(_alone, ctx, hsm, places, one)) for one in given]
+        return _while(in_time, (partial(_alone, ctx, hsm, places, one) for one in given))
     ctx.require_trusted_clock()
     stated = [_coded(one) if isinstance(one, ActivationIn) else one for one in placed_all(ctx, given)]
     found = _admitted(ctx, stated)
@@ -41,14 +44,22 @@ def check_all(ctx: Context, hsm: HSM, places: PlaceCheck, given: Sequence[Activa
         ctx.uow.begin_read()
         found = _admitted(ctx, stated)
     ctx.uow.end_read()
-    return [
-        one
-        if isinstance(one, Refusal)
-        else row
-        if isinstance(row, Refusal)
-        else _or_refusal(partial(service.made_ready, places, *one, row))
-        for one, row in zip(stated, found, strict=True)
-    ]
+    return _while(in_time, (partial(_made_ready, places, one, row) for one, row in zip(stated, found, strict=True)))
+
+
+def _while(in_time: Callable[[], bool], acts: Iterable[Callable[[], Ready | Refusal]]) -> list[Ready | Refusal]:
+    done = list[Ready | Refusal]()
+    for act in acts:
+        if done and not in_time():
+            break
+        done.append(_or_refusal(act))
+    return done
+
+
+def _made_ready(places: PlaceCheck, one: Coded | Refusal, row: Any) -> Ready | Refusal:
+    if isinstance(one, Refusal):
+        return one
+    return row if isinstance(row, Refusal) else service.made_ready(places, *one, row)
 
 
 def _alone(ctx: Context, hsm: HSM, places: PlaceCheck, given: ActivationIn) -> Ready:

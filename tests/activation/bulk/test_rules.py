@@ -124,7 +124,9 @@ def test_what_happened_between_check_and_storing_refuses_the_set_and_leaves_noth
     ready = world.ready(HEAD, "R", count)
     given = [ActivationIn.model_validate(world.activation(ready, uid)) for uid in ready.uids]
     with world.acting(HEAD) as ctx:
-        checked = [one for one in check_all(ctx, world.hsm, place_check(world.settings.home), given) if isinstance(one, Checked)]
+        checked = [
+            one for one in check_all(ctx, world.hsm, place_check(world.settings.home), given, lambda: True) if isinstance(one, Checked)
+        ]
         signed = issuing.sign(ctx, world.settings, world.hsm, checked)
         pairs = [(one, its) for one, its in zip(checked, signed, strict=True) if its is not None]
         assert len(pairs) == count
