@@ -157,7 +157,7 @@ def test_a_key_for_backups_is_made_on_a_machine_without_an_installation(tmp_path
     assert not (tmp_path / "home").exists()
 
 
-def test_a_command_says_in_a_sentence_that_the_database_is_busy(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_busy_database_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def busy(**_: object) -> None:
         raise OperationalError("BEGIN IMMEDIATE", {}, sqlite3.OperationalError("database is locked"))
 

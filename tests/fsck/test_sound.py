@@ -14,6 +14,9 @@ from sifilma.accounts.service import NewUser, invite
 from sifilma.fsck import catalogue
 from sifilma.fsck.registry import Needs
 from sifilma.fsck.run import Report, examine
+from sifilma.identity.models import IdKind, Organisation
+from sifilma.kernel.actor import Role
+from sifilma.kernel.clock import ManualClock
 from tests.fsck.conftest import installation
 from tests.fsck.life import Life
 from tests.support import softhsm
@@ -44,7 +47,7 @@ class Running(ManualClock):
 def test_an_invitation_stands_whose_entry_was_written_a_moment_after_it(sqlite_world: World) -> None:
     with sqlite_world.context() as ctx:
         office = ctx.session.get_one(Organisation, sqlite_world.organisation_of("magetan.kepala"))
-        new = NewUser("staf.baru", "Ani Contoh", IdKind.NIP, "199001012015032017", frozenset({Role.REGENCY_STAFF}))
+        new = NewUser("staf.baru", "Ani Contoh", IdKind.NIP, "199001012015032017", frozenset({Role.STAFF}))
         invite(replace(ctx, clock=Running(ctx.now), watch=None), sqlite_world.settings, office, new)
     assert findings(examine(installation(sqlite_world), only=["authority-acts"])) == []
 
