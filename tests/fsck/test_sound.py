@@ -45,8 +45,9 @@ class Running(ManualClock):
 
 
 def test_an_invitation_stands_whose_entry_was_written_a_moment_after_it(sqlite_world: World) -> None:
+    home = sqlite_world.organisation_of("magetan.kepala")
     with sqlite_world.context() as ctx:
-        office = ctx.session.get_one(Organisation, sqlite_world.organisation_of("magetan.kepala"))
+        office = ctx.session.get_one(Organisation, home)
         new = NewUser("staf.baru", "Ani Contoh", IdKind.NIP, "199001012015032017", frozenset({Role.STAFF}))
         invite(replace(ctx, clock=Running(ctx.now), watch=None), sqlite_world.settings, office, new)
     assert findings(examine(installation(sqlite_world), only=["authority-acts"])) == []
