@@ -227,7 +227,7 @@ def read(path: Path, keys: Sequence[x25519.Identity], mac_key: bytes, sink: Call
     except pyrage.DecryptError as wrong:
         raise BackupRefused(f"{path.name} cannot be opened with this key, or was changed: {wrong}.") from wrong
     except (OSError, tarfile.TarError, ValueError) as wrong:
-        raise BackupRefused(f"{path.name} was changed, or is no backup: {type(wrong).__name__}.") from wrong
+        raise BackupRefused(f"{path.name} was changed, is cut short, or is no backup: {str(wrong) or type(wrong).__name__}.") from wrong
     return Written(source.size, source.digest.hexdigest(), unpacked.end(mac_key, path.name))
 
 

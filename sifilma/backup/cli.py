@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,7 @@ def state(ctx: Context, settings: Settings, folder: Path | None = None) -> dict[
         age = None if row is None else (ctx.now - row.at).total_seconds()
         told[name] = None if row is None else {"at": row.at.isoformat(timespec="seconds"), "age_seconds": round(age or 0), **row.data}
         if hours and (age is None or age > hours * 3600):
-            wrong.append(f"no {name} within {timedelta(hours=hours)}")
+            wrong.append(f"no {name} within " + (f"{hours} hours" if name == "backup" else f"{hours // 24} days"))
         if folder is not None and name == "backup" and row is not None and not service.holds(folder, row.object_id):
             wrong.append(f"{folder} does not hold it as it was written")
     return {**told, "wrong": wrong}

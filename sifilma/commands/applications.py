@@ -25,9 +25,14 @@ LOOKS = frozenset({
 
 def application_for(arguments: list[str]) -> Application:
     """Return the application of the command that these arguments name. Raise SettingsError where that command is refused."""
-    if not arguments or arguments[0].startswith("-"):  # the list of commands
+    if not arguments or arguments[0].startswith("-") or _makes_key(arguments):  # the list of commands; a key for another machine
         return create_app(load_to_look())
     return looking() if any(tuple(arguments[: len(names)]) == names for names in LOOKS) else working(mends=arguments[0] == "hsm")
+
+
+def _makes_key(arguments: list[str]) -> bool:
+    """Whether only a key of age is made: on a machine that has no installation, and no settings."""
+    return arguments[0] == "backup" and any(one.split("=")[0] == "--make-key" for one in arguments)
 
 
 def working(settings: Settings | None = None, *, mends: bool = False) -> Application:

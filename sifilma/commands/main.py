@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 from flask.cli import FlaskGroup, ScriptInfo
+from sqlalchemy.exc import SQLAlchemyError
 
 from config.settings import SettingsError
 from hsm.errors import HSMError
@@ -17,6 +18,7 @@ from sifilma.commands import doctor
 from sifilma.commands import serve as server
 from sifilma.commands.applications import application_for
 from sifilma.kernel.errors import SifilmaError
+from sifilma.kernel.outages import is_outage
 
 
 class Group(FlaskGroup):
@@ -107,4 +109,10 @@ def main() -> None:
     except (SettingsError, SifilmaError, HSMError) as refused:
         for sentence in str(refused).splitlines():
             click.echo(f"sifilma: {sentence}", err=True)
+        sys.exit(1)
+    except SQLAlchemyError as fault:
+        if not is_outage(fault):
+            raise
+        told = str(getattr(fault, "orig", None) or fault).splitlines()[0]
+        click.echo(f"sifilma: The database did not answer ({told}). What was not committed has not happened; repeat the command.", err=True)
         sys.exit(1)

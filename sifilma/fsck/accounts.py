@@ -404,11 +404,17 @@ def _links(now: Snapshot) -> Iterator[Broken]:
     about = and_(ENTRY.c.object_kind == "user", ENTRY.c.object_id == dashed(Invitation.user_id))
     invited = select(ENTRY.c.id).where(about, ENTRY.c.action == "user.invite").exists()
     used = select(ENTRY.c.id).where(about, ENTRY.c.action == "user.enrol", ENTRY.c.id > Invitation.id).exists()
-    # Each of these acts lets the links of before lapse. Their entry has the moment of the act, as the link that it makes.
-    ended = select(ENTRY.c.id).where(about, ENTRY.c.action.in_(("user.invite", "user.disable")), ENTRY.c.at > Invitation.created_at)
+    # Each of these acts lets the links of before lapse. An invitation has its own entry, written a moment after its link.
+    since, own = ENTRY.c.at > Invitation.created_at, bare("audit_entry").alias("own")
+    first = select(own.c.id).where(
+        own.c.object_kind == "user", own.c.object_id == dashed(Invitation.user_id), own.c.action == "user.invite",
+        own.c.id > Invitation.id, own.c.id < ENTRY.c.id,
+    )  # fmt: skip
+    again = and_(ENTRY.c.action == "user.invite", or_(Invitation.consent_id.is_not(None), first.correlate(Invitation, ENTRY).exists()))
+    ended = select(ENTRY.c.id).where(about, since, or_(ENTRY.c.action == "user.disable", again))
     consent = select(ENTRY.c.id).join(AccountConsent, ENTRY.c.object_id == dashed(AccountConsent.id))
     consent = consent.where(AccountConsent.user_id == Invitation.user_id, ENTRY.c.action == "user.consent_accept")
-    accepted = consent.where(ENTRY.c.at > Invitation.created_at).correlate(Invitation)
+    accepted = consent.where(since).correlate(Invitation)
     standing = select(Invitation.id).where(*Invitation.standing(now.now))
     yield from now.find("invitation", standing.where(~invited), "stands, and no act made it")
     yield from now.find("invitation", standing.where(used), "stands, and its account was taken up since")

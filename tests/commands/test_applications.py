@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import click
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from config.settings import Settings, SettingsError
 from hsm import HSM, HSMRefused, KeyPlan
@@ -18,7 +20,7 @@ from sifilma.activation.trust import ceremonies, keyset
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.commands.applications import LOOKS, application_for, require_own
-from sifilma.commands.main import cli
+from sifilma.commands.main import cli, main
 from sifilma.kernel.installation import claim_home, kind_of, require_home
 from tests.config import real_settings as production
 from tests.support.softhsm import SoftHSM
@@ -141,3 +143,25 @@ def test_production_opens_no_token_that_calls_itself_softhsm(softhsm: SoftHSM, p
         strict.public_key("root")
     assert strict.info().maker == "SoftHSM project"
     assert HSM(config).labels() == []
+
+
+def test_a_key_for_backups_is_made_on_a_machine_without_an_installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIFILMA_HOME", str(tmp_path / "home"))
+    for name in ("SIFILMA_ENV", "SIFILMA_SECRET_KEY", "SIFILMA_DATABASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    arguments = ["backup", "--make-key", str(tmp_path / "key")]
+    with pytest.raises(SettingsError):
+        application_for(["backup", str(tmp_path)])
+    made = application_for(arguments).test_cli_runner().invoke(args=arguments)
+    assert (made.exit_code, made.output[:4]) == (0, "age1"), made.output
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_busy_database_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def busy(**_: object) -> None:
+        raise OperationalError("BEGIN IMMEDIATE", {}, sqlite3.OperationalError("database is locked"))
+
+    monkeypatch.setattr(cli, "main", busy)
+    with pytest.raises(SystemExit, match="1"):
+        main()
+    assert capsys.readouterr().err.startswith("sifilma: The database did not answer (database is locked).")

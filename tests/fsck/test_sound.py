@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from pydantic import SecretStr
 
+from sifilma.accounts.service import NewUser, invite
 from sifilma.fsck import catalogue
 from sifilma.fsck.registry import Needs
 from sifilma.fsck.run import Report, examine
+from sifilma.identity.models import IdKind, Organisation
+from sifilma.kernel.actor import Role
+from sifilma.kernel.clock import ManualClock
 from tests.fsck.conftest import installation
 from tests.fsck.life import Life
 from tests.support import softhsm
@@ -28,6 +34,23 @@ def test_a_lived_in_installation_has_no_finding(life: Life) -> None:
     assert [one.name for one in report.looked_at if one.needs is Needs.SNAPSHOT]
     assert len(report.looked_at) == len(catalogue.invariants())
     assert report.left_out == []
+
+
+class Running(ManualClock):
+    """A clock that goes on by a millisecond at each look."""
+
+    def now(self) -> datetime:
+        self.advance(seconds=0.001)
+        return super().now()
+
+
+def test_an_invitation_stands_whose_entry_was_written_a_moment_after_it(sqlite_world: World) -> None:
+    home = sqlite_world.organisation_of("magetan.kepala")
+    with sqlite_world.context() as ctx:
+        office = ctx.session.get_one(Organisation, home)
+        new = NewUser("staf.baru", "Ani Contoh", IdKind.NIP, "199001012015032017", frozenset({Role.STAFF}))
+        invite(replace(ctx, clock=Running(ctx.now), watch=None), sqlite_world.settings, office, new)
+    assert findings(examine(installation(sqlite_world), only=["authority-acts"])) == []
 
 
 def test_fsck_writes_nothing(life: Life) -> None:
