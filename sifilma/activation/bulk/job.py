@@ -210,14 +210,13 @@ class _Row:
     """A row with what it asks for, or why it cannot be read."""
 
     line: JobLine
-    given: ActivationIn | ValidationError
+    given: ActivationIn | Exception
 
 
 def _row(taken: Taken, key: Key, line: JobLine) -> _Row:
-    try:
-        return _Row(line, _parsed(cells_of(taken.tools.settings, line) | {SECRET: key.open(line)}))
-    except ValidationError as refused:
-        return _Row(line, refused)
+    read = list[ActivationIn]()
+    fault = worker.own_fault(lambda: read.append(_parsed(cells_of(taken.tools.settings, line) | {SECRET: key.open(line)})))
+    return _Row(line, fault or read[0])
 
 
 def _sets(rows: Iterable[_Row]) -> Iterator[list[_Row]]:
@@ -280,8 +279,9 @@ def _checked(ctx: Context, taken: Taken, rows: Sequence[_Row]) -> tuple[list[tup
     refused = [(line, one) for line, one in found if not isinstance(one, Ready)]
     if refused and any(_leaves_its_machine(one) for _, one in ready):
         raise Entangled  # another row may name that machine
-    unread = [(row.line, row.given) for row in rows if isinstance(row.given, ValidationError)]
-    return ready, [_failed(line, why) for line, why in [*refused, *unread]]
+    unread = [(row.line, row.given) for row in rows if isinstance(row.given, Exception)]
+    told = [(line, worker.told_of(fault, taken.job.id, line.number)) for line, fault in unread]
+    return ready, [_failed(line, why) for line, why in [*refused, *told]]
 
 
 def _leaves_its_machine(ready: Ready) -> bool:

@@ -199,11 +199,6 @@ def test_an_institution_without_an_agreement_activates_nothing_by_file_either(wo
 Pairs = list[tuple[Checked, issuing.Signed]]
 
 
-def in_time() -> bool:
-    """Answer for a turn that has no end."""
-    return True
-
-
 def signed_set(ctx: Context, world: World, rows: Sequence[Row]) -> Pairs:
     """Check and sign rows which are all in order, up to the writing transaction."""
     given = [ActivationIn.model_validate(row) for row in rows]
