@@ -96,7 +96,7 @@ def _activate(cursor: psycopg.Cursor[Any], body: dict[str, Any], key: str, signa
         "organisation_id": row["holder_id"], "object_kind": "activation", "object_id": str(activation_id), "request_id": "bare",
         "ip": "", "data": Jsonb({"card": row["uid"]}), "salt": os.urandom(16),
     })  # fmt: skip
-    _run(cursor, COMPLETE, bound | {"b_request": row["request_id"]})
+    _run(cursor, COMPLETE, bound | {"b_request": row["request_id"], "b_count": 1})
     _run(cursor, REDEEM, bound | {"b_token": row["token_id"], "b_now": now})
     _run(cursor, ACTIVATION, {
         "id": activation_id, "token_id": row["token_id"], "card_id": row["card_id"], "unit_id": row["unit_id"],
