@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from cryptography.hazmat.primitives import serialization
@@ -61,21 +62,21 @@ def carry(first: HSM, second: HSM, plans: Sequence[KeyPlan], officer_pin: str, a
     end.
     """
     first, second = first.direct(), second.direct()
-    waiting = [plan for plan in plans if not second.run(lambda do, plan=plan: _there(do, plan))]  # type: ignore[misc]  # a loop's lambda
+    waiting = [plan for plan in plans if not second.run(partial(_there, plan))]
     if waiting:
         key = _slowly(second, _make_transport_key)
         agree(key.fingerprint)
         first.module.as_officer(first.config, officer_pin, lambda session: _trust(session, key))
         try:
             for plan in waiting:
-                wrapped = first.run(lambda do, plan=plan: _wrap(do, plan))  # type: ignore[misc]  # as above
-                second.run(lambda do, plan=plan, wrapped=wrapped: _unwrap(do, plan, wrapped))  # type: ignore[misc]  # as above
+                wrapped = first.run(partial(_wrap, plan))
+                second.run(partial(_unwrap, plan, wrapped))
         finally:
             for token in (first, second):
                 token.run(_forget_transport_key)
     for plan in plans:
-        first.run(lambda do, plan=plan: _close(do, plan))  # type: ignore[misc]  # as above
-        made = [token.run(lambda do, plan=plan: do.check_value(plan.label)) for token in (first, second)]  # type: ignore[misc]  # as above
+        first.run(partial(_close, plan))
+        made = [token.run(partial(_check_value, plan)) for token in (first, second)]
         if made[0] != made[1]:
             raise HSMKeyChanged(f"{plan.label} is another key on {second.label} than on {first.label}")
 
@@ -84,7 +85,11 @@ def _slowly(token: HSM, function: Callable[[Operations], TransportKey]) -> Trans
     return token.module.call(token.config, lambda session: function(Operations(session, token)), MAKING)
 
 
-def _there(do: Operations, plan: KeyPlan) -> bool:
+def _check_value(plan: KeyPlan, do: Operations) -> str:
+    return do.check_value(plan.label)
+
+
+def _there(plan: KeyPlan, do: Operations) -> bool:
     return do.session.exists(plan)
 
 
@@ -133,7 +138,7 @@ def _trust(session: Any, key: TransportKey) -> None:
     )
 
 
-def _wrap(do: Operations, plan: KeyPlan) -> bytes:
+def _wrap(plan: KeyPlan, do: Operations) -> bytes:
     if not do.session.exists(plan):
         do.session.generate(plan)
     key = _one(do.session, plan)
@@ -143,7 +148,7 @@ def _wrap(do: Operations, plan: KeyPlan) -> bytes:
     return bytes(trusted.wrap_key(key, mechanism=Mechanism.RSA_PKCS_OAEP, mechanism_param=_OAEP))
 
 
-def _unwrap(do: Operations, plan: KeyPlan, wrapped: bytes) -> None:
+def _unwrap(plan: KeyPlan, wrapped: bytes, do: Operations) -> None:
     if do.session.exists(plan):
         return
     seals = plan.kind is KeyKind.AES_SEAL
@@ -162,7 +167,7 @@ def _unwrap(do: Operations, plan: KeyPlan, wrapped: bytes) -> None:
     )
 
 
-def _close(do: Operations, plan: KeyPlan) -> None:
+def _close(plan: KeyPlan, do: Operations) -> None:
     """Close a key: only a copy can have the attributes, so the copy takes its place. A call that broke off left both."""
     found = list(do.session.raw.get_objects({Attribute.CLASS: ObjectClass.SECRET_KEY, Attribute.LABEL: plan.label}))
     closed = [key for key in found if not key[Attribute.EXTRACTABLE]]

@@ -121,7 +121,7 @@ def test_a_key_leaves_its_hsm_under_the_trusted_key_only_and_once(twins: Twins, 
     untrusted = second.run(transport._make_transport_key)
     raw(first, lambda on: on.create_object(_public(untrusted)))
     with pytest.raises(HSMUnavailable, match="KeyNotWrappable"):
-        first.run(lambda do: transport._wrap(do, plan))
+        first.run(lambda do: transport._wrap(plan, do))
     within(3.0, lambda: transport.carry(first, second, [plan], SO_PIN, seen.append))
     assert len(set(seen)) == 2
     for token in pair.tokens:
