@@ -91,5 +91,5 @@ def export_() -> None:
     """Write leaves, checkpoints and keys to standard output, as JSON lines that a stranger can verify. No personal data."""
     settings = resources().settings
     with command_context() as ctx:
-        for line in export.lines(ctx, settings.log_name, keyset.load(settings).keys("audit")):
+        for line in export.lines(ctx, checkpoints.log_name(ctx.session, settings), keyset.load(settings).keys("audit")):
             click.echo(line, nl=False)

@@ -21,6 +21,7 @@ from sifilma.kernel.context import Context
 from sifilma.kernel.db import upsert
 from sifilma.kernel.errors import NotFound
 from sifilma.kernel.ids import uuid7
+from sifilma.witness.models import Reconciliation
 
 LABEL = "audit-sign"
 EVERY = timedelta(seconds=45)
@@ -74,17 +75,26 @@ def sign(ctx: Context, settings: Settings, signer: Signer, *, now: bool = False)
     if size == 0 or not is_due:
         return None
     ctx.require_trusted_clock()
-    tree = StoredTree(ctx.session)
+    tree, name = StoredTree(ctx.session), log_name(ctx.session, settings)
     # Both are compared: a restored database can be older than the file, and a new node has no file yet.
     for known in (_as_checkpoint(last), kept(settings)):
-        _require_continuation(tree, size, known, settings.log_name)
-    made = Checkpoint(settings.log_name, size, tree.root(size))
+        _require_continuation(tree, size, known, name)
+    made = Checkpoint(name, size, tree.root(size))
     ctx.uow.end_read()
     note = sign_checkpoint(made, signer.public_key(LABEL), lambda digest: signer.sign(LABEL, digest))
     ctx.uow.begin_write()
     _store(ctx, made, note)
     _keep(settings, note)
     return size
+
+
+def log_name(session: Session, settings: Settings) -> str:
+    """Return the origin of the log: that of the settings, or the one that the newest reconciliation gave it.
+
+    A restored log lacks the end of the log of before, so it goes on as another one: nothing is signed twice under one name.
+    """
+    query = select(Reconciliation.log_name).where(Reconciliation.log_name != "").order_by(Reconciliation.epoch.desc()).limit(1)
+    return session.scalar(query) or settings.log_name
 
 
 def kept(settings: Settings) -> Checkpoint | None:
