@@ -134,7 +134,7 @@ LIBRARIES = {
         "verification"
     ),
     # a command that makes the application itself
-    "commands": "applications doctor doctor_checks main practice serve supervisor",
+    "commands": "applications doctor doctor_checks doctor_lines main practice serve supervisor witness_check",
     # what people do with keys
     "custody": "ceremonies ceremony_file cli closing custodians pairing rotation",
     # a part of the play: who, with what, in which scenes
@@ -169,7 +169,7 @@ LIBRARIES = {
     # a page for everybody, and its words
     "public": "central_guides flows guide guides outside_guides questions status views",
     # what is told to the witness, and what a restored database does with it
-    "reconciliation": "authority beyond cli issued models questions service telling",
+    "reconciliation": "authority beyond cli issued models pages questions service telling views",
     # region codes, and the geometry that a place is checked with
     "regions": (
         "__main__ base_map boundaries codes contract coordinates gazetteer geometry layers loading map_links models outlines place "
