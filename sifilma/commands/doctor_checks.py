@@ -28,7 +28,7 @@ from sifilma.activation.trust import ceremonies, key_checks, keyset, published
 from sifilma.audit import checkpoints
 from sifilma.audit.models import AuditEntry
 from sifilma.cards.models import Card
-from sifilma.commands.doctor_lines import Lines
+from sifilma.commands.doctor_lines import Line, Lines
 from sifilma.commands.doctor_lines import fail as _fail
 from sifilma.commands.doctor_lines import ok as _ok
 from sifilma.commands.doctor_lines import warn as _warn
