@@ -155,7 +155,7 @@ LIBRARIES = {
     # the theme of invariants, and what runs them
     "fsck": (
         "accounts approvals batches cards catalogue cli destructions dialects documents histories holders idempotency jobs log "
-        "manifests models organisations regions registry run schema_head sealed secrets snapshot status_lists tokens"
+        "manifests models organisations regions registry run schema_head sealed secrets snapshot status_lists tokens witness"
     ),
     # the one thing that every package may use
     "kernel": (
