@@ -229,7 +229,8 @@ def _done(held: Held, found: Beyond) -> str:
     with held.contexts() as ctx:
         ctx.uow.begin_read()
         lists = list(issued.numbers(ctx.session))
-        for number in lists:
+    for number in lists:
+        with held.contexts() as ctx:
             _sign_on(ctx, held, number)
     with held.contexts() as ctx:
         reserved.ahead(ctx, held.settings, told.signer(ctx, held.settings, held.hsm))
@@ -250,7 +251,6 @@ def _sign_on(ctx: Context, held: Held, number: int) -> None:
     _tell(ctx, held, {name: max(end, newest) + status_list.SEQUENCES})
     ctx.uow.begin_read()
     status_list.current(ctx, held.settings, held.hsm, number, after=max(end, newest))
-    ctx.uow.commit()
 
 
 STEPS: dict[Step, Callable[[Held, Beyond], str]] = {

@@ -125,7 +125,7 @@ class Standing:
     def look(self, session: Session) -> Found:
         """Return how things stand, by the last comparison if that is not old."""
         found = self._found
-        if found is None or self._is_new.is_set() or time.monotonic() - self._compared > 2 * EVERY:
+        if found is None or found.state is State.NONE or self._is_new.is_set() or time.monotonic() - self._compared > 2 * EVERY:
             return self.compare(session)
         return found
 
@@ -213,6 +213,14 @@ def _alarm(found: Found) -> None:
 def sha256_of(session: Session, number: int) -> str:
     """Return the SHA-256 of a statement as this database knows it, an empty text for an unknown one."""
     return session.scalar(select(WitnessStatement.sha256).where(WitnessStatement.number == number)) or ""
+
+
+def begin(engine: Engine) -> None:
+    """Know nothing of this database yet, and compare from now on in a thread: for a process that serves or works."""
+    mine = _known.get(engine)
+    if mine is not None:
+        mine.begin()
+        mine.follow(lambda: Session(engine))
 
 
 def forget(session: Session) -> None:

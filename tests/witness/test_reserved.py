@@ -45,7 +45,7 @@ def test_issuing_goes_on_to_the_end_of_the_block_while_the_witness_is_away_stops
     digest = done(client.get(f"/activation-requests/{waiting}"))["digest"]
     done(client.post(f"/activation-requests/{waiting}/approve", {"digest": digest}))
     stopped = world.client("penyetuju2").post(f"/activation-requests/{waiting}/approve", {"digest": digest})
-    assert (stopped.status_code, stopped.json["type"].rpartition("/")[2]) == (503, "witness-not-told"), stopped.json
+    assert (stopped.status_code, stopped.json["type"].rpartition(":")[2]) == (503, "witness-not-told"), stopped.json
     assert done(client.get(f"/activation-requests/{waiting}"))["state"] == "submitted"
     away.rename(folder)
     told._away_until.clear()
