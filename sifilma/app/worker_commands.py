@@ -62,8 +62,9 @@ def _dispatcher() -> Dispatcher:
 
 
 def runner() -> Runner:
-    """Return what runs the chores of this process's application."""
-    return Runner(CHORES, command_context, lambda: resources().watch.finding() is None)
+    """Return what runs the chores of this process's application. A database that is behind its witness ends and signs nothing."""
+    engine = db.engine
+    return Runner(CHORES, command_context, lambda: resources().watch.finding() is None and not standing.is_behind(engine))
 
 
 def _run_with(mine: Runner, name: str) -> int | None:
