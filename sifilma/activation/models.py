@@ -13,7 +13,6 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    SmallInteger,
     String,
     Text,
     UniqueConstraint,
@@ -218,17 +217,6 @@ class StatusList(Base):
     next_index: Mapped[int] = mapped_column(Integer, default=0)
     changes: Mapped[int] = mapped_column(BigInteger, default=1)
     moved: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
-
-
-class StatusBeyond(Base):
-    """The status (0 to 2) of an index whose manifest the witness alone knows: it was issued after the backup that was brought back."""
-
-    __tablename__ = "status_beyond"
-    __table_args__ = (CheckConstraint("value BETWEEN 0 AND 2", name="value"),)
-
-    status_list: Mapped[int] = mapped_column(ForeignKey("status_list.number"), primary_key=True)
-    status_index: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
-    value: Mapped[int] = mapped_column(SmallInteger)
 
 
 class PublishedStatusList(Base):

@@ -13,8 +13,9 @@ from sqlalchemy.orm import Session
 from config.settings import Settings
 from manifests.status import StatusValue, parse_status
 from sifilma.activation.manifests.revocation import STANDING, withdraw
-from sifilma.activation.models import Manifest, ManifestState, PublishedStatusList, StatusBeyond, StatusList, Token, TokenState
+from sifilma.activation.models import Manifest, ManifestState, PublishedStatusList, StatusList, Token, TokenState
 from sifilma.activation.trust import status_list
+from sifilma.activation.trust.models import StatusBeyond
 from sifilma.audit.models import Action, AuditEntry
 from sifilma.audit.service import record
 from sifilma.cards.models import CARD, Card, CardState

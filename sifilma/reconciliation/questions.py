@@ -10,7 +10,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from manifests.status import StatusValue
-from sifilma.activation.models import StatusBeyond, StatusList
+from sifilma.activation.models import StatusList
+from sifilma.activation.trust.models import StatusBeyond
 from sifilma.approvals.service import require_note
 from sifilma.audit.models import Action, AuditEntry
 from sifilma.audit.service import record

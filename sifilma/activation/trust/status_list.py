@@ -15,8 +15,9 @@ from config.settings import Settings
 from hsm import HSM, HSMError
 from manifests.status import StatusList as SignedList
 from manifests.status import StatusRefused, StatusValue, parse_status, sign_status, split_status
-from sifilma.activation.models import Manifest, ManifestState, PublishedStatusList, StatusBeyond, StatusList
+from sifilma.activation.models import Manifest, ManifestState, PublishedStatusList, StatusList
 from sifilma.activation.trust import keyset, told
+from sifilma.activation.trust.models import StatusBeyond
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import upsert
 from sifilma.kernel.errors import ClockNotTrusted, KeyOutsidePeriod, NotFound, Unavailable
