@@ -13,10 +13,10 @@ from sqlalchemy.orm import Session
 from config.settings import Settings
 from manifests import jws
 from manifests.status import StatusValue, parse_status
-from sifilma.activation.trust import told
+from sifilma.activation.trust import keyset, told
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import upsert
-from sifilma.kernel.errors import Conflict
+from sifilma.kernel.errors import Conflict, Unavailable
 from sifilma.kernel.text import say
 from sifilma.witness import statements
 from sifilma.witness.contract import Witness
@@ -98,6 +98,19 @@ def common(session: Session, witness: Witness, count: int) -> tuple[int, str]:
         if told_at is not None:
             raise Conflict(say("The witness has another statement %(number)s than it was told: it is another witness.", number=number))
     return 0, ""
+
+
+def bring_keyset(settings: Settings, witness: Witness) -> None:
+    """Put back the newest keyset that the witness was told, where home and database have an older one than was seen, or none."""
+    try:
+        keyset.load(settings)
+    except Unavailable:
+        for number in range(witness.count(), 0, -1):
+            said = statements.claim(witness.read(number))
+            if said.kind == Kind.KEYSET:
+                keyset.put_back(settings, str(said.told.get("jws")).encode())
+                return
+        raise
 
 
 def read(settings: Settings, witness: Witness, after: tuple[int, str], upto: int) -> Beyond:

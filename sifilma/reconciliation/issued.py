@@ -31,7 +31,6 @@ from sifilma.witness.statements import Kind
 PAPERS = numbering.PAPERS
 NOTE = say("The witness knows that it ended after the backup that was brought back.")
 FALLEN = (CardState.DAMAGED, CardState.LOCKED, CardState.LOST, CardState.REVOKED)
-AT_ONCE = 1000
 
 
 def skip_papers(ctx: Context, end: int) -> int:

@@ -66,8 +66,8 @@ def find_open(session: Session) -> Reconciliation | None:
     return session.scalars(select(Reconciliation).where(Reconciliation.ended_at.is_(None)).order_by(Reconciliation.begun_at)).first()
 
 
-def reconcile(held: Held, said: Callable[[str], None]) -> Reconciliation:
-    """Do every step that is not done yet, and say each. Return the reconciliation, which has ended.
+def reconcile(held: Held, said: Callable[[str], None]) -> None:
+    """Do every step that is not done yet, and say each.
 
     Raise Conflict if the database is not behind, WitnessAway if the witness cannot be asked or told, StatementRefused for a chain that is
     broken, and what the HSM raises.
@@ -76,6 +76,7 @@ def reconcile(held: Held, said: Callable[[str], None]) -> Reconciliation:
         stand = standing.of(ctx.session)
         ctx.uow.rollback()
     with stand.lifted():
+        beyond.bring_keyset(held.settings, held.witness)
         _begin(held)
         with held.contexts() as ctx:
             ctx.uow.begin_read()
@@ -88,10 +89,7 @@ def reconcile(held: Held, said: Callable[[str], None]) -> Reconciliation:
             with held.contexts() as ctx:
                 _note(ctx, held, each, told_)
             said(f"{each}: {told_}")
-    with held.contexts() as ctx:
-        stand.begin()
-        ctx.uow.begin_read()
-        return ctx.session.scalars(select(Reconciliation).order_by(Reconciliation.begun_at.desc())).first() or _open(ctx.session)
+    stand.begin()
 
 
 def _open(session: Session) -> Reconciliation:

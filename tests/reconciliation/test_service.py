@@ -15,8 +15,8 @@ from manifests.status import StatusValue, parse_status
 from sifilma.activation.trust import ceremonies, keyset
 from sifilma.backup import archive
 from sifilma.kernel.actor import Actor
-from sifilma.kernel.errors import Conflict
-from sifilma.reconciliation import service
+from sifilma.kernel.errors import Conflict, Unavailable
+from sifilma.reconciliation import beyond, service
 from sifilma.reconciliation.models import OpenQuestion
 from sifilma.reconciliation.service import Held
 from sifilma.sign_in.authentication import find_actor
@@ -131,6 +131,24 @@ def test_a_reconciliation_that_ends_after_each_of_its_steps_goes_on_at_the_next_
     ends(world, told)
     with pytest.raises(Conflict, match="nothing to reconcile"):
         attempt(world, root_token, witness, steps.append)
+
+
+def test_a_home_that_lost_its_newest_keyset_gets_it_from_the_witness(
+    restored: tuple[World, list[str]], root_token: HSM, tmp_path: Path
+) -> None:
+    """A key was revoked after the backup, and the home was put back with the database."""
+    world, told = restored
+    (tmp_path / "witness" / keyset.WITNESS).unlink(missing_ok=True)
+    older = (world.settings.trust / keyset.FILE).read_bytes()
+    attempt(world, root_token, FolderWitness(tmp_path / "witness"), lambda _line: None)
+    tell(world)
+    newest = (world.settings.trust / keyset.FILE).read_bytes()
+    (world.settings.trust / keyset.FILE).write_bytes(older)
+    with pytest.raises(Unavailable):
+        keyset.load(world.settings)
+    beyond.bring_keyset(world.settings, FolderWitness(tmp_path / "witness"))
+    assert (world.settings.trust / keyset.FILE).read_bytes() == newest
+    ends(world, told)
 
 
 def test_a_reconciliation_whose_witness_goes_away_in_the_middle_of_a_step_goes_on(
