@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -136,19 +137,20 @@ def test_a_reconciliation_that_ends_after_each_of_its_steps_goes_on_at_the_next_
 def test_a_home_that_lost_its_newest_keyset_gets_it_from_the_witness(
     restored: tuple[World, list[str]], root_token: HSM, tmp_path: Path
 ) -> None:
-    """A key was revoked after the backup, and the home was put back with the database."""
-    world, told = restored
-    (tmp_path / "witness" / keyset.WITNESS).unlink(missing_ok=True)
-    older = (world.settings.trust / keyset.FILE).read_bytes()
-    attempt(world, root_token, FolderWitness(tmp_path / "witness"), lambda _line: None)
+    """The home was put back with the database: both are older than what the witness was told."""
+    world, _ = restored
+    witness = FolderWitness(tmp_path / "witness")
+    home = shutil.copytree(world.settings.trust, tmp_path / "older" / "trust").parent
+    attempt(world, root_token, witness, lambda _line: None)
     tell(world)
-    newest = (world.settings.trust / keyset.FILE).read_bytes()
-    (world.settings.trust / keyset.FILE).write_bytes(older)
+    settings = world.settings.model_copy(update={"home": home})
     with pytest.raises(Unavailable):
-        keyset.load(world.settings)
-    beyond.bring_keyset(world.settings, FolderWitness(tmp_path / "witness"))
-    assert (world.settings.trust / keyset.FILE).read_bytes() == newest
-    ends(world, told)
+        keyset.load(settings)
+    beyond.bring_keyset(settings, witness)
+    assert keyset.load(settings).file == keyset.load(world.settings).file
+    (home / "trust" / keyset.FILE).unlink()
+    beyond.bring_keyset(settings, witness)
+    assert keyset.load(settings).epoch == 2
 
 
 def test_a_reconciliation_whose_witness_goes_away_in_the_middle_of_a_step_goes_on(
