@@ -31,10 +31,15 @@ class Settings(BaseSettings):
         "every page and paper",
     )
     home: Path = Field(Path("var"), description="the folder that holds all state: database, token, files, demo output")
-    witness: Path | None = Field(
-        None,
-        description="a folder on another disk that is not restored with this one: it keeps the newest keyset's version and epoch, and an "
-        "older keyset issues nothing; without it only database and `home` remember them",
+    witness: str = Field(
+        "",
+        description="what is told what must never go back, and is not restored with this installation: a folder on another disk or host, "
+        "the https address of `sifilma witness serve`, or `mailto:` and a mailbox; numbers are given out only up to an end that it knows; "
+        "without it only database and `home` remember them, and an older database gives them out twice",
+    )
+    witness_key: str = Field(
+        "",
+        description="who cosigns the log at an https `witness`: the line that `sifilma witness set-up` printed there",
     )
     issuer: str = Field("https://sifilma.example.go.id", description="`iss` of every manifest: this installation's URI")
     public_url: str = Field("http://127.0.0.1:8000", description="how people reach this installation; printed in QR codes and links")
@@ -300,6 +305,12 @@ class Settings(BaseSettings):
     def log_name(self) -> str:
         """Return the origin of the transparency log's checkpoints: a URL without its scheme (C2SP tlog-checkpoint)."""
         return self.log_origin or self.issuer.removeprefix("https://").removeprefix("http://").rstrip("/") + "/log"
+
+    @property
+    def witness_folder(self) -> Path | None:
+        """Return the folder that is the witness, or None where there is none or it is no folder."""
+        is_folder = self.witness and not self.witness.startswith(("http://", "https://", "mailto:"))
+        return Path(self.witness) if is_folder else None
 
     @property
     def files(self) -> Path:

@@ -35,8 +35,10 @@ def files_to_folder(connection: Connection, folder: Path) -> None:
 
 
 def back_to_0047(connection: Connection) -> None:
-    """Undo 0048 on a database without triggers: files and trust state lie in folders."""
+    """Undo 0048 and what came after it on a database without triggers: files and trust state lie in folders, nothing was cosigned."""
     undo = Operations(MigrationContext.configure(connection))
+    for table in ("log_standing", "log_cosignature"):
+        undo.drop_table(table)
     for table in ("published_trust", "stored_part", "stored_file"):
         undo.drop_table(table)
     connection.execute(text("UPDATE alembic_version SET version_num = '0047'"))

@@ -174,6 +174,8 @@ LIBRARIES = {
     ),
     # the database as a whole
     "schema": "migrate tables",
+    # the contract of a witness, what it is told, and each kind of one
+    "witness": "contract folder opening statements",
     # a part of every request or page
     "web": (
         "application assets body_limits characters command confirmation errors field_names forms headers health kept kept_views languages "

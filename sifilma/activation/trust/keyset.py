@@ -170,15 +170,16 @@ def witnessed(settings: Settings, pin: str) -> Witnessed:
 
     Raise Unavailable for a file that cannot be read, or that is of another root: it is no new memory.
     """
-    if settings.witness is None:
+    folder = settings.witness_folder
+    if folder is None:
         return Witnessed()
     try:
-        told = json.loads((settings.witness / WITNESS).read_text())
+        told = json.loads((folder / WITNESS).read_text())
         if told["root"] == pin:
             return Witnessed(int(told["version"]), int(told["epoch"]))
         raise Unavailable("The witness has seen the keyset of another root.", type="keyset-missing")
     except FileNotFoundError:
-        if not settings.witness.is_dir():
+        if not folder.is_dir():
             log.error("witness_away", reason="there is no such folder")
         return Witnessed()
     except (OSError, ValueError, KeyError, TypeError) as broken:
@@ -189,11 +190,12 @@ def _bear_witness(settings: Settings, found: Trust) -> None:
     """Have the witness keep the version and the epoch of a keyset, if they are higher than what it has seen."""
     before = witnessed(settings, found.pin)
     after = Witnessed(max(before.version, found.keyset.version), max(before.epoch, found.epoch))
-    if settings.witness is None or after == before:
+    folder = settings.witness_folder
+    if folder is None or after == before:
         return
     try:
         told = {"root": found.pin, "version": after.version, "epoch": after.epoch}
-        published.replace_file(settings.witness / WITNESS, (json.dumps(told) + "\n").encode())
+        published.replace_file(folder / WITNESS, (json.dumps(told) + "\n").encode())
     except OSError as away:
         log.error("witness_away", reason=type(away).__name__)
 

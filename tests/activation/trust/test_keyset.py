@@ -75,7 +75,7 @@ def test_what_the_witness_has_seen_is_not_forgotten_with_home_and_database(sqlit
     """Home and database are put back from one backup: they agree with each other, and the witness knows better."""
     world, witness = sqlite_world, tmp_path / "witness"
     witness.mkdir()
-    settings = world.settings.model_copy(update={"witness": witness})
+    settings = world.settings.model_copy(update={"witness": str(witness)})
     before = shutil.copytree(settings.trust, tmp_path / "backup" / "trust").parent
     document = next(key.kid for key in world.trust.keyset.keys if key.use == "document")
     with world.context() as ctx:

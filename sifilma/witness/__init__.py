@@ -1,0 +1,1 @@
+"""What must never go back is told to a witness: statements in an append-only row, apart from database, home and token."""
