@@ -27,21 +27,30 @@ class FolderWitness:
 
     def count(self) -> int:
         """Return how many statements there are, up to the first gap of a search by halves."""
-        return self.within(self._count)
+        return self._within(self._count)
 
     def read(self, number: int) -> bytes:
         """Return a statement."""
-        return self.within(lambda: self._read(number))
+        return self._within(lambda: self._read(number))
 
     def append(self, number: int, content: bytes) -> None:
         """Keep a statement. File and folder are on the disk when this returns."""
-        self.within(lambda: self._append(number, content))
+        self._within(lambda: self._append(number, content))
+
+    def within(self, call: Callable[[], T]) -> T:
+        """Return what a further call on the folder returns, within the time, and if the folder is there. Raise WitnessAway."""
+
+        def there() -> T:
+            self._require_folder()
+            return call()
+
+        return self._within(there)
 
     def _path(self, number: int) -> Path:
         return self.folder / "statements" / f"{number // PER_FOLDER:06}" / f"{number:09}.jws"
 
     def _count(self) -> int:
-        self.require()
+        self._require_folder()
         above = 1
         while self._path(above).exists():
             above *= 2
@@ -52,14 +61,14 @@ class FolderWitness:
         return below
 
     def _read(self, number: int) -> bytes:
-        self.require()
+        self._require_folder()
         try:
             return self._path(number).read_bytes()
         except FileNotFoundError:
             raise WitnessDiffers(f"The witness has no statement {number}.") from None
 
     def _append(self, number: int, content: bytes) -> None:
-        self.require()
+        self._require_folder()
         path = self._path(number)
         if number > 1 and not self._path(number - 1).exists():
             raise WitnessDiffers(f"The witness has no statement {number - 1}, so {number} is not its next.")
@@ -85,12 +94,12 @@ class FolderWitness:
                 one.mkdir(exist_ok=True)
                 _sync(one.parent)
 
-    def require(self) -> None:
+    def _require_folder(self) -> None:
         """Raise WitnessAway unless the folder is there. It is never made: an empty place is no witness."""
         if not self.folder.is_dir():
             raise WitnessAway(f"There is no folder {self.folder}.")
 
-    def within(self, call: Callable[[], T]) -> T:
+    def _within(self, call: Callable[[], T]) -> T:
         """Return what a call returns within the time. Raise WitnessAway otherwise, and for every error of the disk."""
         if self._hanging is not None and self._hanging.is_alive():
             raise WitnessAway("An earlier call of the witness still hangs.")

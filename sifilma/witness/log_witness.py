@@ -119,7 +119,6 @@ class InFolder:
         return None
 
     def _read(self) -> Checkpoint | None:
-        self.witness.require()
         try:
             said = read_checkpoint((self.witness.folder / FILE).read_text(), self.keys())
         except FileNotFoundError:

@@ -20,6 +20,7 @@ from sifilma.audit.note import Checkpoint, sign_checkpoint
 from sifilma.witness import cosigning, statements
 from sifilma.witness.statements import Kind, Statement
 from sifilma.witness.views import application
+from tests.support import programs
 
 ORIGIN, NAME = "sam.example.go.id/log", "witness.example.org/sam"
 

@@ -245,7 +245,8 @@ def _cosigns(witness: HttpWitness, log: SmallLog, old: int, new: int) -> bool:
     try:
         witness.cosign(old, log.proof(old, new), log.note(new), time.time())
     except WitnessAway as away:
-        assert "507" in str(away)
+        if "507" not in str(away):
+            raise
         return False
     return True
 
