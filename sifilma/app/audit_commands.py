@@ -9,14 +9,23 @@ import time
 from pathlib import Path
 
 import click
+import structlog
 from flask.cli import AppGroup
 
 from sifilma.activation.trust import keyset
 from sifilma.audit import checkpoints, export, sequencing, verification
+from sifilma.audit.models import LogFault, Standing
+from sifilma.audit.note import Checkpoint
+from sifilma.audit.store import LogBroken
+from sifilma.audit.witnessed import newest_cosigned_note, note_fault, note_success
 from sifilma.resources import resources
 from sifilma.web.command import command_context
+from sifilma.witness.log_witness import LogWitness, Memory, WitnessUnknown, open_log_witness, show_newest
 
 group = AppGroup("audit", help="The transparency log.")
+MEMORY = Memory()
+"""What this process has heard from the witness."""
+log = structlog.get_logger()
 ROUND_SECONDS = 10.0
 """How long the worker takes entries into the log before it does its other work."""
 
@@ -33,13 +42,50 @@ def take_entries(seconds: float = ROUND_SECONDS) -> int:
 
 def sign_checkpoint(*, now: bool = False) -> int:
     """Sign a checkpoint if it is due (or `now`). Return how many were signed. Raise as `checkpoints.sign` does."""
-    with command_context() as ctx:
-        held = resources()
-        return int(
-            held.hsm.through(
-                lambda token: checkpoints.sign(ctx, held.settings, keyset.Vouched(token, held.settings, held.clock), now=now) is not None
+    held = resources()
+    witness = _witness()
+
+    def witnessed() -> Checkpoint | None:
+        return None if witness is None else MEMORY.newest(witness)
+
+    try:
+        with command_context() as ctx:
+            signed = held.hsm.through(
+                lambda token: checkpoints.sign(
+                    ctx, held.settings, keyset.Vouched(token, held.settings, held.clock), now=now, witnessed=witnessed
+                )
             )
-        )
+            if signed is not None:
+                note_success(ctx, Standing.SIGNING)
+    except LogBroken as broken:
+        _alarm(LogFault.FORKED, broken.detail)
+        raise
+    except WitnessUnknown as unknown:
+        _alarm(LogFault.AWAY, unknown.detail)
+        raise
+    return int(signed is not None)
+
+
+def show_checkpoint() -> int:
+    """Show the newest checkpoint to the witness, if there is one, and keep its cosignature. Return how many were stored."""
+    witness = _witness()
+    if witness is None:
+        return 0
+    with command_context() as ctx:
+        return show_newest(ctx, witness)
+
+
+def _witness() -> LogWitness | None:
+    settings = resources().settings
+    return open_log_witness(settings, lambda: keyset.load(settings).all_keys("audit"))
+
+
+def _alarm(fault: LogFault, told: str) -> None:
+    """Write down that nothing is signed, in a transaction of its own: that of the signature is rolled back."""
+    log.error("log_not_signed", fault=str(fault), reason=told)
+    with command_context() as ctx:
+        ctx.uow.begin_read()
+        note_fault(ctx, Standing.SIGNING, fault, told)
 
 
 def keep_log(*, now: bool = False) -> int:
@@ -56,11 +102,15 @@ def sequence() -> None:
 
 
 @group.command("checkpoint")
-def checkpoint() -> None:
+@click.option("--cosigned", is_flag=True, help="Print the newest one that a witness has cosigned, with its cosignature.")
+def checkpoint(cosigned: bool) -> None:
     """Print the newest checkpoint. Keep it where nobody of this installation can change it."""
     with command_context() as ctx:
         ctx.uow.begin_read()
-        click.echo(checkpoints.get_newest(ctx.session).note, nl=False)
+        note = newest_cosigned_note(ctx.session) if cosigned else checkpoints.get_newest(ctx.session).note
+    if note is None:
+        raise click.ClickException("no witness has cosigned a checkpoint")
+    click.echo(note, nl=False)
 
 
 @group.command("verify")

@@ -13,6 +13,7 @@ NAMES: dict[str, LazyString] = {
     TOKENS: _("Make tokens of many cards"),
     "entries taken into the log": _("Take acts into the transparency log"),
     "checkpoints signed": _("Sign checkpoints"),
+    "checkpoints witnessed": _("Show checkpoints to the witness"),
     "tokens expired": _("Let tokens expire"),
     "requests expired": _("Let activation requests expire"),
     "manifests expired": _("Let manifests expire"),

@@ -382,6 +382,7 @@ def test_every_job_of_the_worker_says_whether_it_goes_by_the_clock() -> None:
         "tokens made": True,
         "entries taken into the log": False,
         "checkpoints signed": True,
+        "checkpoints witnessed": False,
         "tokens expired": True,
         "requests expired": True,
         "manifests expired": True,

@@ -94,20 +94,8 @@ def serving(folder: Path, now: Callable[[], float]) -> Iterator[str]:
 @contextmanager
 def program(folder: Path, *more: str, largest: int = 2**40) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Run `sifilma witness serve`, with an empty environment and files of `largest` bytes; give its address and process."""
-    command = [
-        "/usr/bin/prlimit",
-        f"--fsize={largest}",
-        "--",
-        sys.executable,
-        "-m",
-        "sifilma",
-        "witness",
-        "serve",
-        str(folder),
-        "--port",
-        "0",
-        *more,
-    ]
+    limited = [programs.program("prlimit"), f"--fsize={largest}", "--"]
+    command = [*limited, sys.executable, "-m", "sifilma", "witness", "serve", str(folder), "--port", "0", *more]
     running = subprocess.Popen(command, env={}, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
         assert running.stdout is not None

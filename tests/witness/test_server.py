@@ -181,7 +181,8 @@ def test_what_was_answered_is_there_after_a_kill(log: SmallLog, folder: Path, tm
     while int(running.stdout.readline()) < 40:
         pass
     running.send_signal(signal.SIGKILL)
-    answered = max([40, *(int(line) for line in running.stdout.read().splitlines(keepends=True) if line.endswith("\n"))])
+    with running.stdout as rest:
+        answered = max([40, *(int(line) for line in rest.read().splitlines(keepends=True) if line.endswith("\n"))])
     running.wait()
     newest = claim(CosigningFolder(folder).newest() or "").size
     assert newest >= answered
