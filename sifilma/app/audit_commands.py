@@ -20,11 +20,9 @@ from sifilma.audit.store import LogBroken
 from sifilma.audit.witnessed import newest_cosigned_note, note_fault, note_success
 from sifilma.resources import resources
 from sifilma.web.command import command_context
-from sifilma.witness.log_witness import LogWitness, Memory, WitnessUnknown, open_log_witness, show_newest
+from sifilma.witness.log_witness import MEMORY, LogWitness, WitnessUnknown, open_log_witness, show_newest
 
 group = AppGroup("audit", help="The transparency log.")
-MEMORY = Memory()
-"""What this process has heard from the witness."""
 log = structlog.get_logger()
 ROUND_SECONDS = 10.0
 """How long the worker takes entries into the log before it does its other work."""

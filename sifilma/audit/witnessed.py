@@ -28,12 +28,12 @@ class Stand:
     since: datetime | None = None
 
 
-def newest_cosigned(session: Session, witness: str) -> Checkpoint | None:
-    """Return the newest checkpoint that this witness has cosigned, as it is stored, or None."""
+def newest_cosigned(session: Session, witness: str, origin: str) -> Checkpoint | None:
+    """Return the newest checkpoint of this log that this witness has cosigned, as it is stored, or None."""
     query = (
         select(LogCheckpoint)
         .join(LogCosignature, LogCosignature.size == LogCheckpoint.size)
-        .where(LogCosignature.witness == witness)
+        .where(LogCosignature.witness == witness, LogCheckpoint.origin == origin)
         .order_by(LogCheckpoint.size.desc())
         .limit(1)
     )
@@ -43,7 +43,8 @@ def newest_cosigned(session: Session, witness: str) -> Checkpoint | None:
 
 def newest_cosigned_note(session: Session) -> str | None:
     """Return the newest note that any witness has cosigned, with all its cosignatures, or None."""
-    size = session.scalars(select(LogCosignature.size).order_by(LogCosignature.size.desc()).limit(1)).first()
+    # By time: the log of a restored database may be shorter than the one of before, under another name.
+    size = session.scalars(select(LogCosignature.size).order_by(LogCosignature.at.desc(), LogCosignature.size.desc()).limit(1)).first()
     found = None if size is None else session.get(LogCheckpoint, size)
     return None if found is None else found.note + "".join(lines_under(session, found.size))
 

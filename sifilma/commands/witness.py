@@ -41,11 +41,12 @@ def set_up(folder: Path, name: str, origin: str, keys: tuple[Path, ...]) -> None
 @witness.command("trust", with_appcontext=False)
 @click.argument("folder", type=FOLDER)
 @click.argument("key", type=PEM)
-def trust(folder: Path, key: Path) -> None:
+@click.option("--origin", default="", help="The log's name, where a restored installation goes on under another one.")
+def trust(folder: Path, key: Path, origin: str) -> None:
     """Take what a further key of the log signs, after a ceremony made one: certificate or public key, PEM."""
     try:
-        cosigning.trust(folder, key_in(key))
-    except cosigning.WitnessBroken as refused:
+        cosigning.trust(folder, key_in(key), origin)
+    except (cosigning.WitnessBroken, NoteRefused) as refused:
         raise click.ClickException(str(refused)) from refused
 
 

@@ -1,8 +1,8 @@
-"""What a witness server keeps of one log: who the log is, the key that cosigns, and every checkpoint it has cosigned.
+"""What a witness server keeps of an installation's log: who the log is, the key that cosigns, and every checkpoint it has cosigned.
 
-It knows nothing of the installation but the log's name and public keys. `checkpoints.jsonl` only grows: one JSON line `{"note": …}` per
-cosigned checkpoint, with the cosignature, on the disk before the answer leaves. The newest line is the state, and what is added under a
-lock over all processes must continue it.
+It knows nothing of the installation but the log's name and public keys. A log that goes on under another name (after a restore) is a
+further one. A file per log only grows: one JSON line `{"note": …}` per cosigned checkpoint, with the cosignature, on the disk before the
+answer leaves. The newest line is the state, and what is added under a lock over all processes must continue it.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from __future__ import annotations
 import base64
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,7 +27,7 @@ from sifilma.audit.note import Checkpoint, NoteRefused, claim, read_checkpoint, 
 from sifilma.audit.tree import EMPTY_ROOT, ProofRefused, check_consistency
 from sifilma.witness.wire import Submission
 
-PLAN, KEY, CHECKPOINTS = "witness.json", "cosigner.pem", "checkpoints.jsonl"
+PLAN, KEY = "witness.json", "cosigner.pem"
 TAIL = 64 * 1024
 """Bytes at the end of the file that hold the newest line: a note has 16 KB at most."""
 PATIENCE = 2.0
@@ -60,17 +61,28 @@ class CosigningFolder:
             key = serialization.load_pem_private_key((folder / KEY).read_bytes(), None)
             if not isinstance(key, Ed25519PrivateKey):
                 raise WitnessBroken(f"{folder / KEY} holds no Ed25519 key")
-            self.origin, self._key = str(plan["origin"]), key
+            self._key = key
             self.cosigner = Cosigner(require_name(plan["name"]), key.public_key().public_bytes_raw())
-            self.log_keys = [_ec_key(base64.b64decode(one, validate=True)) for one in plan["log_keys"]]
-        except (OSError, ValueError, KeyError, TypeError, NoteRefused) as broken:
+            self.logs = {
+                str(origin): [_ec_key(base64.b64decode(one, validate=True)) for one in keys] for origin, keys in plan["logs"].items()
+            }
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as broken:
             raise WitnessBroken(f"{folder} is not set up as a witness: {broken}") from broken
 
-    def newest(self) -> str | None:
-        """Return the newest cosigned note, or None before the first. Raise WitnessBroken."""
+    @property
+    def keys(self) -> list[ec.EllipticCurvePublicKey]:
+        """Return the keys of all logs."""
+        return [key for keys in self.logs.values() for key in keys]
+
+    def file(self, origin: str) -> Path:
+        """Return the file of a log."""
+        return self.folder / f"checkpoints-{hashlib.sha256(origin.encode()).hexdigest()[:16]}.jsonl"
+
+    def newest(self, origin: str) -> str | None:
+        """Return the newest cosigned note of a log, or None before the first. Raise WitnessBroken."""
         try:
-            with (self.folder / CHECKPOINTS).open("rb") as file:
-                return self._newest(file)[0]
+            with self.file(origin).open("rb") as file:
+                return self._newest(file, origin)[0]
         except FileNotFoundError:
             return None
 
@@ -80,9 +92,9 @@ class CosigningFolder:
         `at`: POSIX seconds. Raise Refused, Busy, WitnessBroken, and OSError where the disk takes nothing: nothing is then cosigned.
         """
         said = self._said(submission)
-        with self._held() as file:
-            note, end = self._newest(file)
-            newest = Checkpoint(self.origin, 0, EMPTY_ROOT) if note is None else claim(note)
+        with self._held(said.origin) as file:
+            note, end = self._newest(file, said.origin)
+            newest = Checkpoint(said.origin, 0, EMPTY_ROOT) if note is None else claim(note)
             _require_growth(submission, said, newest)
             line = cosign(submission.note, self.cosigner, self._key, at)
             if note is None or said.size > newest.size:
@@ -95,10 +107,10 @@ class CosigningFolder:
             said = claim(submission.note)
         except NoteRefused as refused:
             raise Refused(400, str(refused)) from refused
-        if said.origin != self.origin:
+        if said.origin not in self.logs:
             raise Refused(404, "another log")
         try:
-            read_checkpoint(submission.note, self.log_keys)
+            read_checkpoint(submission.note, self.logs[said.origin])
         except NoteRefused as refused:
             raise Refused(403, str(refused)) from refused
         if submission.old > said.size:
@@ -106,17 +118,17 @@ class CosigningFolder:
         return said
 
     @contextlib.contextmanager
-    def _held(self) -> Iterator[BinaryIO]:
-        """Open the file for writing, alone among all processes and threads."""
-        path = self.folder / CHECKPOINTS
+    def _held(self, origin: str) -> Iterator[BinaryIO]:
+        """Open a log's file for writing, alone among all processes and threads."""
+        path = self.file(origin)
         is_new = not path.exists()
         with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0) as file:
             if is_new:
                 sync_folder(self.folder)
             hold(file)
-            yield file  # type: ignore[misc]  # a raw file has what is used of a BinaryIO
+            yield file
 
-    def _newest(self, file: BinaryIO) -> tuple[str | None, int]:
+    def _newest(self, file: BinaryIO, origin: str) -> tuple[str | None, int]:
         """Return the newest note, and where the whole lines end. What follows was being written when a process died: nobody saw it."""
         size = file.seek(0, os.SEEK_END)
         start = file.seek(max(0, size - TAIL))
@@ -124,23 +136,22 @@ class CosigningFolder:
         end = size - len(lines[-1])
         if len(lines) == 1:
             if start:
-                raise WitnessBroken(f"{CHECKPOINTS} ends in what is no line")
+                raise WitnessBroken(f"the record of {origin} ends in what is no line")
             return None, 0
         try:
             note = str(json.loads(lines[-2])["note"])
             read_cosignature(note, self.cosigner)
-            if claim(note).origin != self.origin:
+            if claim(note).origin != origin:
                 raise NoteRefused("it is of another log")
         except (ValueError, KeyError, TypeError) as broken:
-            raise WitnessBroken(f"the newest line of {CHECKPOINTS} is not what this witness wrote: {broken}") from broken
+            raise WitnessBroken(f"the newest line about {origin} is not what this witness wrote: {broken}") from broken
         return note, end
 
 
 def set_up(folder: Path, name: str, origin: str, log_keys: Sequence[ec.EllipticCurvePublicKey]) -> CosigningFolder:
     """Make a witness in a new or empty folder: a key of its own, for one log. Raise WitnessBroken, NoteRefused."""
     require_name(name)
-    if not origin or origin.split() != [origin]:
-        raise NoteRefused("the name of a log has no white space")
+    _require_origin(origin)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if any(folder.iterdir()):
         raise WitnessBroken(f"{folder} is not empty: a witness never begins anew under its old name")
@@ -148,15 +159,21 @@ def set_up(folder: Path, name: str, origin: str, log_keys: Sequence[ec.EllipticC
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     _write(folder / KEY, pem)
     # Last: a folder without it is no witness.
-    _write_plan(folder, name, origin, log_keys)
+    _write_plan(folder, name, {origin: log_keys})
     return CosigningFolder(folder)
 
 
-def trust(folder: Path, log_key: ec.EllipticCurvePublicKey) -> None:
-    """Have the witness take signatures of a further key of its log, beside those of before."""
+def trust(folder: Path, log_key: ec.EllipticCurvePublicKey, origin: str = "") -> None:
+    """Have the witness take signatures of a further key of a log, beside those of before; the log may be a further one.
+
+    Without `origin` it is the log that came last. Raise WitnessBroken, NoteRefused.
+    """
     held = CosigningFolder(folder)
-    if spki(log_key) not in map(spki, held.log_keys):
-        _write_plan(folder, held.cosigner.name, held.origin, [*held.log_keys, log_key])
+    name = origin or list(held.logs)[-1]
+    _require_origin(name)
+    keys = held.logs.get(name, [])
+    if spki(log_key) not in map(spki, keys):
+        _write_plan(folder, held.cosigner.name, {**held.logs, name: [*keys, log_key]})
 
 
 def hold(file: BinaryIO) -> None:
@@ -217,8 +234,13 @@ def _ec_key(der: bytes) -> ec.EllipticCurvePublicKey:
     return key
 
 
-def _write_plan(folder: Path, name: str, origin: str, log_keys: Sequence[ec.EllipticCurvePublicKey]) -> None:
-    plan = {"name": name, "origin": origin, "log_keys": [base64.b64encode(spki(key)).decode() for key in log_keys]}
+def _require_origin(origin: str) -> None:
+    if origin.split() != [origin]:
+        raise NoteRefused("the name of a log has no white space")
+
+
+def _write_plan(folder: Path, name: str, logs: Mapping[str, Sequence[ec.EllipticCurvePublicKey]]) -> None:
+    plan = {"name": name, "logs": {origin: [base64.b64encode(spki(key)).decode() for key in keys] for origin, keys in logs.items()}}
     _write(folder / PLAN, json.dumps(plan, indent=2).encode() + b"\n")
 
 

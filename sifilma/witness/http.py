@@ -12,6 +12,7 @@ import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from urllib.parse import urlencode
 
 import httpx
 
@@ -91,7 +92,7 @@ class HttpWitness:
         Its cosignature is what counts: the witness took it from the log, whose key may have been revoked since. Raise WitnessDiffers if
         another key cosigned, WitnessAway.
         """
-        answer = self._ask("GET", "checkpoint", MAX_BYTES)
+        answer = self._ask("GET", f"checkpoint?{urlencode({'origin': origin})}", MAX_BYTES)
         if answer.status == 404 and answer.kind == SIZE and decimal(answer.body) == 0:
             return None
         if answer.status != 200:

@@ -84,7 +84,7 @@ class AtAddress:
 
     def is_due(self, ctx: Context, newest: LogCheckpoint) -> bool:
         """Return whether it has not cosigned this one."""
-        known = witnessed.newest_cosigned(ctx.session, self.name)
+        known = witnessed.newest_cosigned(ctx.session, self.name, newest.origin)
         return known is None or known.size < newest.size
 
     def show(self, ctx: Context, newest: LogCheckpoint, old: int, proof: Sequence[bytes]) -> Cosignature | None:
@@ -178,6 +178,10 @@ class Memory:
     def __init__(self) -> None:
         self._heard: dict[str, Checkpoint | None] = {}
 
+    def forget(self) -> None:
+        """Be as new, as after a start."""
+        self._heard.clear()
+
     def newest(self, witness: LogWitness) -> Checkpoint | None:
         """Return the newest checkpoint of the witness, or the one heard of last while it is away or differs.
 
@@ -190,6 +194,10 @@ class Memory:
             if witness.name not in self._heard:
                 raise WitnessUnknown(f"Nothing is signed before the witness has answered once: {fault}") from fault
         return self._heard[witness.name]
+
+
+MEMORY = Memory()
+"""That of this process."""
 
 
 def show_newest(ctx: Context, witness: LogWitness) -> int:
@@ -216,7 +224,7 @@ def show_newest(ctx: Context, witness: LogWitness) -> int:
 
 def _shown(ctx: Context, witness: LogWitness, newest: LogCheckpoint) -> Cosignature | None:
     """Show it from the size that is known here, and if the witness has another one, from that: an answer of before was lost."""
-    known = witnessed.newest_cosigned(ctx.session, witness.name)
+    known = witnessed.newest_cosigned(ctx.session, witness.name, newest.origin)
     old = 0 if known is None else known.size
     try:
         return witness.show(ctx, newest, old, _proof(ctx, old, newest.size))

@@ -126,9 +126,9 @@ def _messages(path: Path) -> Iterator[Message]:
     with path.open("rb") as file:
         is_mbox = file.read(5) == b"From "
     if is_mbox:
-        box = mailbox.mbox(path, factory=lambda file: email.message_from_binary_file(file, policy=default), create=False)  # type: ignore[arg-type,return-value]  # any Message will do
+        box = mailbox.mbox(path, create=False)
         try:
-            yield from box
+            yield from (email.message_from_bytes(box.get_bytes(key), policy=default) for key in box.keys())  # noqa: SIM118  # not a dict
         finally:
             box.close()
     elif path.suffix.lower() == ".eml":

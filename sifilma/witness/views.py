@@ -26,7 +26,9 @@ log = structlog.get_logger()
 
 def application(folder: Path, now: Callable[[], float] = time.time) -> Flask:
     """Return the application of the witness in this folder. Raise WitnessBroken where there is none, or its record cannot be read."""
-    CosigningFolder(folder).newest()
+    held = CosigningFolder(folder)
+    for origin in held.logs:
+        held.newest(origin)
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BYTES
     _faults(app)
@@ -38,9 +40,9 @@ def application(folder: Path, now: Callable[[], float] = time.time) -> Flask:
 def _checkpoints(app: Flask, folder: Path, now: Callable[[], float]) -> None:
     @app.get("/")
     def about() -> Response:
-        """Say who cosigns, and for which log."""
+        """Say who cosigns, and for which logs."""
         held = CosigningFolder(folder)
-        return _answer(f"{held.cosigner.vkey}\n{held.origin}\n")
+        return _answer("".join(f"{line}\n" for line in (held.cosigner.vkey, *held.logs)))
 
     @app.post("/add-checkpoint")
     def add_checkpoint() -> Response:
@@ -49,8 +51,10 @@ def _checkpoints(app: Flask, folder: Path, now: Callable[[], float]) -> None:
 
     @app.get("/checkpoint")
     def checkpoint() -> Response:
-        """Return the newest cosigned checkpoint, for whoever compares it with the log's."""
-        note = CosigningFolder(folder).newest()
+        """Return the newest cosigned checkpoint of a log, `?origin=`, else of the one that came last, for whoever compares."""
+        held = CosigningFolder(folder)
+        origin = request.args.get("origin", list(held.logs)[-1])
+        note = held.newest(origin) if origin in held.logs else None
         return _answer("0\n", 404, SIZE) if note is None else _answer(note)
 
 
@@ -80,7 +84,7 @@ def _statements(app: Flask, folder: Path) -> None:
             return counted(409)
         try:
             previous = digest(kept.read(number - 1)) if number > 1 else ""
-            verify(content, CosigningFolder(folder).log_keys, seq=number, previous=previous)
+            verify(content, CosigningFolder(folder).keys, seq=number, previous=previous)
             kept.append(number, content)
         except StatementRefused as refused:
             log.warning("statement_refused", number=number, reason=str(refused))

@@ -129,8 +129,8 @@ LIBRARIES = {
     "app": "asgi audit_commands blueprints chores clock_commands command_groups factory hooks leavers retention worker_commands",
     # a part of the record or of its transparency log
     "audit": (
-        "checkpoints comparison cosignature displacement export findings leaf models note offline proofs recorded rounds sequencing service store tree "
-        "verification witnessed"
+        "checkpoints comparison cosignature displacement export findings leaf models note offline proofs recorded rounds sequencing "
+        "service store tree verification witnessed"
     ),
     # a command that makes the application itself
     "commands": "applications doctor doctor_checks main practice serve supervisor witness",

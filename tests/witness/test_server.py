@@ -23,7 +23,7 @@ from sifilma.witness.cosigning import CosigningFolder, WitnessBroken
 from sifilma.witness.http import AnotherSize, Forked, HttpWitness
 from sifilma.witness.views import application
 from sifilma.witness.wire import submission
-from tests.support.witness import NAME, ORIGIN, SmallLog, program, serving, witness_of
+from tests.support.witness_server import NAME, ORIGIN, SmallLog, program, serving, witness_of
 
 NOW = 1_900_000_000
 
@@ -51,6 +51,7 @@ def post(client: Any, log: SmallLog, old: int, new: int, **other: Any) -> Any:
 def test_it_cosigns_a_log_that_grows_and_shows_what_it_cosigned(client: Any, log: SmallLog, folder: Path) -> None:
     assert (client.get("/checkpoint").status_code, client.get("/checkpoint").data) == (404, b"0\n")
     cosigner = cosigner_of(client.get("/").text.splitlines()[0])
+    answer = client.get("/")
     for old, new in ((0, 3), (3, 4), (4, 11), (11, 11), (11, 200)):
         answer = post(client, log, old, new)
         assert answer.status_code == 200, answer.text
@@ -58,7 +59,7 @@ def test_it_cosigns_a_log_that_grows_and_shows_what_it_cosigned(client: Any, log
     shown = client.get("/checkpoint").text
     assert (claim(shown).size, claim(shown).origin) == (200, ORIGIN)
     assert read_cosignature(shown, cosigner).line == answer.text
-    lines = [json.loads(line)["note"] for line in (folder / cosigning.CHECKPOINTS).read_text().splitlines()]
+    lines = [json.loads(line)["note"] for line in (CosigningFolder(folder).file(ORIGIN)).read_text().splitlines()]
     assert [claim(one).size for one in lines] == [3, 4, 11, 200]  # what was cosigned again is no new state
     with pytest.raises(NoteRefused):
         read_cosignature(shown.replace("\n200\n", "\n201\n"), cosigner)
@@ -138,7 +139,7 @@ def test_a_witness_is_set_up_once_and_told_of_further_keys(log: SmallLog, folder
 
 def test_a_half_written_line_counts_as_unwritten_and_a_changed_one_stops_the_witness(client: Any, log: SmallLog, folder: Path) -> None:
     assert post(client, log, 0, 5).status_code == 200
-    file = folder / cosigning.CHECKPOINTS
+    file = CosigningFolder(folder).file(ORIGIN)
     whole = file.read_bytes()
     assert post(client, log, 5, 9).status_code == 200
     more = file.read_bytes()
@@ -161,7 +162,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from sifilma.witness.cosigning import CosigningFolder
 from sifilma.witness.wire import Submission
-from tests.support.witness import SmallLog
+from tests.support.witness_server import SmallLog
 held, log = CosigningFolder(Path(sys.argv[1])), SmallLog(key=load_pem_private_key(Path(sys.argv[2]).read_bytes(), None))
 old = 0
 for new in range(1, 100000):
@@ -184,7 +185,7 @@ def test_what_was_answered_is_there_after_a_kill(log: SmallLog, folder: Path, tm
     with running.stdout as rest:
         answered = max([40, *(int(line) for line in rest.read().splitlines(keepends=True) if line.endswith("\n"))])
     running.wait()
-    newest = claim(CosigningFolder(folder).newest() or "").size
+    newest = claim(CosigningFolder(folder).newest(ORIGIN) or "").size
     assert newest >= answered
     client = application(folder).test_client()
     assert post(client, log, newest, newest + 5).status_code == 200
@@ -213,8 +214,8 @@ def test_of_many_that_ask_at_once_one_history_is_cosigned(small_disk: tuple[Smal
 
     with ThreadPoolExecutor(12) as pool:
         assert sum(pool.map(ask, forks)) == 1
-    assert len((folder / cosigning.CHECKPOINTS).read_text().splitlines()) == 1
-    root = claim(CosigningFolder(folder).newest() or "").root
+    assert len((CosigningFolder(folder).file(ORIGIN)).read_text().splitlines()) == 1
+    root = claim(CosigningFolder(folder).newest(ORIGIN) or "").root
     [mine] = [fork for fork in forks if fork.root(0, 3) == root]
 
     # A full disk: nothing is cosigned, nothing half is left, and what was there is still told.
@@ -225,7 +226,7 @@ def test_of_many_that_ask_at_once_one_history_is_cosigned(small_disk: tuple[Smal
     kept = witness.checkpoint(ORIGIN)
     assert kept is not None
     assert (kept.size, kept.root) == (size, mine.root(0, size))
-    assert (folder / cosigning.CHECKPOINTS).read_bytes().endswith(b"\n")
+    assert (CosigningFolder(folder).file(ORIGIN)).read_bytes().endswith(b"\n")
     large = log.statement(1, text="x" * 2000)
     with pytest.raises(WitnessAway, match="507"):
         witness.append(1, large)
