@@ -40,6 +40,10 @@ class AnotherSize(WitnessDiffers):
         self.size = size
 
 
+class _TooLarge(ValueError):
+    """The answer has more bytes than any of its kind."""
+
+
 @dataclass(frozen=True)
 class _Answer:
     """Status, media type without its parameters, and body."""
@@ -183,7 +187,7 @@ class HttpWitness:
             async for part in answer.aiter_raw():
                 body += part
                 if len(body) > most:
-                    raise ValueError("the answer is too large")
+                    raise _TooLarge
             return _Answer(answer.status_code, answer.headers.get("content-type", "").partition(";")[0].strip().lower(), bytes(body))
 
 
