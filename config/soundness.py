@@ -193,8 +193,6 @@ def _addresses(settings: Settings) -> Findings:
 def _witness(settings: Settings) -> Findings:
     """A witness at an address is another host, whose key is known here before it says anything."""
     where = settings.witness
-    if not where:
-        yield _doubtful("witness", "is not set: an older database that is put back gives numbers out twice, and nothing here notices.")
     if where.startswith("mailto:") and not settings.smtp_host:
         yield _wrong("witness", "is a mailbox, and SIFILMA_SMTP_HOST is not set: no mail leaves.")
     if where.startswith("http://") and not is_loopback(where):

@@ -59,7 +59,7 @@ def keep_cosignature(ctx: Context, size: int, witness: str, found: Cosignature) 
     """Store a cosignature beside its checkpoint. Return how many were stored: of two workers one is first."""
     values = {"size": size, "witness": witness, "line": found.line, "at": datetime.fromtimestamp(found.at, UTC)}
     made = upsert(ctx.session, LogCosignature).values(values).on_conflict_do_nothing(index_elements=["size", "witness"])
-    return max(0, ctx.session.execute(made).rowcount)
+    return int(ctx.session.execute(made.returning(LogCosignature.size)).first() is not None)
 
 
 def stand(session: Session, part: Standing) -> Stand:

@@ -136,7 +136,8 @@ class HttpWitness:
     def _cosignature(self, answer: _Answer, note: str, now: float) -> Cosignature:
         try:
             cosigned = note + answer.body.decode()
-            signatures_in(cosigned)
+            if len(signatures_in(cosigned)) == len(signatures_in(note)):
+                raise NoteRefused("no line at all")
         except (UnicodeDecodeError, NoteRefused) as broken:
             raise _strange(answer) from broken
         try:

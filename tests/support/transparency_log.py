@@ -73,7 +73,7 @@ def put_back(world: World, size: int) -> None:
         f"DELETE FROM log_checkpoint WHERE size > {size}",
         f"DELETE FROM audit_entry WHERE id IN (SELECT entry_id FROM log_leaf WHERE seq >= {size})",
         f"DELETE FROM log_leaf WHERE seq >= {size}",
-        "DELETE FROM log_node",
+        f"DELETE FROM log_node WHERE (idx + 1) * (1 << height) > {size}",
     )
     (world.settings.trust / "log-checkpoint.txt").write_text(newest_note(world))
     MEMORY.forget()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -96,10 +98,10 @@ def program(folder: Path, *more: str, largest: int = 2**40) -> Iterator[tuple[st
     """Run `sifilma witness serve`, with an empty environment and files of `largest` bytes; give its address and process."""
     limited = [programs.program("prlimit"), f"--fsize={largest}", "--"]
     command = [*limited, sys.executable, "-m", "sifilma", "witness", "serve", str(folder), "--port", "0", *more]
-    running = subprocess.Popen(command, env={}, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    running = subprocess.Popen(command, env={}, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True)
     try:
         assert running.stdout is not None
         yield f"http://{running.stdout.readline().split()[-1]}", running
     finally:
-        running.terminate()
-        running.wait(20)
+        os.killpg(running.pid, signal.SIGKILL)
+        running.communicate()

@@ -52,7 +52,7 @@ def standing(world: World) -> dict[str, str]:
 
 def status(world: World, part: str) -> str:
     """Return the line of a part on the page for everybody."""
-    page = Visitor(world).get("/status").get_data(as_text=True)
+    page = Visitor(world, language="en").get("/status").get_data(as_text=True)
     return page.partition(f"<strong>{part}</strong>")[2].partition("</tr>")[0]
 
 
