@@ -41,6 +41,9 @@ class Settings(BaseSettings):
         "",
         description="who cosigns the log at an https `witness`: the line that `sifilma witness set-up` printed there",
     )
+    witness_block: int = Field(
+        20_000, description="status indexes that are reserved ahead at the witness: so many tokens are still made while it is away", ge=1
+    )
     issuer: str = Field("https://sifilma.example.go.id", description="`iss` of every manifest: this installation's URI")
     public_url: str = Field("http://127.0.0.1:8000", description="how people reach this installation; printed in QR codes and links")
 

@@ -136,6 +136,21 @@ triggers.follow(
     "UPDATE status_list SET changes = changes + 1 WHERE number = NEW.status_list",
     when="OLD.state <> NEW.state",
 )
+for _event in ("INSERT", "UPDATE"):
+    triggers.follow(
+        f"status_beyond_{_event.lower()}",
+        "status_beyond",
+        _event,
+        "UPDATE status_list SET changes = changes + 1 WHERE number = NEW.status_list",
+    )
+triggers.guard(
+    "status_beyond_stays",
+    "status_beyond",
+    "UPDATE",
+    "OLD.status_list <> NEW.status_list OR OLD.status_index <> NEW.status_index OR (OLD.value = 1 AND NEW.value <> 1)",
+    "status_beyond: what was revoked stays revoked",
+)
+triggers.guard("status_beyond_keep", "status_beyond", "DELETE", "", "status_beyond: nothing is deleted")
 # One that is born suspended has another status than its free index had.
 triggers.follow(
     "manifest_status_birth",

@@ -12,15 +12,17 @@ import click
 import structlog
 from flask.cli import AppGroup
 
+from hsm import HSM
 from sifilma.activation.trust import keyset
 from sifilma.audit import checkpoints, export, sequencing, verification
 from sifilma.audit.models import LogFault, Standing
 from sifilma.audit.note import Checkpoint
 from sifilma.audit.store import LogBroken
 from sifilma.audit.witnessed import newest_cosigned_note, note_fault, note_success
+from sifilma.kernel.context import Context
 from sifilma.resources import resources
 from sifilma.web.command import command_context
-from sifilma.witness.log_witness import MEMORY, LogWitness, WitnessUnknown, open_log_witness, show_newest
+from sifilma.witness.log_witness import MEMORY, LogWitness, WitnessUnknown, log_name, open_log_witness, show_newest
 
 group = AppGroup("audit", help="The transparency log.")
 log = structlog.get_logger()
@@ -39,43 +41,52 @@ def take_entries(seconds: float = ROUND_SECONDS) -> int:
 
 
 def sign_checkpoint(*, now: bool = False) -> int:
-    """Sign a checkpoint if it is due (or `now`). Return how many were signed. Raise as `checkpoints.sign` does."""
-    held = resources()
-    witness = _witness()
+    """Sign a checkpoint if it is due (or `now`). Return how many were signed. Raise as `checkpoints.sign` does.
 
-    def witnessed() -> Checkpoint | None:
-        return None if witness is None else MEMORY.newest(witness)
-
+    What the witness has seen must be continued; what is wrong is written down for `/status` and metrics, and raised.
+    """
     try:
         with command_context() as ctx:
-            signed = held.hsm.through(
-                lambda token: checkpoints.sign(
-                    ctx, held.settings, keyset.Vouched(token, held.settings, held.clock), now=now, witnessed=witnessed
-                )
-            )
-            if signed is not None:
+            signed = _signed(ctx, now)
+            if signed:
                 note_success(ctx, Standing.SIGNING)
+            return int(signed)
     except LogBroken as broken:
         _alarm(LogFault.FORKED, broken.detail)
         raise
     except WitnessUnknown as unknown:
         _alarm(LogFault.AWAY, unknown.detail)
         raise
-    return int(signed is not None)
+
+
+def _signed(ctx: Context, now: bool) -> bool:
+    held = resources()
+    ctx.uow.begin_read()
+    name = log_name(ctx.session, held.settings)
+    ctx.uow.end_read()
+    witness = _witness(name)
+
+    def witnessed() -> Checkpoint | None:
+        return None if witness is None else MEMORY.newest(witness)
+
+    def sign(token: HSM) -> int | None:
+        signer = keyset.Vouched(token, held.settings, held.clock)
+        return checkpoints.sign(ctx, held.settings, signer, now=now, name=name, witnessed=witnessed)
+
+    return held.hsm.through(sign) is not None
 
 
 def show_checkpoint() -> int:
     """Show the newest checkpoint to the witness, if there is one, and keep its cosignature. Return how many were stored."""
-    witness = _witness()
-    if witness is None:
-        return 0
     with command_context() as ctx:
-        return show_newest(ctx, witness)
+        ctx.uow.begin_read()
+        witness = _witness(log_name(ctx.session, resources().settings))
+        return 0 if witness is None else show_newest(ctx, witness)
 
 
-def _witness() -> LogWitness | None:
+def _witness(name: str) -> LogWitness | None:
     settings = resources().settings
-    return open_log_witness(settings, lambda: keyset.load(settings).all_keys("audit"))
+    return open_log_witness(settings, name, lambda: keyset.load(settings).all_keys("audit"))
 
 
 def _alarm(fault: LogFault, told: str) -> None:
@@ -139,5 +150,5 @@ def export_() -> None:
     """Write leaves, checkpoints and keys to standard output, as JSON lines that a stranger can verify. No personal data."""
     settings = resources().settings
     with command_context() as ctx:
-        for line in export.lines(ctx, settings.log_name, keyset.load(settings).keys("audit")):
+        for line in export.lines(ctx, log_name(ctx.session, settings), keyset.load(settings).keys("audit")):
             click.echo(line, nl=False)

@@ -30,6 +30,7 @@ from sifilma.kernel.ids import uuid7
 from sifilma.lost_access.tasks import tell_people
 from sifilma.notifications import outbox
 from sifilma.notifications.delivery import deliver
+from sifilma.reconciliation import telling
 from sifilma.regions.sources import place_check
 from sifilma.reports.reminders import remind
 from sifilma.resources import resources
@@ -83,6 +84,16 @@ def _deliver() -> int:
     return deliver(command_context, resources().settings)
 
 
+def _reserve() -> int:
+    held = resources()
+    return telling.reserve(command_context, held.settings, held.hsm)
+
+
+def _tell() -> int:
+    held = resources()
+    return telling.tell(command_context, held.settings, held.hsm)
+
+
 def _store_papers() -> int:
     held = resources()
     stores = (handovers.store_papers, discrepancies.store_papers, destructions.store_papers)
@@ -99,6 +110,8 @@ CHORES: dict[str, Chore] = {
     TOKENS: Chore(_issue_tokens, True, turn=_issue_tokens_of, waiting=tokens.list_waiting),
     CARRIED: Chore(_carry, True, SOON, most_seconds=LONG),
     "entries taken into the log": Chore(take_entries, False, SOON, most_seconds=LONG),  # an order, not a time
+    "numbers reserved at the witness": Chore(_reserve, True, SOON),
+    "statements told to the witness": Chore(_tell, True, due=lambda ctx: telling.is_due(ctx, resources().settings)),
     "checkpoints signed": Chore(sign_checkpoint, True, SOON),
     "checkpoints witnessed": Chore(show_checkpoint, False, SOON),  # what was signed is shown, whatever the clock says
     "tokens expired": Chore(_in_one(tasks.expire_tokens), True, SOON, most_seconds=LONG),

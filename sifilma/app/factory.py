@@ -13,7 +13,7 @@ from config.loading import load_settings
 from config.settings import Settings
 from hsm import HSM
 from sifilma import api
-from sifilma.activation.trust import key_checks, published
+from sifilma.activation.trust import key_checks, published, told
 from sifilma.app import blueprints, command_groups
 from sifilma.app.hooks import register as register_hooks
 from sifilma.documents.file_cache import FileCache
@@ -23,11 +23,12 @@ from sifilma.kernel.clock import Clock, SystemClock
 from sifilma.kernel.db import db, engine_options, normalise_url, prepare_engine
 from sifilma.kernel.seals import Sealer
 from sifilma.kernel.timekeeping.watch import ClockWatch
-from sifilma.resources import Resources, attach, signing_token
+from sifilma.resources import Resources, attach, resources, signing_token
 from sifilma.schema import migrate
 from sifilma.sign_in import current_user, request_gate
 from sifilma.web import errors, headers, health
 from sifilma.web.application import Application
+from sifilma.witness.standing import Standing
 
 
 def create_app(settings: Settings | None = None, *, clock: Clock | None = None, hsm: HSM | None = None) -> Application:
@@ -50,6 +51,9 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None, 
     db.init_app(app)
     with app.app_context():
         published.serve_from(settings, prepare_engine(db.engine))
+        standing = Standing(lambda: resources(app).settings, lambda *stated: told.judge(resources(app).settings, *stated))
+        standing.attach(db.engine)
+        resources(app).watch.also = standing.require
         db.sessionmaker.configure(info={seals.INFO: Sealer(settings)})
     errors.register(app)
     health.register(app)

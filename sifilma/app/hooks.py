@@ -14,7 +14,7 @@ from sifilma.activation import queries, unit_place
 from sifilma.activation.bulk import job as bulk
 from sifilma.activation.manifests import revocation
 from sifilma.activation.requests.service import busy_cards_query
-from sifilma.activation.trust import keyset, status_list
+from sifilma.activation.trust import ceremonies, keyset, status_list
 from sifilma.app.chores import CHORES
 from sifilma.audit import checkpoints, rounds
 from sifilma.audit.models import LogFault, Standing
@@ -22,6 +22,7 @@ from sifilma.audit.witnessed import stand
 from sifilma.destruction import berita_acara
 from sifilma.destruction.service import proposed_cards_query
 from sifilma.dispatch import contract
+from sifilma.documents import numbering
 from sifilma.handover import bast, returns
 from sifilma.handover.discrepancies import berita_acara as discrepancy_paper
 from sifilma.handover.discrepancies import service as discrepancies
@@ -36,6 +37,7 @@ from sifilma.reports.duties import service as duties
 from sifilma.resources import resources
 from sifilma.sign_in import authority
 from sifilma.web import metrics
+from sifilma.witness import reserved
 
 
 def register() -> None:
@@ -49,6 +51,9 @@ def register() -> None:
         if measure not in metrics.MEASURES:
             metrics.MEASURES.append(measure)
     contract.register(CHORES)
+    reserved.register("keyset", ceremonies.needs)
+    reserved.register("papers", numbering.needs)
+    reserved.register("status lists", status_list.needs)
     revocation.register_hooks()
     unit_place.register_hooks()
     decision_notices.register_hooks(resources)

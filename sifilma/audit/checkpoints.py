@@ -63,9 +63,10 @@ def printed(session: Session, moment: datetime) -> dict[str, str] | None:
 
 
 def sign(
-    ctx: Context, settings: Settings, signer: Signer, *, now: bool = False, witnessed: Callable[[], Checkpoint | None] = lambda: None
-) -> int | None:
-    """Sign the log's present state and return its size, or None if nothing was signed.
+    ctx: Context, settings: Settings, signer: Signer, *, now: bool = False,
+    name: str = "", witnessed: Callable[[], Checkpoint | None] = lambda: None,
+) -> int | None:  # fmt: skip
+    """Sign the log's present state under `name` (else that of the settings) and return its size, or None if nothing was signed.
 
     A signature is due if entries were added and the last checkpoint is EVERY old (or `now`), or dated later than the present moment. The
     steps are: read, sign without a transaction, write. `witnessed` returns the newest checkpoint that a witness knows; where a signature
@@ -79,11 +80,11 @@ def sign(
     ctx.uow.end_read()
     elsewhere = witnessed()
     ctx.uow.begin_read()
-    size, last, tree = log_size(ctx.session), _newest(ctx.session), StoredTree(ctx.session)
+    size, last, tree, name = log_size(ctx.session), _newest(ctx.session), StoredTree(ctx.session), name or settings.log_name
     # All are compared: a restored database can be older than the file, a new node has no file yet, and both can be put back together.
     for known in (_as_checkpoint(last), kept(settings), elsewhere):
-        _require_continuation(tree, size, known, settings.log_name)
-    made = Checkpoint(settings.log_name, size, tree.root(size))
+        _require_continuation(tree, size, known, name)
+    made = Checkpoint(name, size, tree.root(size))
     ctx.uow.end_read()
     note = sign_checkpoint(made, signer.public_key(LABEL), lambda digest: signer.sign(LABEL, digest))
     ctx.uow.begin_write()

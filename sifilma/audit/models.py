@@ -189,6 +189,8 @@ class Action(StrEnum):
     BACKUP_MAKE = "backup.make"
     BACKUP_DRILL = "backup.drill"
     BACKUP_RESTORE = "backup.restore"
+    RESTORE_RECONCILE = "restore.reconcile"
+    RESTORE_DECIDE = "restore.decide"
     PERSON_REGISTER = "person.register"
     PERSON_CHANGE = "person.change"
     ROWS_ADOPT = "rows.adopt"

@@ -171,6 +171,8 @@ ACTIONS: dict[str, LazyString] = {
     Action.BACKUP_MAKE: _("Backup made"),
     Action.BACKUP_DRILL: _("Backup restored as a drill"),
     Action.BACKUP_RESTORE: _("Backup restored"),
+    Action.RESTORE_RECONCILE: _("Restored database reconciled with the witness"),
+    Action.RESTORE_DECIDE: _("Decided what becomes of what only the witness knows"),
     Action.PERSON_REGISTER: _("Person registered"),
     Action.PERSON_CHANGE: _("Person changed"),
     Action.ROWS_ADOPT: _("Rows of the database adopted as found"),

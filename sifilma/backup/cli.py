@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 from flask.cli import with_appcontext
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, inspect, select
+from sqlalchemy.orm import Session
 
 from config.settings import Settings
 from sifilma.audit.models import Action, AuditEntry
@@ -19,11 +20,14 @@ from sifilma.backup.databases import Postgresql
 from sifilma.fsck.registry import Needs
 from sifilma.fsck.run import Installation, examine
 from sifilma.kernel.context import Context
-from sifilma.kernel.db import db, normalise_url
+from sifilma.kernel.db import db, make_engine, normalise_url
 from sifilma.kernel.errors import Conflict
 from sifilma.kernel.installation import claim_home
+from sifilma.reconciliation.cli import reconcile
+from sifilma.reconciliation.service import want
 from sifilma.resources import ensure_softhsm, resources
 from sifilma.web.command import command_context
+from sifilma.witness.models import Reconciliation
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 KIND = "backup"
@@ -31,7 +35,13 @@ AFTER = (
     "start server and worker only when this is done:",
     "1. `sifilma db upgrade`, if the backup is of an older version; `sifilma db check`; `sifilma fsck`",
     "2. `sifilma audit verify --checkpoint FILE` with a checkpoint kept elsewhere",
-    "3. end sessions and revoke keys that ended after the backup was made (docs/operations.md, Backup)",
+)
+RECONCILE = (
+    "3. `sifilma restore reconcile --custodian A --custodian B`, with the root token: until then nothing is issued, and reading goes on"
+)
+WITHOUT = (
+    "3. there is no witness: numbers of today may be given out a second time. Compare with papers and lists kept elsewhere, end sessions, "
+    "and revoke keys that ended after the backup was made (docs/operations.md, Backup)"
 )
 
 
@@ -91,14 +101,29 @@ def state(ctx: Context, settings: Settings, folder: Path | None = None) -> dict[
     return {**told, "wrong": wrong}
 
 
-@click.command("restore")
+class _Restore(click.Group):
+    """A group whose first argument may be the name of a backup in the place of a command."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the command that brings a backup back before what names no command."""
+        if args and args[0] not in (*self.commands, *ctx.help_option_names):
+            args.insert(0, bring.name or "")
+        return super().parse_args(ctx, args)
+
+
+@click.group("restore", cls=_Restore)
+def restore() -> None:
+    """Bring a backup back (`restore SOURCE -i KEY`), and reconcile it with the witness (`restore reconcile`)."""
+
+
+@restore.command("bring")
 @with_appcontext
 @click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--identity", "-i", type=FILE, required=True, help="The file with the private key.")
 @click.option("--drill", is_flag=True, help="Bring it back beside what there is, examine it, throw it away, and record that.")
 @click.option("--database", "into", metavar="URL", help="Fill this empty PostgreSQL database, and leave the one in use as it is.")
 @click.option("--yes", is_flag=True, help="Ask nothing.")
-def restore(source: Path, identity: Path, drill: bool, into: str | None, yes: bool) -> None:
+def bring(source: Path, identity: Path, drill: bool, into: str | None, yes: bool) -> None:
     """Bring SOURCE back. Nothing is replaced before all of it was read, compared and loaded; what there was is kept beside it."""
     held, keys = resources(), archive.identities_in(identity)
     now = held.clock.now()
@@ -115,14 +140,27 @@ def restore(source: Path, identity: Path, drill: bool, into: str | None, yes: bo
     for one in done.before:
         click.echo(f"what there was: {one}")
     if into:
+        _want(held.settings, make_engine(into), now)
         click.echo("set SIFILMA_DATABASE_URL to that database")
         return
     ensure_softhsm(held.settings)
     if done.listed["schema"] == held.schema_head:
+        _want(held.settings, db.engine, now)
         with command_context() as ctx:
             record(ctx, Action.BACKUP_RESTORE, KIND, str(done.listed["made_at"]), log_size=done.listed["log"])
-    for line in AFTER:
+    for line in (*AFTER, RECONCILE if held.settings.witness else WITHOUT):
         click.echo(line)
+
+
+def _want(settings: Settings, engine: Engine, now: datetime) -> None:
+    """Have the database that was brought back issue nothing until it is reconciled, where there is a witness to reconcile it with."""
+    if not settings.witness or not inspect(engine).has_table(Reconciliation.__tablename__):
+        return
+    with Session(engine) as session, session.begin():
+        want(session, now)
+
+
+restore.add_command(reconcile)
 
 
 def _drill(source: Path, keys: list[Any], now: datetime) -> None:

@@ -27,7 +27,9 @@ def application_for(arguments: list[str]) -> Application:
     """Return the application of the command that these arguments name. Raise SettingsError where that command is refused."""
     if not arguments or arguments[0].startswith("-") or _makes_key(arguments):  # the list of commands; a key for another machine
         return create_app(load_to_look())
-    return looking() if any(tuple(arguments[: len(names)]) == names for names in LOOKS) else working(mends=arguments[0] == "hsm")
+    return (
+        looking() if any(tuple(arguments[: len(names)]) == names for names in LOOKS) else working(mends=arguments[0] in ("hsm", "restore"))
+    )
 
 
 def _makes_key(arguments: list[str]) -> bool:

@@ -55,6 +55,7 @@ def init() -> None:
 def _require_trusted_clock() -> None:
     with command_context() as ctx:
         ctx.require_trusted_clock()  # certificates are dated for years
+        recorded.require_next_version(ctx.session, resources().settings)
 
 
 def _tell(held: Held, *, entered: bool = True) -> None:

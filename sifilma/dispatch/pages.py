@@ -12,6 +12,8 @@ NAMES: dict[str, LazyString] = {
     ROWS: _("Settle rows of files"),
     TOKENS: _("Make tokens of many cards"),
     "entries taken into the log": _("Take acts into the transparency log"),
+    "numbers reserved at the witness": _("Reserve numbers at the witness"),
+    "statements told to the witness": _("Tell the witness what happened"),
     "checkpoints signed": _("Sign checkpoints"),
     "checkpoints witnessed": _("Show checkpoints to the witness"),
     "tokens expired": _("Let tokens expire"),

@@ -30,8 +30,8 @@ def index(now: Snapshot) -> Found:
     yield from now.find(
         "status_list",
         "SELECT l.number AS id, l.next_index, l.size, COUNT(t.id) AS tokens FROM status_list l"
-        " LEFT JOIN token t ON t.status_list = l.number GROUP BY l.number, l.next_index, l.size"
-        " HAVING COUNT(t.id) <> l.next_index OR l.next_index > l.size",
+        " LEFT JOIN token t ON t.status_list = l.number GROUP BY l.number, l.next_index, l.size, l.moved"
+        " HAVING COUNT(t.id) + l.moved <> l.next_index OR l.next_index > l.size",
         "has given out {next_index} of {size} indexes to {tokens} tokens",
     )
     yield from now.find(

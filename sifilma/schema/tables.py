@@ -34,14 +34,16 @@ from sifilma.notifications import models as notifications
 from sifilma.oversight import models as oversight
 from sifilma.personalisation import models as personalisation
 from sifilma.personalisation.blanks import models as blanks
+from sifilma.reconciliation import models as reconciliation
 from sifilma.regions import models as regions
 from sifilma.sign_in import models as factors
 from sifilma.succession import models as succession
+from sifilma.witness import models as witness
 
 METADATA = Base.metadata
 PACKAGES = (
     access_review, accounts, activation, activation_rules, assignment, audit, cards, cards_upkeep, carrying, conversation, destruction,
     discrepancies, documents, factors, field_notes, handover, idempotency, identity, identity_rules, jobs, kept_forms, lifecycle,
     lost_access, notifications, numbering, outlets, watch, oversight, personalisation, regions, succession,
-    suspensions, blanks, derived, dispatch, tallies,
+    suspensions, blanks, derived, dispatch, tallies, reconciliation, witness,
 )  # fmt: skip

@@ -29,7 +29,7 @@ NOT_SEALED = Counter("sifilma_rows_not_sealed_total", "Rows of authority that we
 COUNTED = (REQUESTS, SECONDS, STALE_LISTS, TOO_MANY, NOT_RECORDED, NOT_SEALED)
 """Each with labels: the library keeps the values of others where they were made."""
 KNOWN = (
-    (STALE_LISTS, ("hsm", "key")),
+    (STALE_LISTS, ("hsm", "key", "witness")),
     (TOO_MANY, ("address", "actor")),
     (NOT_RECORDED, ("access.denied", "access.not_found")),
     (NOT_SEALED, ("user", "session", "api_key")),

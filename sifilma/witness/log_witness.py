@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 import structlog
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
@@ -31,6 +32,7 @@ from sifilma.notifications.contract import Channel
 from sifilma.witness.contract import WitnessAway, WitnessDiffers
 from sifilma.witness.folder import FolderWitness
 from sifilma.witness.http import AnotherSize, Forked, HttpWitness
+from sifilma.witness.models import Reconciliation
 from sifilma.witness.opening import open_witness
 
 FILE = "log-checkpoint.txt"
@@ -162,14 +164,23 @@ class ByMail:
         return None
 
 
-def open_log_witness(settings: Settings, keys: Callable[[], Keys]) -> LogWitness | None:
-    """Return the witness that the settings name, as the log sees it, or None. `keys` are those that sign the log."""
+def log_name(session: Session, settings: Settings) -> str:
+    """Return the origin of the log: that of the settings, or the one that the newest reconciliation gave it.
+
+    A restored log lacks the end of the log of before, so it goes on as another one: nothing is signed twice under one name.
+    """
+    query = select(Reconciliation.log_name).where(Reconciliation.log_name != "").order_by(Reconciliation.epoch.desc()).limit(1)
+    return session.scalar(query) or settings.log_name
+
+
+def open_log_witness(settings: Settings, origin: str, keys: Callable[[], Keys]) -> LogWitness | None:
+    """Return the witness that the settings name, as the log `origin` sees it, or None. `keys` are those that sign the log."""
     if settings.witness.startswith("mailto:"):
         return ByMail(settings, settings.witness.removeprefix("mailto:"))
     found = open_witness(settings)
     if isinstance(found, HttpWitness):
-        return AtAddress(found, settings.log_name, cosigner_of(settings.witness_key).vkey)
-    return InFolder(found, settings.log_name, keys) if isinstance(found, FolderWitness) else None
+        return AtAddress(found, origin, cosigner_of(settings.witness_key).vkey)
+    return InFolder(found, origin, keys) if isinstance(found, FolderWitness) else None
 
 
 class Memory:

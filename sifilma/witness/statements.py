@@ -62,6 +62,11 @@ class Statement:
     told: dict[str, Any]
 
 
+def log_subject(origin: str) -> str:
+    """Return what checkpoints of a log are counted under."""
+    return hashlib.sha256(origin.encode()).hexdigest()[:32]
+
+
 def digest(content: bytes) -> str:
     """Return the SHA-256 of a statement in hex, as the next one names it."""
     return hashlib.sha256(content).hexdigest()

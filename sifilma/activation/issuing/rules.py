@@ -19,6 +19,8 @@ from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, Invalid, NotFound
 from sifilma.kernel.text import say
 from sifilma.regions import codes
+from sifilma.witness import standing
+from sifilma.witness.reserved import NumbersNotTold
 
 NO_TOKEN = say("This card has no open token: it was used, cancelled, or never issued.")
 NO_VILLAGE = say("There is no such village code today (13 characters, e.g. 35.20.01.2001).")
@@ -68,6 +70,8 @@ def require_admitted(ctx: Context, row: Any, code: str) -> None:
     if row.region_version is None or codes.level(code) != codes.VILLAGE:
         raise Invalid.field("region_code", NO_VILLAGE)
     _require_ready(ctx, row)
+    if not row.index_is_told and standing.of(ctx.session).is_witnessed:
+        raise NumbersNotTold()
 
 
 def _require_ready(ctx: Context, row: Any) -> None:

@@ -7,7 +7,7 @@ from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Date, bindparam, case, exists, insert, or_, select, text, update
+from sqlalchemy import Date, String, bindparam, case, cast, exists, insert, literal, or_, select, text, update
 from sqlalchemy.orm import Session, aliased
 
 from sifilma.activation.models import (
@@ -23,6 +23,7 @@ from sifilma.activation.models import (
     TokenState,
 )
 from sifilma.activation.suspensions.models import OPEN, PlaceSuspension, SuspensionState
+from sifilma.activation.trust.status_list import INDEXES
 from sifilma.audit.models import AuditEntry
 from sifilma.cards.models import Card, CardSuspension, DeviceModel, Unit, UnitCondition
 from sifilma.cards.service import ENDED
@@ -33,6 +34,7 @@ from sifilma.kernel.many.sets import ReadSet, WriteSet
 from sifilma.kernel.prepared import Prepared, Step, run_all
 from sifilma.oversight.service import agreement_end_query
 from sifilma.regions.models import Region
+from sifilma.witness.models import ReservedNumber
 
 _other = aliased(Card)
 _regency = aliased(Region)
@@ -50,11 +52,18 @@ _is_taken = (
 )
 _standing = (ManifestState.ACTIVE.value, ManifestState.SUSPENDED.value)
 
+_index_is_told = (
+    exists()
+    .where(ReservedNumber.name == literal(INDEXES) + cast(Token.status_list, String), ReservedNumber.told > Token.status_index)
+    .correlate(Token)
+)
+
 READ = Prepared(
     select(
         Card.id.label("card_id"), Card.uid, Card.state, Card.function, Card.holder_id, Card.revision, Card.seq, Card.key_version, Card.kcv,
         Card.unit_id.label("tied_unit_id"), Card.personalisation_request_id,
         Token.id.label("token_id"), Token.mac, Token.expires_at.label("token_expires_at"), Token.status_list, Token.status_index,
+        _index_is_told.label("index_is_told"),
         ActivationRequest.id.label("request_id"), ActivationRequest.state.label("request_state"),
         ActivationRequest.kind.label("request_kind"),
         Unit.id.label("unit_id"), Unit.hardware_number, Unit.function.label("unit_function"), Unit.pcid,

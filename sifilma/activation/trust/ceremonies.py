@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -13,6 +15,28 @@ from sifilma.audit.models import Action, AuditEntry
 from sifilma.audit.service import record
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Unavailable
+from sifilma.witness import reserved
+from sifilma.witness.reserved import Need
+
+VERSION, EPOCH = "keyset-version", "epoch"
+VERSIONS = 16
+"""Versions of the keyset that are reserved ahead at the witness. Its epoch grows by a reconciliation alone, which reserves it."""
+
+
+def needs(_session: Session, settings: Settings) -> Iterator[Need]:
+    """Yield the counters of the keyset: its version and its epoch."""
+    try:
+        trust = keyset.load(settings)
+    except Unavailable:
+        return
+    yield Need(VERSION, trust.keyset.version, VERSIONS)
+    yield Need(EPOCH, trust.epoch, 0)
+
+
+def require_next_version(session: Session, settings: Settings) -> None:
+    """Raise NumbersNotTold if the witness does not know that the next version of the keyset may be published."""
+    if (settings.trust / keyset.FILE).exists():
+        reserved.require(session, VERSION, keyset.load(settings).keyset.version + 1)
 
 
 def record_ceremony(ctx: Context, settings: Settings, trust: Trust) -> None:

@@ -295,6 +295,25 @@ def revoke(settings: Settings, root: HSM, kid: str, now: datetime) -> Trust:
     return load(settings)
 
 
+def newest_of(settings: Settings, line: bytes) -> Trust:
+    """Return the keyset in use, or this one if it is later. Raise Unavailable as `load` does, KeysetRefused if the root did not sign it."""
+    mine = load(settings)
+    if not line:
+        return mine
+    told = Trust(line, verify_keyset(line, mine.pin, 0), mine.pin)
+    return told if told.keyset.version > mine.keyset.version else mine
+
+
+def raise_epoch(settings: Settings, root: HSM, before: Trust, version: int, epoch: int) -> Trust:
+    """Publish a keyset with the keys of another one, and with this version and epoch. Raise KeysetRefused unless both are higher."""
+    if version <= before.keyset.version or epoch <= before.epoch:
+        raise KeysetRefused("version and epoch of a keyset only grow")
+    keyset = before.keyset.model_copy(update={"version": version, "epoch": epoch})
+    line = sign_keyset(keyset, (root.public_key("root"), lambda digest: root.sign("root", digest)))
+    published.replace_file(settings.trust / FILE, line.encode())
+    return load(settings)
+
+
 def publish_certificates(settings: Settings, signing: HSM, root: HSM, now: datetime) -> None:
     """Sign and publish the certificates of the root and of the keys in use."""
     for name, data in _certificates(_recorded(settings, signing), root, now, settings.mark).items():

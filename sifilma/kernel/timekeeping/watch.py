@@ -184,6 +184,8 @@ class ClockWatch:
 
     def __init__(self, clock: Clock, tolerance: float) -> None:
         self.clock, self.tolerance = clock, tolerance
+        self.also: Callable[[Session], None] = lambda _session: None
+        """What must hold besides, wherever the clock must be trusted: raises a refusal (`sifilma.witness.standing`)."""
         self.begin()
 
     def begin(self) -> None:
@@ -222,7 +224,11 @@ class ClockWatch:
         return min(now, self._own.at) if self._own else now
 
     def require(self, session: Session) -> None:
-        """Raise ClockNotTrusted. The database is asked if that was LOOK_EVERY ago, or if the clock was not trusted then."""
+        """Raise ClockNotTrusted. The database is asked if that was LOOK_EVERY ago, or if the clock was not trusted then.
+
+        Raise as `also` does.
+        """
+        self.also(session)
         _refuse(self.look(session) if self._is_due() else self.finding())
 
     def forget(self) -> None:

@@ -1,0 +1,39 @@
+"""`sifilma restore reconcile`: the ceremony after a restore."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from flask.cli import with_appcontext
+
+from sifilma.custody.custodians import confirm_act
+from sifilma.kernel.errors import Conflict
+from sifilma.reconciliation import questions, service
+from sifilma.reconciliation.service import Held
+from sifilma.resources import ensure_softhsm, resources, root_token
+from sifilma.web.command import command_context
+from sifilma.witness.folder import FolderWitness
+from sifilma.witness.opening import open_witness
+
+
+@click.command("reconcile")
+@with_appcontext
+@click.option("--custodian", "custodians", multiple=True, help="User name of a custodian; two are needed.")
+@click.option(
+    "--statements", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Read and tell a witness in this folder instead."
+)
+def reconcile(custodians: tuple[str, ...], statements: Path | None) -> None:
+    """Have a restored database go on from what its witness knows. Needs the root token. What was broken off goes on at the next call."""
+    held = resources()
+    settings = held.settings
+    witness = FolderWitness(statements) if statements is not None else open_witness(settings)
+    if witness is None:
+        raise Conflict("SIFILMA_WITNESS is not set: without a witness nobody knows what was issued after the backup.")
+    ensure_softhsm(settings)
+    people = confirm_act(settings, custodians, lambda text: str(click.prompt(text, hide_input=True)))
+    service.reconcile(Held(command_context, settings, held.hsm, root_token(settings), witness, people), click.echo)
+    with command_context() as ctx:
+        ctx.uow.begin_read()
+        waiting = questions.undecided(ctx.session)
+    click.echo(f"issuing goes on; {waiting} questions wait for people (Setelah pemulihan)")

@@ -1,0 +1,89 @@
+"""A database compares itself with its witness: one that knows less gives nothing out, and another witness than before is an alarm."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from sifilma.witness import statements
+from sifilma.witness.folder import FolderWitness
+from sifilma.witness.statements import Kind, Statement
+from tests.support.witness import compared, started_anew, tell, witnessed
+from tests.support.world import World, done
+
+
+def test_a_database_that_knows_less_than_the_witness_issues_nothing_and_goes_on_reading(world: World, tmp_path: Path) -> None:
+    witness = witnessed(world, tmp_path / "witness")
+    ready, _ = world.active()
+    tell(world)
+    assert compared(world).state == "sound"
+    count = witness.count()
+    beyond = Statement(count + 1, 1, world.settings.issuer, Kind.RESERVED, statements.digest(witness.read(count)), {"name": "x", "end": 1})
+    witness.append(count + 1, signed(world, beyond))  # what the database of before wrote, and this one does not know
+    found = compared(world)
+    assert (found.state, found.told, found.own) == ("behind", count + 1, count)
+    office = world.client("magetan.kepala")
+    for client, path, body in (
+        (office, "/activations", world.activation(ready, ready.uids[0])),
+        (world.client("operator1"), "/handovers", {"to": str(world.organisation_of("magetan.kepala")), "cards": ready.uids}),
+    ):
+        refused = client.post(path, body)
+        assert (refused.status_code, refused.json["type"].rpartition("/")[2]) == (503, "behind-witness"), refused.json
+    assert done(office.get(f"/cards/{ready.uids[0]}"))["state"] == "active"
+    assert world.anonymous().open("GET", "/status/1.jws").status_code == 200
+    (tmp_path / "witness").rename(tmp_path / "away")
+    assert compared(world).state == "behind"  # what is behind stays behind while it cannot be asked
+    (tmp_path / "away").rename(tmp_path / "witness")
+    started_anew(world)
+    assert office.post("/activations", world.activation(ready, ready.uids[0])).status_code == 503
+
+
+def signed(world: World, said: Statement, label: str = "audit-sign") -> bytes:
+    kid = world.trust.kid(world.hsm, label, "audit" if label == "audit-sign" else "document")
+    return statements.sign(said, kid, lambda digest: world.hsm.sign(label, digest))
+
+
+def test_an_older_and_a_forged_witness_are_noticed_and_get_nothing(sqlite_world: World, tmp_path: Path) -> None:
+    world, folder = sqlite_world, tmp_path / "witness"
+    witness = witnessed(world, folder)
+    shutil.copytree(folder, tmp_path / "old")
+    world.active()
+    tell(world)
+    count = witness.count()
+    newest = witness._path(count)
+    kept = newest.read_bytes()
+
+    newest.unlink()  # an older row
+    assert compared(world).state == "older"
+    world.submitted()
+    tell(world)
+    assert witness.count() == count - 1  # nothing is told to it
+    newest.write_bytes(signed(world, Statement(count, 1, "x", Kind.RESERVED, "", {}), "document-sign"))
+    assert compared(world).state == "forged"
+    newest.write_bytes(kept[:-1] + (b"A" if kept[-1:] != b"A" else b"B"))
+    assert compared(world).state == "forged"
+    newest.write_bytes(kept)
+    assert compared(world).state == "sound"
+    forged = signed(world, Statement(count + 1, 1, "x", Kind.RESERVED, statements.digest(kept), {}), "document-sign")
+    witness.append(count + 1, forged)
+    assert compared(world).state == "forged"
+    done(world.client("magetan.kepala").get("/cards"))
+    witness._path(count + 1).unlink()
+    another = signed(world, Statement(count, 1, world.settings.issuer, Kind.RESERVED, statements.digest(witness.read(count - 1)), {}))
+    newest.write_bytes(another)  # signed by this installation, and not what this database wrote: it was another database
+    assert compared(world).state == "behind"
+    newest.write_bytes(kept)
+    started_anew(world)
+    assert compared(world).state == "sound"
+    shutil.rmtree(folder)
+    (tmp_path / "old").rename(folder)
+    assert compared(world).state == "older"
+
+
+def test_an_empty_folder_in_the_place_of_the_witness_is_an_older_one(sqlite_world: World, tmp_path: Path) -> None:
+    witnessed(sqlite_world, tmp_path / "witness")
+    (tmp_path / "empty").mkdir()
+    sqlite_world.configure(witness=str(tmp_path / "empty"))
+    assert compared(sqlite_world).state == "older"
+    tell(sqlite_world)
+    assert FolderWitness(tmp_path / "empty").count() == 0
