@@ -98,7 +98,9 @@ def program(folder: Path, *more: str, largest: int = 2**40) -> Iterator[tuple[st
     """Run `sifilma witness serve`, with an empty environment and files of `largest` bytes; give its address and process."""
     limited = [programs.program("prlimit"), f"--fsize={largest}", "--"]
     command = [*limited, sys.executable, "-m", "sifilma", "witness", "serve", str(folder), "--port", "0", *more]
-    running = subprocess.Popen(command, env={}, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True)
+    running = subprocess.Popen(
+        command, env={"PYTHONDONTWRITEBYTECODE": "1"}, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
+    )
     try:
         assert running.stdout is not None
         yield f"http://{running.stdout.readline().split()[-1]}", running
