@@ -95,7 +95,10 @@ def serving(folder: Path, now: Callable[[], float]) -> Iterator[str]:
 
 @contextmanager
 def program(folder: Path, *more: str, largest: int = 2**40) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """Run `sifilma witness serve`, with an empty environment and files of `largest` bytes; give its address and process."""
+    """Run `sifilma witness serve` without any setting, and with files of `largest` bytes at most; give its address and process.
+
+    It writes no byte code: cut off at that size, it would break every later start.
+    """
     limited = [programs.program("prlimit"), f"--fsize={largest}", "--"]
     command = [*limited, sys.executable, "-m", "sifilma", "witness", "serve", str(folder), "--port", "0", *more]
     running = subprocess.Popen(
