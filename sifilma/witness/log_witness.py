@@ -6,6 +6,7 @@ asked. Whatever is wrong is written down for people (`audit.witnessed`): nobody 
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -35,7 +36,6 @@ from sifilma.witness.http import AnotherSize, Forked, HttpWitness
 from sifilma.witness.models import Reconciliation
 from sifilma.witness.opening import open_witness
 
-FILE = "log-checkpoint.txt"
 BY_MAIL = timedelta(hours=1)
 """How often a checkpoint is sent to a mailbox. The footers of papers say more often what the log was."""
 log = structlog.get_logger()
@@ -54,6 +54,11 @@ class LogWitness(Protocol):
     @property
     def name(self) -> str:
         """Return its name."""
+        ...
+
+    @property
+    def origin(self) -> str:
+        """Return the log's name."""
         ...
 
     def newest(self) -> Checkpoint | None:
@@ -107,6 +112,11 @@ class InFolder:
         """Return the folder's path."""
         return str(self.witness.folder)
 
+    @property
+    def file(self) -> Path:
+        """Return the file of this log: a restored installation goes on with another one."""
+        return self.witness.folder / f"log-checkpoint-{hashlib.sha256(self.origin.encode()).hexdigest()[:16]}.txt"
+
     def newest(self) -> Checkpoint | None:
         """Return the checkpoint in the file."""
         return self.witness.within(self._read)
@@ -122,11 +132,11 @@ class InFolder:
 
     def _read(self) -> Checkpoint | None:
         try:
-            said = read_checkpoint((self.witness.folder / FILE).read_text(), self.keys())
+            said = read_checkpoint(self.file.read_text(), self.keys())
         except FileNotFoundError:
             return None
         except (NoteRefused, UnicodeDecodeError) as refused:
-            raise WitnessDiffers(f"{FILE} of the witness is not to be trusted: {refused}.") from refused
+            raise WitnessDiffers(f"{self.file.name} of the witness is not to be trusted: {refused}.") from refused
         if said.origin != self.origin:
             raise WitnessDiffers(f"The witness keeps the log {said.origin}.")
         return said
@@ -136,7 +146,7 @@ class InFolder:
         if known is not None and known.size > newest.size:
             raise AnotherSize(known.size)
         if known is None or known.size < newest.size:
-            _replace(self.witness.folder / FILE, newest.note)
+            _replace(self.file, newest.note)
 
 
 @dataclass(frozen=True)
@@ -145,6 +155,7 @@ class ByMail:
 
     settings: Settings
     address: str
+    origin: str
     name: str = "mail"
 
     def newest(self) -> Checkpoint | None:
@@ -176,7 +187,7 @@ def log_name(session: Session, settings: Settings) -> str:
 def open_log_witness(settings: Settings, origin: str, keys: Callable[[], Keys]) -> LogWitness | None:
     """Return the witness that the settings name, as the log `origin` sees it, or None. `keys` are those that sign the log."""
     if settings.witness.startswith("mailto:"):
-        return ByMail(settings, settings.witness.removeprefix("mailto:"))
+        return ByMail(settings, settings.witness.removeprefix("mailto:"), origin)
     found = open_witness(settings)
     if isinstance(found, HttpWitness):
         return AtAddress(found, origin, cosigner_of(settings.witness_key).vkey)
@@ -187,7 +198,7 @@ class Memory:
     """What this process has heard from its witness. While the witness is away, that counts."""
 
     def __init__(self) -> None:
-        self._heard: dict[str, Checkpoint | None] = {}
+        self._heard: dict[tuple[str, str], Checkpoint | None] = {}
 
     def forget(self) -> None:
         """Be as new, as after a start."""
@@ -198,13 +209,14 @@ class Memory:
 
         Raise WitnessUnknown if this process has never heard from it.
         """
+        about = (witness.name, witness.origin)
         try:
-            self._heard[witness.name] = witness.newest()
+            self._heard[about] = witness.newest()
         except (WitnessAway, WitnessDiffers) as fault:
             log.error("witness_away" if isinstance(fault, WitnessAway) else "witness_differs", reason=str(fault))
-            if witness.name not in self._heard:
+            if about not in self._heard:
                 raise WitnessUnknown(f"Nothing is signed before the witness has answered once: {fault}") from fault
-        return self._heard[witness.name]
+        return self._heard[about]
 
 
 MEMORY = Memory()

@@ -15,7 +15,7 @@ from sifilma.audit.note import claim, read_checkpoint
 from sifilma.audit.store import LogBroken
 from sifilma.witness import cosigning
 from sifilma.witness.cosigning import CosigningFolder
-from sifilma.witness.log_witness import FILE, MEMORY, WitnessUnknown
+from sifilma.witness.log_witness import MEMORY, WitnessUnknown
 from tests.support.transparency_log import act, as_superuser, grown, newest_note, put_back, sequence, show
 from tests.support.visitor import Visitor
 from tests.support.witness_server import NAME, serving
@@ -196,13 +196,14 @@ def test_a_folder_remembers_the_newest_checkpoint_and_a_mailbox_is_sent_one_an_h
     show(world)
     sign(world)
     show(world)
-    assert (folder / FILE).read_text() == newest_note(world)
+    [file] = folder.glob("log-checkpoint-*.txt")
+    assert file.read_text() == newest_note(world)
     put_back(world, size)
     with pytest.raises(LogBroken, match="its tail was cut"):
         sign(world)
     show(world)
     assert standing(world) == {"signing": "forked", "witness": "forked"}
-    (folder / FILE).write_text("no note")
+    file.write_text("no note")
     show(world)
     assert standing(world)["witness"] == "differs"
     shutil.rmtree(folder)
