@@ -224,7 +224,7 @@ MEMORY = Memory()
 
 
 def show_newest(ctx: Context, witness: LogWitness) -> int:
-    """Show the newest checkpoint to the witness if it is due, and store its cosignature. Return how many it has seen.
+    """Show the newest checkpoint to the witness if it is due, and store its cosignature. Return how many were stored.
 
     What is wrong is written down (`witnessed.stand`), and tried again by the next call.
     """
@@ -240,7 +240,7 @@ def show_newest(ctx: Context, witness: LogWitness) -> int:
         return _faulty(ctx, LogFault.FORKED, str(forked))
     except WitnessDiffers as differs:
         return _faulty(ctx, LogFault.DIFFERS, str(differs))
-    stored = 1 if found is None else witnessed.keep_cosignature(ctx, newest.size, witness.name, found)
+    stored = 0 if found is None else witnessed.keep_cosignature(ctx, newest.size, witness.name, found)
     witnessed.note_success(ctx, Standing.WITNESS)
     return stored
 

@@ -210,6 +210,7 @@ def test_a_folder_remembers_the_newest_checkpoint_and_a_mailbox_is_sent_one_an_h
     show(world)
     assert standing(world)["witness"] == "away"
     world.configure(witness="mailto:saksi@example.org")
+    world.clock.advance(seconds=3600)
     for _ in range(3):
         sign(world)
         show(world)
