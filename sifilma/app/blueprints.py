@@ -51,6 +51,7 @@ from sifilma.personalisation import result_views as personalisation_results
 from sifilma.personalisation import views as personalisation
 from sifilma.personalisation.blanks import views as blanks
 from sifilma.public import views as public
+from sifilma.reconciliation import views as reconciliation
 from sifilma.regions import views as region_pages
 from sifilma.reports import card_views as cards
 from sifilma.reports import map_views as readers
@@ -83,7 +84,7 @@ BLUEPRINTS = (
     together_views.blueprint, archive_views.blueprint, access_review.blueprint, failures.blueprint, search.blueprint,
     statistics.blueprint, first_steps.blueprint, conversation.blueprint, notices.blueprint, assignment.blueprint,
     discrepancies.blueprint, return_views.blueprint, lost_access.blueprint, succession.blueprint, suspensions.blueprint, blanks.blueprint,
-    dispatch.blueprint, carried_views.blueprint,
+    dispatch.blueprint, carried_views.blueprint, reconciliation.blueprint,
 )  # fmt: skip
 
 

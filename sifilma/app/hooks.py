@@ -37,7 +37,8 @@ from sifilma.reports.duties import service as duties
 from sifilma.resources import resources
 from sifilma.sign_in import authority
 from sifilma.web import metrics
-from sifilma.witness import reserved
+from sifilma.witness import reserved, row, standing
+from sifilma.witness.standing import State
 
 
 def register() -> None:
@@ -47,7 +48,7 @@ def register() -> None:
     watch.register_signed("manifest", queries.newest_moment_query)
     rounds.register_walk("region", region_imports.compare_codes)
     rounds.register_walk("user_account", authority.compare_versions)
-    for measure in (measure_rows, measure_keys, measure_log):
+    for measure in (measure_rows, measure_keys, measure_witness, measure_log):
         if measure not in metrics.MEASURES:
             metrics.MEASURES.append(measure)
     contract.register(CHORES)
@@ -73,6 +74,26 @@ def measure_keys() -> None:
     held = resources()
     with suppress(Unavailable):
         metrics.KEY_DAYS.set((min(keyset.load(held.settings).ends().values()) - held.clock.now()) / timedelta(days=1))
+
+
+def measure_witness() -> None:
+    """Set for a scrape how the database stands to its witness, and what is left of each counter of the newest kind."""
+    unit, now = UnitOfWork(db.sessionmaker), resources().clock.now()
+    unit.begin_read()
+    try:
+        found = standing.of(unit.session).look(unit.session)
+        since = row.untold_since(unit.session) if found.state is not State.NONE else None
+        left = reserved.left(unit.session, resources().settings, now) if found.state is not State.NONE else []
+    except SQLAlchemyError:
+        return
+    finally:
+        unit.close()
+    for state in State:
+        metrics.WITNESS_STATE.labels(state.value).set(found.state is state)
+    metrics.WITNESS_LAG.set((now - since).total_seconds() if since else 0)
+    for one in left:
+        metrics.NUMBERS_LEFT.labels(one.name).set(one.numbers)
+        metrics.NUMBERS_DAYS.labels(one.name).set(float("inf") if one.days is None else one.days)
 
 
 def measure_log() -> None:

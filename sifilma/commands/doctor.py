@@ -10,7 +10,8 @@ import click
 
 from config.loading import Reading, read_settings
 from sifilma.app.factory import create_app
-from sifilma.commands.doctor_checks import CHECKS, Check, Level, Line
+from sifilma.commands.doctor_checks import CHECKS, Check
+from sifilma.commands.doctor_lines import Level, Line
 from sifilma.kernel.db import db
 from sifilma.resources import resources
 from sifilma.web.application import Application

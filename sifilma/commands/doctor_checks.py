@@ -7,11 +7,10 @@ import secrets
 import socket
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
-from enum import StrEnum
 from itertools import product
 from pathlib import Path
 
@@ -29,6 +28,11 @@ from sifilma.activation.trust import ceremonies, key_checks, keyset, published
 from sifilma.audit import checkpoints
 from sifilma.audit.models import AuditEntry
 from sifilma.cards.models import Card
+from sifilma.commands.doctor_lines import Line, Lines
+from sifilma.commands.doctor_lines import fail as _fail
+from sifilma.commands.doctor_lines import ok as _ok
+from sifilma.commands.doctor_lines import warn as _warn
+from sifilma.commands.witness_check import witness
 from sifilma.identity.models import AccountState, User
 from sifilma.kernel.db import LOCK_TIMEOUT_MS, STATEMENT_TIMEOUT_MS, db
 from sifilma.kernel.errors import SifilmaError
@@ -51,25 +55,6 @@ FORESIGHT = timedelta(days=60)  # before the file of holidays ends, those of the
 OTHER_VARIABLES = frozenset({SECRETS_DIR, "SIFILMA_DEMO_URL"})
 
 
-class Level(StrEnum):
-    """How a thing is found."""
-
-    OK = "OK"
-    WARN = "WARN"
-    FAIL = "FAIL"
-
-
-@dataclass(frozen=True)
-class Line:
-    """One thing that was looked at. `text` is one sentence, and says what to do where the level is not OK."""
-
-    level: Level
-    text: str
-
-
-Lines = Iterator[Line]
-
-
 @dataclass(frozen=True)
 class Check:
     """A group of things to look at. `needs` names groups: where one of them failed, this one is not looked at."""
@@ -77,18 +62,6 @@ class Check:
     group: str
     look: Callable[[Reading], Lines]
     needs: tuple[str, ...] = ()
-
-
-def _ok(told: str) -> Line:
-    return Line(Level.OK, told)
-
-
-def _warn(told: str) -> Line:
-    return Line(Level.WARN, told)
-
-
-def _fail(told: str) -> Line:
-    return Line(Level.FAIL, told)
 
 
 # --- settings and secrets --------------------------------------------------------------------------------------------
@@ -444,6 +417,7 @@ CHECKS = (
     Check("hsm", token, ("application", "home")),
     Check("key check", key_check, ("application", "database", "hsm")),
     Check("trust", trust, ("application",)),
+    Check("witness", lambda reading: witness(reading.settings), ("application", "database", "schema", "trust")),
     Check("vouching", vouching, ("application", "hsm", "trust")),
     Check("messages", messages),
 )

@@ -24,11 +24,13 @@ from sifilma.fsck import (
     secrets,
     status_lists,
     tokens,
+    witness,
 )
 
 THEMES = (
     schema_head, tokens, manifests, status_lists, cards, destructions, holders, batches, models, approvals, histories, log, accounts,
     organisations, secrets, idempotency, jobs, regions, documents, sealed,
+    witness,
 )  # fmt: skip
 
 

@@ -93,6 +93,8 @@ class Operation(StrEnum):
     JOB_CANCEL = "job.cancel"
     CHORE_SEE = "chore.see"
     CHORE_RUN = "chore.run"
+    RESTORE_SEE = "restore.see"
+    RESTORE_DECIDE = "restore.decide"
     PLACE_REVIEW = "place.review"
     PLACE_SEE = "place.see"
     PLACE_SUSPENSION_SEE = "place.suspension.see"
@@ -221,6 +223,8 @@ _TABLE: dict[Operation, str] = {
     Operation.JOB_CANCEL: "-  A  -  -  -   O  O  O  O   -",
     Operation.CHORE_SEE: "-  A  A  -  -   -  -  -  -   -",
     Operation.CHORE_RUN: "-  A  -  -  -   -  -  -  -   -",
+    Operation.RESTORE_SEE: "A  A  A  -  -   -  -  -  -   -",
+    Operation.RESTORE_DECIDE: "A! A! -  -  -   -  -  -  -   -",
     Operation.PLACE_REVIEW: "-  A  -  -  -   -  -  -  -   -",
     Operation.PLACE_SEE: "-  A  A  -  -   -  -  -  -   -",
     Operation.PLACE_SUSPENSION_SEE: "A A  A  -  -   -  O  J  O   -",

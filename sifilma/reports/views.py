@@ -13,6 +13,8 @@ from sifilma.audit import rounds
 from sifilma.kernel.actor import Role
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Unavailable
+from sifilma.reconciliation import pages as reconciliation
+from sifilma.reconciliation.questions import undecided
 from sifilma.reports import home
 from sifilma.reports.first_steps import pages as first_steps
 from sifilma.reports.first_steps.views import is_hidden
@@ -32,10 +34,19 @@ def show() -> str:
     """Show what waits, what is awaited, what expires soon, counts, and first steps. A visitor sees the public home."""
     ctx = context()
     alarm = find_alarm(ctx.session) if ctx.actor.is_central else None
+    witness = reconciliation.standing_of(ctx) if ctx.actor.is_central else None
+    questions = undecided(ctx.session) if ctx.actor.is_central else 0
     findings = rounds.open_findings(ctx.session) if ctx.actor.is_central else 0
     refused_rows = home.refused_rows(ctx) if ctx.actor.roles & {Role.AUDITOR, Role.USER_ADMIN} else 0
     ending = _ending_keys(ctx) if ctx.actor.is_central else {}
-    told = {"ending": ending, "alarm": alarm, "findings": findings, "refused_rows": refused_rows}
+    told = {
+        "ending": ending,
+        "alarm": alarm,
+        "findings": findings,
+        "refused_rows": refused_rows,
+        "witness": witness,
+        "questions": questions,
+    }
     steps = [] if is_hidden() else first_steps.steps(ctx)
     return render_template(
         "reports/home.html",

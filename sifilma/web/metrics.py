@@ -43,9 +43,15 @@ ROWS_AGE = Gauge("sifilma_rows_compared_age_seconds", "Time since every row that
 KEY_DAYS = Gauge("sifilma_signing_key_days", "Days until signing with the first of the signing keys ends", registry=REGISTRY)
 KEYS_DIFFERING = Gauge("sifilma_keys_differing", "Keys on the token that are not what was recorded of them", registry=REGISTRY)
 LOG_REFUSED = Gauge("sifilma_log_signing_refused", "1 while the log is not signed: it is not what was signed before", registry=REGISTRY)
-WITNESS_FAULT = Gauge("sifilma_witness_fault", "1 while the witness is away, differs, or saw another log", ["fault"], registry=REGISTRY)
+WITNESS_FAULT = Gauge("sifilma_log_witness_fault", "1 while the witness is away, differs, or saw another log", ["fault"], registry=REGISTRY)
 WITNESS_AGE = Gauge("sifilma_log_witnessed_age_seconds", "Time since the witness last saw a checkpoint; NaN without one", registry=REGISTRY)
 HSM_USED = Gauge("sifilma_hsm_used", "1 if the token signs and its keys are as recorded, 0 while it is out", ["token"], registry=REGISTRY)
+WITNESS_STATE = Gauge(
+    "sifilma_witness_state", "1 for the state that the last comparison with the witness found", ["state"], registry=REGISTRY
+)
+WITNESS_LAG = Gauge("sifilma_witness_lag_seconds", "Age of the oldest statement that the witness does not have", registry=REGISTRY)
+NUMBERS_LEFT = Gauge("sifilma_numbers_left", "Numbers that may leave before the witness must know more", ["counter"], registry=REGISTRY)
+NUMBERS_DAYS = Gauge("sifilma_numbers_days", "Days for which they last at the pace of today", ["counter"], registry=REGISTRY)
 MEASURES: list[Callable[[], None]] = []
 """What packages above this one set for a scrape. Each leaves its gauge as it was where the database does not answer."""
 FILES = ("counter", "histogram")  # as the library names them

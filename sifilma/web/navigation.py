@@ -44,6 +44,7 @@ ENTRIES = (
     Entry(_("Audit trail"), "audit_pages.index", "audit.read", "clock-history", "jejak"),
     Entry(_("Failed requests"), "failure_pages.index", "failure.see", "bug", "kejadian"),
     Entry(_("Tasks of the system"), "dispatch_pages.index", "chore.see", "gear", "tugas-sistem"),
+    Entry(_("After a restore"), "reconciliation_pages.index", "restore.see", "arrow-counterclockwise", "pemulihan"),
     Entry(_("Help"), "public_pages.own_help", "session.self", "question-circle", "bantuan"),
 )
 VISITORS = (

@@ -141,8 +141,8 @@ class Standing:
         except WitnessAway as away:
             was_behind = self._found is not None and self._found.state is State.BEHIND
             found = Found(State.BEHIND if was_behind else State.AWAY, str(away), own=row.newest(session)[0])
-        if found.state not in (State.SOUND, State.NONE) and (self._found is None or self._found.state is not found.state):
-            log.error("witness", state=str(found.state), reason=found.why, statements=found.told, own=found.own)
+        if self._found is None or self._found.state is not found.state:
+            _alarm(found)
         self._found, self._compared = found, time.monotonic()
         return found
 
@@ -195,6 +195,19 @@ class Standing:
 
         if self.is_witnessed:
             threading.Thread(target=run, name="standing", daemon=True).start()
+
+
+def _alarm(found: Found) -> None:
+    """Log what a comparison found, where that is not as it should be."""
+    more = {"reason": found.why, "statements": found.told, "own": found.own}
+    if found.state is State.BEHIND:
+        log.error("witness_ahead", **more)
+    elif found.state is State.OLDER:
+        log.error("witness_older", **more)
+    elif found.state is State.FORGED:
+        log.error("witness_forged", **more)
+    elif found.state is State.AWAY:
+        log.error("witness_away", reason=found.why)
 
 
 def sha256_of(session: Session, number: int) -> str:

@@ -40,6 +40,7 @@ ONLY_IDS = (
     "message",
     "api_key",
     "card_report",
+    "open_question",
     "place_suspension",
     "blank_delivery",
     "unit_correction",

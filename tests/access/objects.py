@@ -17,11 +17,14 @@ from sifilma.documents.tables.writing import write_csv
 from sifilma.identity.models import Organisation
 from sifilma.kept_forms.service import Page, add_form
 from sifilma.kernel.actor import OrganisationKind, Role
+from sifilma.kernel.ids import uuid7
 from sifilma.notifications import bell, outbox
 from sifilma.notifications.bell import Ring
 from sifilma.notifications.contract import Channel
 from sifilma.notifications.outbox import Recipient
+from sifilma.reconciliation.models import OpenQuestion
 from sifilma.sign_in.models import Passkey
+from sifilma.witness.models import Reconciliation, Step
 from tests.accounts.known_people import asked, claimed_account, invited_by, take_up
 from tests.activation.bulk.sheets import refused_batch, rows_of, sent, sheet
 from tests.oversight.case_steps import applied
@@ -116,6 +119,7 @@ SELECTS: dict[str, str] = {
     "api_key": "SELECT id, CASE WHEN revoked_at IS NULL THEN 'active' ELSE 'revoked' END, id, organisation_id, NULL, NULL FROM api_key",
     "card_report": "SELECT id, state, id, organisation_id, NULL, NULL FROM card_report",
     "place_suspension": "SELECT id, state, id, organisation_id, NULL, NULL FROM place_suspension",
+    "open_question": "SELECT id, 'waiting', id, NULL, NULL, NULL FROM open_question",
     "blank_delivery": "SELECT id, state, id, NULL, NULL, NULL FROM blank_delivery",
     "outlet": "SELECT id, 'registered', name, organisation_id, NULL, NULL FROM outlet",
     "unit_correction": "SELECT id, state, id, organisation_id, NULL, NULL FROM unit_correction",
@@ -180,6 +184,7 @@ def populate(world: World) -> None:
     _consents(world)
     _messages(world)
     _notices(world)
+    _questions(world)
     with world.context() as ctx:
         for organisation in ctx.session.scalars(select(Organisation)).all():
             open_review(ctx, world.settings, organisation)
@@ -242,6 +247,17 @@ def _messages(world: World) -> None:
 def _notices(world: World) -> None:
     with world.context() as ctx:
         bell.ring(ctx.session, ctx.now, [Ring(user, "role_ends", user) for user in world.users.values()])
+
+
+def _questions(world: World) -> None:
+    """Make a question that a reconciliation left."""
+    with world.context() as ctx:
+        ended = Reconciliation(id=uuid7(), step=Step.DONE.value, begun_at=ctx.now, ended_at=ctx.now)
+        ctx.session.add(ended)
+        ctx.session.flush()
+        told = {"kind": "card", "id": str(uuid7()), "uid": "30154B0100009999", "action": "card.register"}
+        asked = OpenQuestion(reconciliation_id=ended.id, kind="card", subject=told["id"], told=told, witnessed_at=ctx.now)
+        ctx.session.add(asked)
 
 
 def _office(world: World, who: str) -> None:

@@ -32,6 +32,7 @@ _KEPT = """
     personalisation_approval personalisation_closing personalisation_replaced personalisation_request personalisation_result
     place_suspension published_status_list published_trust stored_file stored_part
     reader_change reader_tally recovery_code stage_calendar stage_tally token_issue
+    open_question reconciliation reserved_number status_beyond witness_statement
     reference_change region region_source reissue reissue_card revocation row_digest row_finding row_round status_list token trusted_time
     unit unit_correction unit_key unit_key_change user_account user_change user_role work_run
 """

@@ -19,7 +19,8 @@ from hsm.keys import SIGNING_PLAN
 from sifilma.activation.trust import key_checks
 from sifilma.app.audit_commands import keep_log
 from sifilma.commands import doctor
-from sifilma.commands.doctor_checks import Level, time_outs
+from sifilma.commands.doctor_checks import time_outs
+from sifilma.commands.doctor_lines import Level
 from sifilma.kernel.db import STATEMENT_TIMEOUT_MS
 from tests.config import real_settings as production
 from tests.support.programs import ROOT, softhsm_module

@@ -381,6 +381,8 @@ def test_every_job_of_the_worker_says_whether_it_goes_by_the_clock() -> None:
         "rows of files settled": True,
         "tokens made": True,
         "entries taken into the log": False,
+        "numbers reserved at the witness": True,
+        "statements told to the witness": True,
         "checkpoints signed": True,
         "checkpoints witnessed": False,
         "tokens expired": True,

@@ -377,7 +377,21 @@ TIMES = [
     plant("clock-accepted", "clock_stop", "was ended by 0 of them", "DELETE FROM audit_entry WHERE action = 'clock.accept'"),
 ]  # fmt: skip
 
+_STATEMENT = "INSERT INTO witness_statement (number, kind, subject, value, sha256, content, at, told_at) VALUES"
+_COUNTER = "INSERT INTO reserved_number (name, reserved, told, noted, noted_at, noted_before, noted_before_at) VALUES"
+_AT = "'2026-11-23 03:00:00'"
+WITNESS = [
+    plant("witness-row", "witness_statement", "follows no statement", f"{_STATEMENT} (3, 'made', '', 0, 'x', NULL, {_AT}, {_AT})"),
+    plant("witness-row", "witness_statement", "was not told, and the next one was", f"{_STATEMENT} (1, 'made', '', 0, 'x', NULL, {_AT}, NULL)",
+          f"{_STATEMENT} (2, 'made', '', 0, 'x', NULL, {_AT}, {_AT})"),
+    plant("witness-row", "witness_statement", "is to be told and has no content", f"{_STATEMENT} (1, 'made', '', 0, 'x', NULL, {_AT}, NULL)"),
+    plant("witness-reserved", "status_list", "indexes, and the witness knows 0", f"{_COUNTER} ('status-list/1', 9, 0, 0, {_AT}, 0, {_AT})"),
+    plant("witness-reserved", "status_list", "has publication 1, and the witness knows 0", f"{_COUNTER} ('status-sequence/1', 9, 0, 0, {_AT}, 0, {_AT})"),
+    plant("witness-reserved", "reserved_number", "has told 9 of 1", f"{_COUNTER} ('x', 1, 9, 0, {_AT}, 0, {_AT})"),
+]  # fmt: skip
+
 PLANTS: list[Plant] = [
+    *WITNESS,
     *TIMES,
     *TOKENS,
     *MANIFESTS,

@@ -89,6 +89,8 @@ _ROWS: dict[str, tuple[tuple[str, str], ...]] = {
         ("job.cancel", "-  A  -  -  -   O   O   O   O   -"),
         ("chore.see", "-  A  A  -  -   -   -   -   -   -"),
         ("chore.run", "-  A  -  -  -   -   -   -   -   -"),
+        ("restore.see", "A  A  A  -  -   -   -   -   -   -"),
+        ("restore.decide", "A! A! -  -  -   -   -   -   -   -"),
     ),
     "manifest: metadata / body": (
         ("manifest.view", "A  A  A  -  -   -   O   O   O   O"),

@@ -134,7 +134,7 @@ LIBRARIES = {
         "service store tree verification witnessed"
     ),
     # a command that makes the application itself
-    "commands": "applications doctor doctor_checks main practice serve supervisor witness",
+    "commands": "applications doctor doctor_checks doctor_lines main practice serve supervisor witness witness_check",
     # what people do with keys
     "custody": "ceremonies ceremony_file cli closing custodians pairing rotation",
     # a part of the play: who, with what, in which scenes
@@ -155,7 +155,7 @@ LIBRARIES = {
     # the theme of invariants, and what runs them
     "fsck": (
         "accounts approvals batches cards catalogue cli destructions dialects documents histories holders idempotency jobs log "
-        "manifests models organisations regions registry run schema_head sealed secrets snapshot status_lists tokens"
+        "manifests models organisations regions registry run schema_head sealed secrets snapshot status_lists tokens witness"
     ),
     # the one thing that every package may use
     "kernel": (
@@ -169,7 +169,7 @@ LIBRARIES = {
     # a page for everybody, and its words
     "public": "central_guides flows guide guides outside_guides questions status views",
     # what is told to the witness, and what a restored database does with it
-    "reconciliation": "authority beyond cli issued models questions service telling",
+    "reconciliation": "authority beyond cli issued models pages questions service telling views",
     # region codes, and the geometry that a place is checked with
     "regions": (
         "__main__ base_map boundaries codes contract coordinates gazetteer geometry layers loading map_links models outlines place "

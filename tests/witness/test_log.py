@@ -84,7 +84,7 @@ def test_each_checkpoint_is_cosigned_and_shown_to_everybody(witnessed: tuple[Wor
     for wrong in ("", "?old=0&new=1", "?old=9&new=1", f"?old=1&new={last + 1}", "?old=x&new=1"):
         assert world.anonymous().open("GET", f"/log/consistency{wrong}").status_code in (404, 422), wrong
     assert standing(world) == {"signing": "", "witness": ""}
-    assert metrics(world)['sifilma_witness_fault{fault="away"}'] == metrics(world)["sifilma_log_signing_refused"] == 0
+    assert metrics(world)['sifilma_log_witness_fault{fault="away"}'] == metrics(world)["sifilma_log_signing_refused"] == 0
     assert metrics(world)["sifilma_log_witnessed_age_seconds"] == 0
 
 
@@ -133,7 +133,7 @@ def test_a_fork_that_was_signed_is_not_cosigned(witnessed: tuple[World, Path]) -
     show(world)
     assert (standing(world)["witness"], CosigningFolder(folder).newest(world.settings.log_name)) == ("forked", kept)
     assert "bad" in status(world, "Witness of the log")
-    assert metrics(world)['sifilma_witness_fault{fault="forked"}'] == 1
+    assert metrics(world)['sifilma_log_witness_fault{fault="forked"}'] == 1
 
 
 def test_while_the_witness_is_away_the_log_goes_on_in_a_process_that_knows_it(witnessed: tuple[World, Path]) -> None:
@@ -145,7 +145,7 @@ def test_while_the_witness_is_away_the_log_goes_on_in_a_process_that_knows_it(wi
     sign(world)  # this process has heard from it
     assert (show(world), standing(world)["witness"]) == (0, "away")
     assert "wait" in status(world, "Witness of the log")
-    assert metrics(world)['sifilma_witness_fault{fault="away"}'] == 1
+    assert metrics(world)['sifilma_log_witness_fault{fault="away"}'] == 1
     MEMORY.forget()
     with pytest.raises(WitnessUnknown, match="has answered once"):
         sign(world)
