@@ -12,7 +12,8 @@ import email
 import hashlib
 import mailbox
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from email.message import EmailMessage, Message
 from email.policy import default
 from functools import cached_property
@@ -21,10 +22,13 @@ from textwrap import wrap
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from manifests import jws
 from sifilma.notifications.contract import Letter, Sender, SendFailed
 from sifilma.witness.contract import WitnessAway, WitnessDiffers
+from sifilma.witness.folder import FolderWitness
 from sifilma.witness.statements import StatementRefused, claim, verify
 
+KeysOf = Callable[[bytes], Iterable[ec.EllipticCurvePublicKey]]
 BEGIN, END = "-----BEGIN SIFILMA STATEMENT-----", "-----END SIFILMA STATEMENT-----"
 _BLOCK = re.compile(f"{BEGIN}\\s+(?P<base64>[A-Za-z0-9+/=\\s>]+?){END}")
 WIDTH = 76
@@ -32,6 +36,8 @@ WIDTH = 76
 
 class MailWitness:
     """Sends statements to an address. It cannot say what was sent before: the database remembers that."""
+
+    is_silent = True
 
     def __init__(self, address: str, sender: Sender) -> None:
         self.address, self._sender = address, sender
@@ -54,21 +60,26 @@ class MailWitness:
 
 
 class SavedMail:
-    """The statements in a folder of saved messages, to be read as those of a witness.
+    """The statements in a folder of saved messages.
 
-    Anybody can write to a mailbox: what none of `keys` signed does not count.
+    Anybody can write to a mailbox: what no key of this installation signed does not count. `keys_of` returns the keys that may have signed
+    a statement, and raises StatementRefused; of a statement that tells a keyset these are that one's as well, so they count for all.
     """
 
-    def __init__(self, folder: Path, keys: Sequence[ec.EllipticCurvePublicKey]) -> None:
-        self.folder, self._keys = folder, keys
+    def __init__(self, folder: Path, keys_of: KeysOf) -> None:
+        self.folder, self._keys_of = folder, keys_of
 
     @cached_property
     def _found(self) -> dict[int, bytes]:
         if not self.folder.is_dir():
             raise WitnessAway(f"There is no folder {self.folder}.")
+        there, keys = list(dict.fromkeys(_statements(self.folder))), dict[str, ec.EllipticCurvePublicKey]()
+        for content in there:
+            with suppress(StatementRefused):
+                keys |= {jws.thumbprint(key): key for key in self._keys_of(content)}
         found: dict[int, bytes] = {}
-        for content in _statements(self.folder):
-            number = self._number(content)
+        for content in there:
+            number = _number(content, keys.values())
             if number is not None and found.setdefault(number, content) != content:
                 raise WitnessDiffers(f"Two messages hold different statements {number}, both signed by this installation.")
         return found
@@ -91,17 +102,27 @@ class SavedMail:
         except KeyError:
             raise WitnessDiffers(f"No message holds statement {number}.") from None
 
-    def append(self, number: int, content: bytes) -> None:
-        """Raise WitnessAway: saved messages take nothing."""
-        raise WitnessAway("Saved messages take no statements.")
 
-    def _number(self, content: bytes) -> int | None:
-        """Return the number of a statement that this installation signed, or None. What follows what is the reader's to verify."""
-        try:
-            said = claim(content)
-            return verify(content, self._keys, seq=said.seq, previous=said.previous).seq
-        except StatementRefused:
-            return None
+def gathered(folder: Path, keys_of: KeysOf) -> FolderWitness:
+    """Return the folder as a witness, with the statements of the messages that lie in it. It then takes further ones, too.
+
+    Raise WitnessDiffers if two messages, or a message and the folder, hold different statements of one number, or if one is missing.
+    """
+    saved, kept = SavedMail(folder, keys_of), FolderWitness(folder)
+    if gone := saved.missing():
+        raise WitnessDiffers(f"No message holds statement {gone[0]}, and {len(gone) - 1} others: save all messages of the mailbox.")
+    for number in range(1, saved.count() + 1):
+        kept.append(number, saved.read(number))
+    return kept
+
+
+def _number(content: bytes, keys: Iterable[ec.EllipticCurvePublicKey]) -> int | None:
+    """Return the number of a statement that one of the keys signed, or None. What follows what is the reader's to verify."""
+    try:
+        said = claim(content)
+        return verify(content, keys, seq=said.seq, previous=said.previous).seq
+    except StatementRefused:
+        return None
 
 
 def armoured(number: int, content: bytes) -> str:

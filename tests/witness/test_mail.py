@@ -10,7 +10,7 @@ import pytest
 
 from sifilma.notifications.smtp import SmtpSender
 from sifilma.witness.contract import WitnessAway, WitnessDiffers
-from sifilma.witness.mail import MailWitness, SavedMail, armoured
+from sifilma.witness.mail import MailWitness, SavedMail, armoured, gathered
 from tests.notifications.receivers import mail_server
 from tests.support.witness_server import SmallLog
 
@@ -55,18 +55,26 @@ def test_statements_that_were_mailed_are_read_back_from_eml_and_mbox(tmp_path: P
     (tmp_path / "reply.eml").write_bytes(bytes(message("\n".join(f"> {line}" for line in _armoured(contents[2]).splitlines()))))
     (tmp_path / "odd.eml").write_bytes(b"Content-Type: text/plain; charset=none-such\n\n\xff\xfe")
     (tmp_path / "picture.png").write_bytes(b"\x89PNG")
-    saved = SavedMail(tmp_path, [log.key.public_key()])
+    saved = SavedMail(tmp_path, lambda _: [log.key.public_key()])
     assert (saved.count(), saved.missing()) == (4, [])
     assert [saved.read(number) for number in (1, 2, 3, 4)] == contents
     with pytest.raises(WitnessDiffers, match="No message"):
         saved.read(5)
+    kept = gathered(tmp_path, lambda _: [log.key.public_key()])
+    assert [kept.read(number) for number in range(1, kept.count() + 1)] == contents
+    assert gathered(tmp_path, lambda _: [log.key.public_key()]).count() == 4
     (tmp_path / "one.eml").unlink()
-    assert (SavedMail(tmp_path, [log.key.public_key()]).count(), SavedMail(tmp_path, [log.key.public_key()]).missing()) == (0, [1])
+    with pytest.raises(WitnessDiffers, match="save all messages"):
+        gathered(tmp_path, lambda _: [log.key.public_key()])
+    assert (
+        SavedMail(tmp_path, lambda _: [log.key.public_key()]).count(),
+        SavedMail(tmp_path, lambda _: [log.key.public_key()]).missing(),
+    ) == (0, [1])
     (tmp_path / "two.eml").write_bytes(bytes(message(_armoured(log.statement(2, contents[0], end=7)))))
     with pytest.raises(WitnessDiffers, match="different statements 2"):
-        SavedMail(tmp_path, [log.key.public_key()]).count()
+        SavedMail(tmp_path, lambda _: [log.key.public_key()]).count()
     with pytest.raises(WitnessAway, match="no folder"):
-        SavedMail(tmp_path / "none", []).count()
+        SavedMail(tmp_path / "none", lambda _: []).count()
 
 
 def _armoured(content: bytes) -> str:
