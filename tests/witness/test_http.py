@@ -96,7 +96,7 @@ def calls(witness: HttpWitness, log: SmallLog) -> list[Callable[[], Any]]:
 
 def answering(status: str, body: bytes, *headers: tuple[str, str]) -> Callable[..., list[bytes]]:
     def app(_environ: Any, start: Any) -> list[bytes]:
-        start(status, [("Content-Type", "text/html"), *headers])
+        start(status, list({"Content-Type": "text/html", **dict(headers)}.items()))
         return [body]
 
     return app
@@ -121,24 +121,29 @@ WRONG = {
 }
 
 
+@pytest.fixture(scope="module")
+def saying() -> Iterator[tuple[str, list[Any]]]:
+    """Give the address of a server, and a list whose only item answers for it."""
+    answers: list[Any] = []
+    with served(lambda environ, start: answers[0](environ, start)) as url:
+        yield url, answers
+
+
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
-def test_what_no_witness_would_say_is_no_answer(wrong: Any, log: SmallLog, tmp_path: Path) -> None:
-    cosigner = witness_of(log, tmp_path / "witness").cosigner
-    with served(wrong) as url:
-        for call in calls(HttpWitness(url, cosigner), log):
-            with pytest.raises(WitnessAway):
-                call()
+def test_what_no_witness_would_say_is_no_answer(wrong: Any, saying: tuple[str, list[Any]], log: SmallLog, tmp_path: Path) -> None:
+    url, answers = saying
+    answers[:] = [wrong]
+    for call in calls(HttpWitness(url, witness_of(log, tmp_path / "witness").cosigner), log):
+        with pytest.raises(WitnessAway):
+            call()
 
 
-def test_numbers_of_another_type_are_no_count(log: SmallLog) -> None:
+def test_numbers_of_another_type_are_no_count(saying: tuple[str, list[Any]], log: SmallLog) -> None:
+    url, answers = saying
     for body in (b"x", b"", b"1.5", b"0x1", b"01", "²".encode(), b"9" * 40, b"1\n1\n"):
         for kind in (COUNT, SIZE):
-
-            def app(_environ: Any, start: Any, body: bytes = body, kind: str = kind) -> list[bytes]:
-                start("409 Conflict", [("Content-Type", kind)])
-                return [body]
-
-            with served(app) as url, pytest.raises(WitnessAway):
+            answers[:] = [answering("409 Conflict", body, ("Content-Type", kind))]
+            with pytest.raises(WitnessAway):
                 HttpWitness(url).append(1, log.statement(1))
 
 

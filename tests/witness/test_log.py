@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +31,26 @@ def new_process() -> Iterator[None]:
     MEMORY.forget()
 
 
-@pytest.fixture
-def witnessed(world: World, tmp_path: Path) -> Iterator[tuple[World, Path]]:
-    """Return an installation whose log is cosigned by a server, and the server's folder."""
-    held = cosigning.set_up(tmp_path / "witness", NAME, world.settings.log_name, world.trust.keys("audit"))
+@contextmanager
+def cosigned_by_a_server(world: World, folder: Path) -> Iterator[tuple[World, Path]]:
+    held = cosigning.set_up(folder, NAME, world.settings.log_name, world.trust.keys("audit"))
     with serving(held.folder, lambda: world.clock.now().timestamp()) as url:
         world.configure(witness=url, witness_key=held.cosigner.vkey)
         yield world, held.folder
+
+
+@pytest.fixture
+def witnessed(world: World, tmp_path: Path) -> Iterator[tuple[World, Path]]:
+    """Return an installation whose log is cosigned by a server, and the server's folder."""
+    with cosigned_by_a_server(world, tmp_path / "witness") as both:
+        yield both
+
+
+@pytest.fixture
+def on_sqlite(sqlite_world: World, tmp_path: Path) -> Iterator[tuple[World, Path]]:
+    """Return the same on SQLite alone, for what is no matter of the database."""
+    with cosigned_by_a_server(sqlite_world, tmp_path / "witness") as both:
+        yield both
 
 
 def sign(world: World) -> int:
@@ -112,8 +126,8 @@ def test_a_log_that_was_put_back_signs_nothing_until_it_is_what_was_witnessed(wi
     assert newest_note(world) != before
 
 
-def test_a_fork_that_was_signed_is_not_cosigned(witnessed: tuple[World, Path]) -> None:
-    world, folder = witnessed
+def test_a_fork_that_was_signed_is_not_cosigned(on_sqlite: tuple[World, Path]) -> None:
+    world, folder = on_sqlite
     grown(world, 3)
     size, settings = claim(newest_note(world)).size, world.settings
     for _ in range(2):
@@ -157,8 +171,8 @@ def test_while_the_witness_is_away_the_log_goes_on_in_a_process_that_knows_it(wi
     assert metrics(world)["sifilma_log_signing_refused"] == 0
 
 
-def test_a_witness_whose_folder_was_put_back_is_noticed(witnessed: tuple[World, Path]) -> None:
-    world, folder = witnessed
+def test_a_witness_whose_folder_was_put_back_is_noticed(on_sqlite: tuple[World, Path]) -> None:
+    world, folder = on_sqlite
     grown(world, 3)
     show(world)
     old = (CosigningFolder(folder).file(world.settings.log_name)).read_bytes()
@@ -187,7 +201,8 @@ def test_an_answer_that_was_lost_is_asked_for_again(witnessed: tuple[World, Path
     assert (show(world), standing(world)["witness"]) == (1, "")
 
 
-def test_a_folder_remembers_the_newest_checkpoint_and_a_mailbox_is_sent_one_an_hour(world: World, tmp_path: Path) -> None:
+def test_a_folder_remembers_the_newest_checkpoint_and_a_mailbox_is_sent_one_an_hour(sqlite_world: World, tmp_path: Path) -> None:
+    world = sqlite_world
     folder = tmp_path / "disk"
     folder.mkdir()
     world.configure(witness=str(folder))
@@ -220,8 +235,8 @@ def test_a_folder_remembers_the_newest_checkpoint_and_a_mailbox_is_sent_one_an_h
     assert world.sql("SELECT COUNT(*) FROM outbox_message WHERE purpose = 'witness'") == [(2,)]
 
 
-def test_nothing_is_signed_twice_over_and_settings_say_who_cosigns(witnessed: tuple[World, Path], tmp_path: Path) -> None:
-    world, folder = witnessed
+def test_a_witness_with_another_key_is_none(on_sqlite: tuple[World, Path], tmp_path: Path) -> None:
+    world, folder = on_sqlite
     grown(world, 3)
     show(world)
     other: Any = cosigning.set_up(tmp_path / "other", NAME, world.settings.log_name, world.trust.keys("audit"))
