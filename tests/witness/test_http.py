@@ -125,7 +125,11 @@ WRONG = {
 def saying() -> Iterator[tuple[str, list[Any]]]:
     """Give the address of a server, and a list whose only item answers for it."""
     answers: list[Any] = []
-    with served(lambda environ, start: answers[0](environ, start)) as url:
+
+    def app(environ: Any, start: Any) -> Any:
+        return answers[0](environ, start)
+
+    with served(app) as url:
         yield url, answers
 
 
