@@ -6,19 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import (
-    BigInteger,
-    CheckConstraint,
-    ForeignKey,
-    Index,
-    Integer,
-    LargeBinary,
-    SmallInteger,
-    String,
-    Text,
-    UniqueConstraint,
-    text,
-)
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, LargeBinary, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from sifilma.approvals.letters import OPEN_LETTER
@@ -218,17 +206,6 @@ class StatusList(Base):
     next_index: Mapped[int] = mapped_column(Integer, default=0)
     changes: Mapped[int] = mapped_column(BigInteger, default=1)
     moved: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
-
-
-class StatusBeyond(Base):
-    """The status (0 to 2) of an index whose manifest the witness alone knows: it was issued after the backup that was brought back."""
-
-    __tablename__ = "status_beyond"
-    __table_args__ = (CheckConstraint("value BETWEEN 0 AND 2", name="value"),)
-
-    status_list: Mapped[int] = mapped_column(ForeignKey("status_list.number"), primary_key=True)
-    status_index: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
-    value: Mapped[int] = mapped_column(SmallInteger)
 
 
 class PublishedStatusList(Base):

@@ -18,10 +18,11 @@ from sifilma.app.chores import CHORES
 from sifilma.dispatch.contract import Dispatcher
 from sifilma.dispatch.in_process import InProcess
 from sifilma.dispatch.runner import Runner, tell
-from sifilma.kernel.db import normalise_url
+from sifilma.kernel.db import db, normalise_url
 from sifilma.kernel.timekeeping import stops
 from sifilma.resources import resources
 from sifilma.web.command import command_context
+from sifilma.witness import standing
 
 BEAT_SECONDS = 5  # the least between two signs of life, which are given before each chore
 SIGN = "sign of life"
@@ -45,6 +46,7 @@ def keep_working() -> None:
     """Work until the process is told to end."""
     resources().hsm.watch()
     published.follow(resources().settings)
+    standing.begin(db.engine)
     _dispatcher().keep_working()
 
 
@@ -60,8 +62,9 @@ def _dispatcher() -> Dispatcher:
 
 
 def runner() -> Runner:
-    """Return what runs the chores of this process's application."""
-    return Runner(CHORES, command_context, lambda: resources().watch.finding() is None)
+    """Return what runs the chores of this process's application. A database that is behind its witness ends and signs nothing."""
+    engine = db.engine
+    return Runner(CHORES, command_context, lambda: resources().watch.finding() is None and not standing.is_behind(engine))
 
 
 def _run_with(mine: Runner, name: str) -> int | None:

@@ -32,6 +32,7 @@ from sifilma.resources import ensure_softhsm, resources, root_token
 from sifilma.web import metrics
 from sifilma.web.application import Application
 from sifilma.web.command import command_context
+from sifilma.witness import standing
 
 
 def up(port: int | None, *, serve: bool) -> None:
@@ -120,6 +121,8 @@ def _serve(settings: Settings, app: Application, *others: Role) -> None:
 
     def share(place: int) -> None:
         published.follow(settings)
+        with app.app_context():
+            standing.begin(db.engine)
         counted(place)
 
     listener = listen(settings.host, settings.port)

@@ -11,11 +11,12 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
+from manifests import jws
 from manifests.status import StatusValue, parse_status
 from sifilma.activation.trust import keyset, told
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import upsert
-from sifilma.kernel.errors import Conflict
+from sifilma.kernel.errors import Conflict, Unavailable
 from sifilma.kernel.text import say
 from sifilma.witness import statements
 from sifilma.witness.contract import Witness
@@ -99,20 +100,29 @@ def common(session: Session, witness: Witness, count: int) -> tuple[int, str]:
     return 0, ""
 
 
+def bring_keyset(settings: Settings, witness: Witness) -> None:
+    """Put back the newest keyset that the witness was told, where home and database have an older one than was seen, or none."""
+    try:
+        keyset.load(settings)
+    except Unavailable:
+        for number in range(witness.count(), 0, -1):
+            said = statements.claim(witness.read(number))
+            if said.kind == Kind.KEYSET:
+                keyset.put_back(settings, str(said.told.get("jws")).encode())
+                return
+        raise
+
+
 def read(settings: Settings, witness: Witness, after: tuple[int, str], upto: int) -> Beyond:
     """Return what the witness's statements after one say, up to another. Raise StatementRefused where the chain is broken."""
-    found, previous, keys = Beyond(), after[1], _own_keys(settings)
+    found, previous, keys = Beyond(), after[1], dict[str, ec.EllipticCurvePublicKey]()
     for number in range(after[0] + 1, upto + 1):
         content = witness.read(number)
-        keys |= dict.fromkeys(told.keys_for(settings, content))
-        said = statements.verify(content, keys, seq=number, previous=previous)
+        keys |= {jws.thumbprint(key): key for key in told.keys_for(settings, content)}
+        said = statements.verify(content, keys.values(), seq=number, previous=previous)
         previous = statements.digest(content)
         found.add(said, previous)
     return found
-
-
-def _own_keys(settings: Settings) -> dict[ec.EllipticCurvePublicKey, None]:
-    return dict.fromkeys(key.jwk.key() for key in keyset.load(settings).keyset.keys if key.use == "audit")
 
 
 def adopt(ctx: Context, session: Session, after: int, found: Beyond) -> None:

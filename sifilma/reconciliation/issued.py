@@ -13,8 +13,9 @@ from sqlalchemy.orm import Session
 from config.settings import Settings
 from manifests.status import StatusValue, parse_status
 from sifilma.activation.manifests.revocation import STANDING, withdraw
-from sifilma.activation.models import Manifest, ManifestState, PublishedStatusList, StatusBeyond, StatusList, Token, TokenState
+from sifilma.activation.models import Manifest, ManifestState, PublishedStatusList, StatusList, Token, TokenState
 from sifilma.activation.trust import status_list
+from sifilma.activation.trust.models import StatusBeyond
 from sifilma.audit.models import Action, AuditEntry
 from sifilma.audit.service import record
 from sifilma.cards.models import CARD, Card, CardState
@@ -30,7 +31,6 @@ from sifilma.witness.statements import Kind
 PAPERS = numbering.PAPERS
 NOTE = say("The witness knows that it ended after the backup that was brought back.")
 FALLEN = (CardState.DAMAGED, CardState.LOCKED, CardState.LOST, CardState.REVOKED)
-AT_ONCE = 1000
 
 
 def skip_papers(ctx: Context, end: int) -> int:

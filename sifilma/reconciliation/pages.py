@@ -8,9 +8,9 @@ from datetime import datetime
 from flask_babel import LazyString
 from flask_babel import lazy_gettext as _
 
+from config.settings import Settings
 from sifilma.kernel.context import Context
 from sifilma.reconciliation.models import Decision, OpenQuestion
-from sifilma.resources import resources
 from sifilma.witness import reserved, row, standing
 from sifilma.witness.reserved import Left
 from sifilma.witness.standing import Found, State
@@ -69,9 +69,9 @@ class Standing:
         return self.found.state in (State.SOUND, State.NONE) and not self.short
 
 
-def standing_of(ctx: Context) -> Standing:
+def standing_of(ctx: Context, settings: Settings) -> Standing:
     """Return how the database of this context stands to its witness, by the last comparison of this process."""
-    found, settings = standing.of(ctx.session).look(ctx.session), resources().settings
+    found = standing.of(ctx.session).look(ctx.session)
     if found.state is State.NONE:
         return Standing(found, [], None)
     short = [one for one in reserved.left(ctx.session, settings, ctx.now) if one.is_short]

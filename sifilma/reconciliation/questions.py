@@ -10,10 +10,12 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from manifests.status import StatusValue
-from sifilma.activation.models import StatusBeyond, StatusList
+from sifilma.activation.models import StatusList
+from sifilma.activation.trust.models import StatusBeyond
 from sifilma.approvals.service import require_note
 from sifilma.audit.models import Action, AuditEntry
 from sifilma.audit.service import record
+from sifilma.cards.models import Card
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import among, hold, upsert
 from sifilma.kernel.errors import Conflict, Invalid, NotFound
@@ -21,6 +23,7 @@ from sifilma.kernel.ids import uuid7
 from sifilma.kernel.paging import Listing
 from sifilma.reconciliation.beyond import Beyond, papers_of
 from sifilma.reconciliation.models import Decision, OpenQuestion
+from sifilma.reconciliation.telling import ENDED_CARDS
 
 LEFT_OUT = frozenset({"activation"})
 """Kinds that another one tells of: the manifest of an activation."""
@@ -31,7 +34,7 @@ def ask(ctx: Context, reconciliation_id: UUID, found: Beyond) -> int:
     items = [item for item in papers_of(found) if item["kind"] not in LEFT_OUT]
     known = _known(ctx.session, [UUID(item["entry"]) for item in items])
     for item in items:
-        if UUID(item["entry"]) in known:
+        if UUID(item["entry"]) in known or (item["kind"] == "card" and _is_settled(ctx.session, item)):
             continue
         at = datetime.fromtimestamp(int(item["at"]), UTC)
         values = {"id": uuid7(), "reconciliation_id": reconciliation_id, "kind": item["kind"], "subject": item["id"], "told": item}
@@ -39,6 +42,14 @@ def ask(ctx: Context, reconciliation_id: UUID, found: Beyond) -> int:
         ctx.session.execute(new.on_conflict_do_nothing(index_elements=["reconciliation_id", "kind", "subject"]))
     asked = select(func.count()).where(OpenQuestion.reconciliation_id == reconciliation_id)
     return ctx.session.scalar(asked) or 0
+
+
+def _is_settled(session: Session, item: dict[str, Any]) -> bool:
+    """Return whether nothing is to be asked about a card: it is here, and what is told of it is not that it fell, or it fell again."""
+    if "uid" not in item:
+        return False
+    state = session.scalar(select(Card.state).where(Card.id == UUID(item["id"])))
+    return state is not None and (item["state"] not in ENDED_CARDS or state == item["state"])
 
 
 def _known(session: Session, entries: list[UUID]) -> set[UUID]:

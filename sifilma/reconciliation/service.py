@@ -66,8 +66,8 @@ def find_open(session: Session) -> Reconciliation | None:
     return session.scalars(select(Reconciliation).where(Reconciliation.ended_at.is_(None)).order_by(Reconciliation.begun_at)).first()
 
 
-def reconcile(held: Held, said: Callable[[str], None]) -> Reconciliation:
-    """Do every step that is not done yet, and say each. Return the reconciliation, which has ended.
+def reconcile(held: Held, said: Callable[[str], None]) -> None:
+    """Do every step that is not done yet, and say each.
 
     Raise Conflict if the database is not behind, WitnessAway if the witness cannot be asked or told, StatementRefused for a chain that is
     broken, and what the HSM raises.
@@ -76,6 +76,7 @@ def reconcile(held: Held, said: Callable[[str], None]) -> Reconciliation:
         stand = standing.of(ctx.session)
         ctx.uow.rollback()
     with stand.lifted():
+        beyond.bring_keyset(held.settings, held.witness)
         _begin(held)
         with held.contexts() as ctx:
             ctx.uow.begin_read()
@@ -88,10 +89,7 @@ def reconcile(held: Held, said: Callable[[str], None]) -> Reconciliation:
             with held.contexts() as ctx:
                 _note(ctx, held, each, told_)
             said(f"{each}: {told_}")
-    with held.contexts() as ctx:
-        stand.begin()
-        ctx.uow.begin_read()
-        return ctx.session.scalars(select(Reconciliation).order_by(Reconciliation.begun_at.desc())).first() or _open(ctx.session)
+    stand.begin()
 
 
 def _open(session: Session) -> Reconciliation:
@@ -229,7 +227,8 @@ def _done(held: Held, found: Beyond) -> str:
     with held.contexts() as ctx:
         ctx.uow.begin_read()
         lists = list(issued.numbers(ctx.session))
-        for number in lists:
+    for number in lists:
+        with held.contexts() as ctx:
             _sign_on(ctx, held, number)
     with held.contexts() as ctx:
         reserved.ahead(ctx, held.settings, told.signer(ctx, held.settings, held.hsm))
@@ -250,7 +249,6 @@ def _sign_on(ctx: Context, held: Held, number: int) -> None:
     _tell(ctx, held, {name: max(end, newest) + status_list.SEQUENCES})
     ctx.uow.begin_read()
     status_list.current(ctx, held.settings, held.hsm, number, after=max(end, newest))
-    ctx.uow.commit()
 
 
 STEPS: dict[Step, Callable[[Held, Beyond], str]] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 from uuid import UUID
 
@@ -72,10 +72,10 @@ def tell(contexts: Contexts, settings: Settings, hsm: HSM) -> int:
         if found.state not in (State.SOUND, State.AWAY):
             return 0
         ctx.require_trusted_clock()
-        ctx.uow.end_read()
-        until = time.monotonic() + SECONDS
-        while _write(ctx, settings, hsm) and time.monotonic() < until:
-            pass
+    until = time.monotonic() + SECONDS
+    while _write(contexts, settings, hsm) and time.monotonic() < until:
+        pass
+    with contexts() as ctx:
         try:
             return row.send(ctx, witness)
         except (WitnessAway, WitnessDiffers):
@@ -99,11 +99,15 @@ def reserve(contexts: Contexts, settings: Settings, hsm: HSM) -> int:
     return done
 
 
-def _write(ctx: Context, settings: Settings, hsm: HSM) -> int:
+def _write(contexts: Contexts, settings: Settings, hsm: HSM) -> int:
     """Write the statements of the next entries of the log, and of what was published. Return how many entries that were."""
-    ctx.uow.rollback()
-    sequencing.append(ctx)
-    ctx.uow.commit()
+    with contexts() as ctx:
+        sequencing.append(ctx)
+    with contexts() as ctx:
+        return _write_next(ctx, settings, hsm)
+
+
+def _write_next(ctx: Context, settings: Settings, hsm: HSM) -> int:
     ctx.uow.begin_read()
     before = _cursor(ctx.session)
     if before is None:  # a witness from now on: what was before it is reserved, and told by the next lists
@@ -152,8 +156,8 @@ def _said(session: Session, entries: Sequence[Row[Any]]) -> Iterator[Said]:
     ended = [one for one in (*manifests, *cards) if one.pop("ended")]
     disabled = [*_users(session, entries), *_keys(session, entries)]
     made = [_act(one) for one in entries if one.object_kind in TOLD]
-    standing_ones = [one for one in manifests if one not in ended]
-    for kind, items in ((Kind.REVOKED, ended), (Kind.DISABLED, disabled), (Kind.MADE, [*made, *standing_ones])):
+    living = [one for one in (*manifests, *cards) if one not in ended]
+    for kind, items in ((Kind.REVOKED, ended), (Kind.DISABLED, disabled), (Kind.MADE, [*made, *living])):
         if items:
             yield Said(kind, {"items": items})
 
@@ -183,22 +187,32 @@ def _manifests(session: Session, acts: dict[UUID, Row[Any]]) -> list[dict[str, A
 
 
 def _cards(session: Session, acts: dict[UUID, Row[Any]]) -> list[dict[str, Any]]:
-    query = select(Card.id, Card.uid, Card.state, Card.act_id).where(among(session, Card.act_id, acts), Card.state.in_(ENDED_CARDS))
+    query = select(Card.id, Card.uid, Card.state, Card.act_id).where(among(session, Card.act_id, acts))
     return [
-        {"kind": "card", "id": str(one.id), "uid": one.uid, "state": one.state, "ended": True, **_of(acts[one.act_id])}
+        {"kind": "card", "id": str(one.id), "uid": one.uid, "state": one.state, "ended": one.state in ENDED_CARDS, **_of(acts[one.act_id])}
         for one in session.execute(query)
     ]
 
 
 def _users(session: Session, entries: Sequence[Row[Any]]) -> Iterator[dict[str, Any]]:
-    named = {UUID(one.object_id): one for one in entries if one.object_kind == "user"}
+    named = _named(entries, "user")
     query = select(User.id, User.username).where(among(session, User.id, named), User.state == AccountState.DISABLED)
     for one in session.execute(query) if named else ():
         yield {"kind": "user", "id": str(one.id), "name": one.username, "state": AccountState.DISABLED.value, **_of(named[one.id])}
 
 
+def _named(entries: Sequence[Row[Any]], kind: str) -> dict[UUID, Row[Any]]:
+    """Return the newest entry of each object of a kind. An entry that names none (a refusal) is passed over."""
+    found = {}
+    for one in entries:
+        if one.object_kind == kind:
+            with suppress(ValueError):
+                found[UUID(one.object_id)] = one
+    return found
+
+
 def _keys(session: Session, entries: Sequence[Row[Any]]) -> Iterator[dict[str, Any]]:
-    named = {UUID(one.object_id): one for one in entries if one.object_kind == "api_key"}
+    named = _named(entries, "api_key")
     query = select(ApiKey.id, ApiKey.prefix).where(among(session, ApiKey.id, named), ApiKey.revoked_at.is_not(None))
     for one in session.execute(query) if named else ():
         yield {"kind": "api_key", "id": str(one.id), "name": one.prefix, "state": "revoked", **_of(named[one.id])}

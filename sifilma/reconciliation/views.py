@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.kernel.paging import OLDEST_FIRST, page
 from sifilma.reconciliation import pages, questions
+from sifilma.resources import resources
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
@@ -41,8 +42,8 @@ def _page(form: Form) -> Response:
     cursor = request.args.get("cursor", "")[:200] or None
     found = page(ctx.session, query, key, limit=50, cursor=cursor, order=OLDEST_FIRST)
     shown = render_template(
-        "reconciliation/questions.html", form=form, found=found, decided=decided, standing=pages.standing_of(ctx), name_of=pages.name_of,
-        choices=pages.choices_of, decision_name=pages.decision_name,
+        "reconciliation/questions.html", form=form, found=found, decided=decided, choices=pages.choices_of, name_of=pages.name_of,
+        standing=pages.standing_of(ctx, resources().settings), decision_name=pages.decision_name,
     )  # fmt: skip
     answer = make_response(shown)
     answer.status_code = form.status

@@ -34,7 +34,7 @@ def show() -> str:
     """Show what waits, what is awaited, what expires soon, counts, and first steps. A visitor sees the public home."""
     ctx = context()
     alarm = find_alarm(ctx.session) if ctx.actor.is_central else None
-    witness = reconciliation.standing_of(ctx) if ctx.actor.is_central else None
+    witness = reconciliation.standing_of(ctx, resources().settings) if ctx.actor.is_central else None
     questions = undecided(ctx.session) if ctx.actor.is_central else 0
     findings = rounds.open_findings(ctx.session) if ctx.actor.is_central else 0
     refused_rows = home.refused_rows(ctx) if ctx.actor.roles & {Role.AUDITOR, Role.USER_ADMIN} else 0

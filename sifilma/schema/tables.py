@@ -9,6 +9,7 @@ from sifilma.activation import rules as activation_rules
 from sifilma.activation.carrying import models as carrying
 from sifilma.activation.derived import models as tallies
 from sifilma.activation.suspensions import models as suspensions
+from sifilma.activation.trust import models as beyond
 from sifilma.assignment import models as assignment
 from sifilma.audit import models as audit
 from sifilma.cards import models as cards
@@ -45,5 +46,5 @@ PACKAGES = (
     access_review, accounts, activation, activation_rules, assignment, audit, cards, cards_upkeep, carrying, conversation, destruction,
     discrepancies, documents, factors, field_notes, handover, idempotency, identity, identity_rules, jobs, kept_forms, lifecycle,
     lost_access, notifications, numbering, outlets, watch, oversight, personalisation, regions, succession,
-    suspensions, blanks, derived, dispatch, tallies, reconciliation, witness,
+    suspensions, blanks, derived, dispatch, tallies, beyond, reconciliation, witness,
 )  # fmt: skip

@@ -92,5 +92,13 @@ triggers.guard(
     "reserved_number: what was reserved is never taken back",
 )  # fmt: skip
 triggers.guard("reserved_number_keep", "reserved_number", "DELETE", "", "reserved_number: nothing is deleted")
-triggers.immutable("witness_statement", "number", "kind", "subject", "value", "sha256", "at")
+triggers.guard(
+    "witness_statement_keep", "witness_statement", "DELETE", "OLD.told_at IS NOT NULL",
+    "witness_statement: what was told is never taken back",
+)  # fmt: skip
+triggers.guard(
+    "witness_statement_frozen", "witness_statement", "UPDATE",
+    " OR ".join(f"(OLD.{c} IS DISTINCT FROM NEW.{c})" for c in ("number", "kind", "subject", "value", "sha256", "at")),
+    "witness_statement: what was written does not change",
+)  # fmt: skip
 triggers.immutable("reconciliation", "id", "begun_at")

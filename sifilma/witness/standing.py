@@ -88,6 +88,11 @@ class Standing:
         return bool(self._settings().witness)
 
     @property
+    def is_behind(self) -> bool:
+        """Return whether the last comparison found that the witness knows more than the database."""
+        return self._found is not None and self._found.state is State.BEHIND
+
+    @property
     def witness(self) -> Witness | None:
         """Return the witness of the settings."""
         return open_witness(self._settings())
@@ -125,7 +130,7 @@ class Standing:
     def look(self, session: Session) -> Found:
         """Return how things stand, by the last comparison if that is not old."""
         found = self._found
-        if found is None or self._is_new.is_set() or time.monotonic() - self._compared > 2 * EVERY:
+        if found is None or found.state is State.NONE or self._is_new.is_set() or time.monotonic() - self._compared > 2 * EVERY:
             return self.compare(session)
         return found
 
@@ -215,6 +220,20 @@ def _alarm(found: Found) -> None:
 def sha256_of(session: Session, number: int) -> str:
     """Return the SHA-256 of a statement as this database knows it, an empty text for an unknown one."""
     return session.scalar(select(WitnessStatement.sha256).where(WitnessStatement.number == number)) or ""
+
+
+def is_behind(engine: Engine) -> bool:
+    """Return whether the last comparison of this process found the database behind its witness. Asks neither."""
+    mine = _known.get(engine)
+    return mine is not None and mine.is_behind
+
+
+def begin(engine: Engine) -> None:
+    """Know nothing of this database yet, and compare from now on in a thread: for a process that serves or works."""
+    mine = _known.get(engine)
+    if mine is not None:
+        mine.begin()
+        mine.follow(lambda: Session(engine))
 
 
 def forget(session: Session) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import select
 
-from hsm import softhsm
 from manifests.encoding import from_b64url
 from manifests.verifier import Expectations, verify
 from sifilma.accounts.service import end_account
@@ -22,11 +22,11 @@ from sifilma.backup import archive
 from sifilma.demo import facts
 from sifilma.identity.models import AccountState, ApiKey, User
 from sifilma.reconciliation.models import OpenQuestion
-from tests.support import programs
+from tests.support import programs, softhsm
 from tests.support.fsck_findings import fsck_findings
 from tests.support.transparency_log import sequence
 from tests.support.witness import compared, tell, witnessed
-from tests.support.world import Ready, World, done
+from tests.support.world import Client, Ready, World, done
 from tests.vectors import make
 
 OFFICE, LEAVER = "magetan.kepala", "magetan.staf"
@@ -36,10 +36,9 @@ VERIFIER = make.FOLDER / "verifier.mjs"
 
 @dataclass
 class Life:
-    """What left the installation: signed manifests, the UIDs that were reported, the numbers of papers."""
+    """What left the installation: signed manifests, and the numbers of papers."""
 
     lines: list[str] = field(default_factory=list)
-    revoked: list[str] = field(default_factory=list)
     papers: list[str] = field(default_factory=list)
 
 
@@ -121,77 +120,106 @@ def installation(world: World, tmp_path: Path) -> World:
     return world
 
 
+@dataclass
+class Drill:
+    """An installation in its drill: what left it, and the cards that are activated before and after the backup."""
+
+    world: World
+    folder: Path
+    first: Ready
+    second: Ready
+    blank: list[str]
+    life: Life = field(default_factory=Life)
+
+    def backed_up(self) -> None:
+        """Issue the first half, and back up."""
+        self.life.lines += activate(self.world, self.first, self.first.uids)
+        self.life.papers += handed_over(self.world, self.blank[:1])
+        sequence(self.world)
+        tell(self.world)
+        run(self.world, "backup", self.folder / "one.age", "--recipient", archive.make_key(self.folder / "key"))
+
+    def went_on(self, reported: int) -> None:
+        """Issue the second half, report cards of both, register a card that the backup lacks, disable somebody."""
+        world = self.world
+        world.clock.advance(hours=3)
+        world.beat()
+        self.life.lines += activate(world, self.second, self.second.uids)
+        self.life.papers += handed_over(world, self.blank[1:2])
+        world.personalised(OFFICE, "RW", 1)
+        for uid in (*self.first.uids[: reported - 1], self.second.uids[0]):
+            done(world.client(OFFICE).post(f"/cards/{uid}/reports", {"condition": "lost", "note": "hilang"}))
+        with world.context() as ctx:
+            end_account(ctx, ctx.session.get_one(User, world.users[LEAVER]), "left")
+        assert world.anonymous().open("GET", "/status/1.jws").status_code == 200
+        sequence(world)
+        tell(world)
+
+    def refuses_to_issue(self) -> None:
+        """Nothing is issued by the older database; reading goes on."""
+        world, office = self.world, self.world.client(OFFICE)
+        refused = office.post("/activations", world.activation(self.second, self.second.uids[1]))
+        assert (refused.status_code, refused.json["type"].rpartition(":")[2]) == (503, "behind-witness"), refused.json
+        body = {"to": str(world.organisation_of(OFFICE)), "cards": self.blank[2:]}
+        assert world.client("operator1").post("/handovers", body).status_code == 503
+        assert done(office.get(f"/cards/{self.first.uids[-1]}"))["state"] == "active"
+        assert compared(world).state == "behind"
+
+    def gives_nothing_out_twice(self) -> None:
+        """Issue the second half again, with the same tokens: every number is a new one, and nothing is born revoked."""
+        fresh = activate(self.world, self.second, self.second.uids)
+        self.life.papers += handed_over(self.world, self.blank[1:])
+        assert judged(self.world, fresh, self.folder / "fresh") == ["valid"] * len(fresh)
+        assert len(set(self.life.papers)) == len(self.life.papers)
+        for place in (0, 1):
+            given = [numbers(line)[place] for line in (*self.life.lines, *fresh)]
+            assert len(set(given)) == len(given)
+        assert {said(line)["epoch"] for line in fresh} == {2}
+
+    def brings_nobody_back(self, program: Client) -> None:
+        """Who was disabled stays so, sessions have ended, programs wait for their organisation, and people are asked about the rest."""
+        with self.world.context() as ctx:
+            assert ctx.session.get_one(User, self.world.users[LEAVER]).state == AccountState.DISABLED
+            assert {key.scopes for key in ctx.session.scalars(select(ApiKey).where(ApiKey.revoked_at.is_(None)))} == {""}
+            asked = {one.kind for one in ctx.session.scalars(select(OpenQuestion))}
+        assert program.get("/cards").status_code == 403
+        assert {"manifest", "handover", "card", "personalisation_request"} <= asked, asked
+
+
 def test_after_a_restore_and_its_reconciliation_nothing_is_given_out_twice_and_nothing_comes_back(
     installation: World, tmp_path: Path, long_form: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    world, count, life = installation, 50 if long_form else 5, Life()
-    reported = 5 if long_form else 3
-    first, second = world.ready(OFFICE, "RW", count), world.ready(OFFICE, "RW", count)
-    blank = world.personalised(OFFICE, "RW", 3)
+    world, count, reported = installation, 50 if long_form else 4, 5 if long_form else 3
+    ready = [world.ready(OFFICE, "RW", count) for _ in range(2)]
     program = world.machine(facts.MAGETAN)
-    life.lines += activate(world, first, first.uids)
-    life.papers += handed_over(world, blank[:1])
+    drill = Drill(world, tmp_path, ready[0], ready[1], world.personalised(OFFICE, "RW", 3))
     done(program.get("/cards"))
-    sequence(world)
-    tell(world)
-    recipient = archive.make_key(tmp_path / "key")
-    run(world, "backup", tmp_path / "one.age", "--recipient", recipient)
+    drill.backed_up()
     made_at = world.clock.now()
-
-    world.clock.advance(hours=3)
-    world.beat()
-    life.lines += activate(world, second, second.uids)
-    life.papers += handed_over(world, blank[1:2])
-    life.revoked = [*first.uids[: reported - 1], second.uids[0]]
-    for uid in life.revoked:
-        done(world.client(OFFICE).post(f"/cards/{uid}/reports", {"condition": "lost", "note": "hilang"}))
-    with world.context() as ctx:
-        end_account(ctx, ctx.session.get_one(User, world.users[LEAVER]), "left")
-    assert world.anonymous().open("GET", "/status/1.jws").status_code == 200
-    sequence(world)
-    tell(world)
-    last_at = world.clock.now()
-    before = judged(world, life.lines, tmp_path / "before")
+    drill.went_on(reported)
+    before = judged(world, drill.life.lines, tmp_path / "before")
     assert before.count("valid") == 2 * count - reported
 
-    begun = time.monotonic()
+    begun, last_at = time.monotonic(), world.clock.now()
     world.close()
     run(world, "restore", tmp_path / "one.age", "--identity", tmp_path / "key", "--yes")
     restored = time.monotonic()
-    refused = world.client(OFFICE).post("/activations", world.activation(second, second.uids[1]))
-    assert (refused.status_code, refused.json["type"].rpartition("/")[2]) == (503, "behind-witness"), refused.json
-    assert world.client("operator1").post("/handovers", {"to": str(world.organisation_of(OFFICE)), "cards": blank[2:]}).status_code == 503
-    assert done(world.client(OFFICE).get(f"/cards/{first.uids[-1]}"))["state"] == "active"
-    assert judged(world, life.lines, tmp_path / "meanwhile") == before  # readers get the last list that was published
-    assert compared(world).state == "behind"
+    drill.refuses_to_issue()
+    assert judged(world, drill.life.lines, tmp_path / "meanwhile") == before  # readers get the last list that was published
 
-    world.client(OFFICE)  # a session that is to end
-    told = reconcile(world)
+    again = time.monotonic()
+    assert "questions" in reconcile(world)
     finished = time.monotonic()
     assert compared(world).state == "sound"
-    assert world.sql("SELECT COUNT(*) FROM login_session WHERE ended_at IS NULL AND end_reason = ''")[0][0] == 0
-    assert judged(world, life.lines, tmp_path / "after") == before
-
-    fresh = activate(world, second, second.uids)  # the tokens are still theirs, and the manifests are others
-    life.papers += handed_over(world, blank[1:])
-    assert judged(world, fresh, tmp_path / "fresh") == ["valid"] * count  # none is born revoked
-    assert len(set(life.papers)) == len(life.papers)
-    for place in (0, 1):
-        given = [numbers(line)[place] for line in (*life.lines, *fresh)]
-        assert len(set(given)) == len(given)
-    assert {said(line)["epoch"] for line in fresh} == {2}
-    with world.context() as ctx:
-        assert ctx.session.get_one(User, world.users[LEAVER]).state == AccountState.DISABLED
-        assert {key.scopes for key in ctx.session.query(ApiKey)} == {""}
-        asked = {one.kind for one in ctx.session.query(OpenQuestion)}
-    assert program.get("/cards").status_code == 403  # held until its organisation gives it scopes again
-    assert {"manifest", "handover", "card"} <= asked, asked
+    assert world.sql("SELECT COUNT(*) FROM login_session WHERE ended_at IS NULL") == [(0,)]
+    assert judged(world, drill.life.lines, tmp_path / "after") == before
+    drill.gives_nothing_out_twice()
+    drill.brings_nobody_back(program)
     sequence(world)
     tell(world)
     assert fsck_findings(world) == []
     with capsys.disabled():
         print(
             f"\nRPO: {(last_at - made_at).total_seconds() / 3600:.1f} h between backup and loss, of which everything told is known;"
-            f" RTO: restore {restored - begun:.1f} s, reconcile {finished - restored:.1f} s, of {2 * count} manifests"
+            f" RTO: restore {restored - begun:.1f} s, reconcile {finished - again:.1f} s, of {2 * count} manifests"
         )
-    assert "questions" in told

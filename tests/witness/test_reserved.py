@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from sifilma.activation.trust import ceremonies, status_list, told
+from sifilma.commands.doctor_lines import Level
+from sifilma.commands.witness_check import witness
 from sifilma.witness import reserved, row
 from sifilma.witness.reserved import NumbersNotTold
+from tests.support.visitor import Visitor
 from tests.support.witness import compared, tell, witnessed
 from tests.support.world import World, done
 
@@ -45,7 +48,7 @@ def test_issuing_goes_on_to_the_end_of_the_block_while_the_witness_is_away_stops
     digest = done(client.get(f"/activation-requests/{waiting}"))["digest"]
     done(client.post(f"/activation-requests/{waiting}/approve", {"digest": digest}))
     stopped = world.client("penyetuju2").post(f"/activation-requests/{waiting}/approve", {"digest": digest})
-    assert (stopped.status_code, stopped.json["type"].rpartition("/")[2]) == (503, "witness-not-told"), stopped.json
+    assert (stopped.status_code, stopped.json["type"].rpartition(":")[2]) == (503, "witness-not-told"), stopped.json
     assert done(client.get(f"/activation-requests/{waiting}"))["state"] == "submitted"
     away.rename(folder)
     told._away_until.clear()
@@ -78,8 +81,8 @@ def test_without_a_witness_nothing_is_reserved_and_everything_goes_on(sqlite_wor
 
 
 def test_of_two_processes_that_reserve_at_the_same_time_one_does(world: World, tmp_path: Path) -> None:
-    witness = witnessed(world, tmp_path / "witness")
-    before = witness.count()
+    row_of = witnessed(world, tmp_path / "witness")
+    before = row_of.count()
     with world.context() as ctx:
         end = reserved.told(ctx.session, "status-list/1") + 7
     world.hsm.public_key("audit-sign")
@@ -103,7 +106,7 @@ def test_of_two_processes_that_reserve_at_the_same_time_one_does(world: World, t
         thread.join()
     assert sorted(outcomes) == [False, True]
     tell(world)
-    assert witness.count() == before + 1
+    assert row_of.count() == before + 1
     with world.context() as ctx:
         assert reserved.told(ctx.session, "status-list/1") == end
         assert row.newest(ctx.session)[0] == before + 1
@@ -117,3 +120,31 @@ def test_the_next_version_of_the_keyset_waits_for_the_witness(sqlite_world: Worl
         assert reserved.told(ctx.session, ceremonies.EPOCH) == 1
     with sqlite_world.context() as ctx, pytest.raises(NumbersNotTold):
         reserved.require(ctx.session, ceremonies.VERSION, 2 + ceremonies.VERSIONS)
+
+
+def test_operators_are_warned_before_the_numbers_run_out_at_the_pace_of_the_day(sqlite_world: World, tmp_path: Path) -> None:
+    world, folder = sqlite_world, tmp_path / "witness"
+    witnessed(world, folder, witness_block=100)
+    folder.rename(tmp_path / "away")
+    world.clock.advance(hours=24)
+    world.beat()
+    take(world, 30)
+    operator = Visitor(world, "operator1")
+    with world.context() as ctx:
+        [left] = [one for one in reserved.left(ctx.session, world.settings, ctx.now) if one.name == "status-list/1"]
+    assert (left.numbers, round(left.days or 0, 1), left.is_short) == (70, 2.3, True)
+    assert compared(world).state == "away"
+    assert "hampir habis" in operator.text("/")
+    assert "status-list/1" in operator.text("/pemulihan")
+    shown = world.anonymous().open("GET", "/metrics").get_data(as_text=True)
+    assert 'sifilma_numbers_left{counter="status-list/1"} 70.0' in shown
+    assert 'sifilma_witness_state{state="away"} 1.0' in shown
+    with world.app.app_context():
+        told_ = [line for line in witness(world.settings) if line.level is Level.WARN]
+    assert any("status-list/1: 70 numbers may leave, 2.3 days" in line.text for line in told_), told_
+    (tmp_path / "away").rename(folder)
+    told._away_until.clear()
+    tell(world)
+    with world.context() as ctx:
+        assert not any(one.is_short for one in reserved.left(ctx.session, world.settings, ctx.now))
+    assert "hampir habis" not in operator.text("/")

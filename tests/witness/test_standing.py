@@ -28,7 +28,7 @@ def test_a_database_that_knows_less_than_the_witness_issues_nothing_and_goes_on_
         (world.client("operator1"), "/handovers", {"to": str(world.organisation_of("magetan.kepala")), "cards": ready.uids}),
     ):
         refused = client.post(path, body)
-        assert (refused.status_code, refused.json["type"].rpartition("/")[2]) == (503, "behind-witness"), refused.json
+        assert (refused.status_code, refused.json["type"].rpartition(":")[2]) == (503, "behind-witness"), refused.json
     assert done(office.get(f"/cards/{ready.uids[0]}"))["state"] == "active"
     assert world.anonymous().open("GET", "/status/1.jws").status_code == 200
     (tmp_path / "witness").rename(tmp_path / "away")

@@ -304,6 +304,12 @@ def newest_of(settings: Settings, line: bytes) -> Trust:
     return told if told.keyset.version > mine.keyset.version else mine
 
 
+def put_back(settings: Settings, line: bytes) -> None:
+    """Put a keyset into the folder that lacks it. Raise KeysetRefused unless the pinned root signed it, OSError without a pin."""
+    verify_keyset(line, (settings.trust / published.PIN).read_text().strip(), 0)
+    published.replace_file(settings.trust / FILE, line)
+
+
 def raise_epoch(settings: Settings, root: HSM, before: Trust, version: int, epoch: int) -> Trust:
     """Publish a keyset with the keys of another one, and with this version and epoch. Raise KeysetRefused unless both are higher."""
     if version <= before.keyset.version or epoch <= before.epoch:

@@ -15,8 +15,9 @@ from config.settings import Settings
 from hsm import HSM, HSMError
 from manifests.status import StatusList as SignedList
 from manifests.status import StatusRefused, StatusValue, parse_status, sign_status, split_status
-from sifilma.activation.models import Manifest, ManifestState, PublishedStatusList, StatusBeyond, StatusList
+from sifilma.activation.models import Manifest, ManifestState, PublishedStatusList, StatusList
 from sifilma.activation.trust import keyset, told
+from sifilma.activation.trust.models import StatusBeyond
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import upsert
 from sifilma.kernel.errors import ClockNotTrusted, KeyOutsidePeriod, NotFound, Unavailable
@@ -156,7 +157,8 @@ def current(ctx: Context, settings: Settings, hsm: HSM, number: int, *, after: i
         entries=sorted(entries.items()),
     )
     line = hsm.through(lambda token: _sign(token, settings, made, issued))
-    if not told.tell_list(ctx, settings, hsm, made, line) and last is not None and _is_fresh(last, issued, settings):
+    is_fresh = last is not None and _is_fresh(last, issued, settings)
+    if not told.tell_list(ctx, settings, hsm, made, line, anyway=not is_fresh) and is_fresh:
         raise ListNotTold()
     ctx.uow.begin_write()
     return _publish(

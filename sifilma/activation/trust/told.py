@@ -74,24 +74,47 @@ def tell(ctx: Context, settings: Settings, hsm: HSM, said: Sequence[Said]) -> No
 
     Raise WitnessAway and WitnessDiffers; they are then written, and the worker tells them. Raise Unavailable if others always write first.
     """
-    sign = signer(ctx, settings, hsm)
-    if not any(row.write(ctx, settings.issuer, sign, said) for _ in range(TRIES)):
-        raise Unavailable("Other statements for the witness are being written: try again.", retry_after=1)
+    write(ctx, settings, hsm, said)
     witness = open_witness(settings)
     if witness is not None:
         row.send(ctx, witness)
 
 
-def tell_list(ctx: Context, settings: Settings, hsm: HSM, made: SignedList, line: str) -> bool:
-    """Tell a publication of a status list before it is served. Return False if the witness is away; it is told later then."""
+def write(ctx: Context, settings: Settings, hsm: HSM, said: Sequence[Said]) -> None:
+    """Write statements, which the worker tells. Raise Unavailable if others always write first."""
+    sign = signer(ctx, settings, hsm)
+    if not any(row.write(ctx, settings.issuer, sign, said) for _ in range(TRIES)):
+        raise Unavailable("Other statements for the witness are being written: try again.", retry_after=1)
+
+
+def tell_list(ctx: Context, settings: Settings, hsm: HSM, made: SignedList, line: str, *, anyway: bool) -> bool:
+    """Tell a publication of a status list before it is served. Return False if the witness is away.
+
+    It is then told later, if it is served `anyway`.
+    """
     if not settings.witness:
         return True
-    if time.monotonic() < quiet_until(settings):
+    said = [Said(Kind.STATUS_LIST, {"list": made.list, "seq": made.seq, "jws": line}, str(made.list), made.seq)]
+    if _answers(settings):
+        try:
+            tell(ctx, settings, hsm, said)
+        except (WitnessAway, WitnessDiffers):  # it is written
+            keep_quiet(settings)
+            return False
+        return True
+    if anyway:
+        write(ctx, settings, hsm, said)
+    return False
+
+
+def _answers(settings: Settings) -> bool:
+    """Return whether the witness answers. One that was away lately is not asked: each reader of a list would wait for it."""
+    witness = open_witness(settings)
+    if witness is None or time.monotonic() < quiet_until(settings):
         return False
-    about = {"list": made.list, "seq": made.seq, "jws": line}
     try:
-        tell(ctx, settings, hsm, [Said(Kind.STATUS_LIST, about, str(made.list), made.seq)])
-    except (WitnessAway, WitnessDiffers):
+        witness.count()
+    except WitnessAway:
         keep_quiet(settings)
         return False
     return True
