@@ -213,7 +213,7 @@ class Memory:
         try:
             self._heard[about] = witness.newest()
         except (WitnessAway, WitnessDiffers) as fault:
-            log.error("witness_away" if isinstance(fault, WitnessAway) else "witness_differs", reason=str(fault))
+            log.error("log_witness_not_heard", reason=str(fault))
             if about not in self._heard:
                 raise WitnessUnknown(f"Nothing is signed before the witness has answered once: {fault}") from fault
         return self._heard[about]
