@@ -33,9 +33,13 @@ class Settings(BaseSettings):
     home: Path = Field(Path("var"), description="the folder that holds all state: database, token, files, demo output")
     witness: str = Field(
         "",
-        description="a folder on another disk or host that is not restored with this one: it is told what must never go back, and numbers "
-        "are given out only up to an end that it knows; without it only database and `home` remember them, and an older database gives "
-        "them out twice",
+        description="what is told what must never go back, and is not restored with this installation: a folder on another disk or host, "
+        "the https address of `sifilma witness serve`, or `mailto:` and a mailbox; numbers are given out only up to an end that it knows; "
+        "without it only database and `home` remember them, and an older database gives them out twice",
+    )
+    witness_key: str = Field(
+        "",
+        description="who cosigns the log at an https `witness`: the line that `sifilma witness set-up` printed there",
     )
     witness_block: int = Field(
         20_000, description="status indexes that are reserved ahead at the witness: so many tokens are still made while it is away", ge=1

@@ -49,6 +49,7 @@ EXAMPLES = frozenset({"example", "contoh", "invalid", "test", "localhost", "loca
 PRACTICE = ("latihan", "training")
 """Either word stands in the issuer's host and in the tokens' labels of a training installation, and in none of a real one."""
 SOFTHSM = "softhsm"
+WITNESS_KEY = re.compile(r"[^\s+]{1,120}\+[0-9a-f]{8}\+[A-Za-z0-9+/]{44}")
 PLACEHOLDER = re.compile(r"sementara|contoh|placeholder|to ?do\b|\btbd\b|x{3,}|\.{3}|…|_{3}|\?{2}|<[^>]*>|\[[^]]*\]", re.IGNORECASE)
 """What people write where a text is still missing."""
 
@@ -94,6 +95,7 @@ def _everywhere(settings: Settings) -> Findings:
         yield _wrong("log_level", "names no level: set DEBUG, INFO, WARNING or ERROR.")
     if settings.breached_passwords and (why := breached_passwords.fault(settings.breached_passwords)):
         yield _wrong("breached_passwords", f"names a file that {why}.")
+    yield from _witness_key(settings)
     if settings.holidays_file and (why := holidays.fault(settings.holidays_file)):
         yield _wrong("holidays_file", f"names a file that {why}.")
 
@@ -186,6 +188,21 @@ def _addresses(settings: Settings) -> Findings:
         yield _wrong("public_url", "has a path: set scheme and host alone, the service stands at the root.")
     if settings.public_url.endswith("/"):
         yield _wrong("public_url", "ends with a slash: leave it out, paths are put behind it.")
+
+
+def _witness(settings: Settings) -> Findings:
+    """A witness at an address is another host, whose key is known here before it says anything."""
+    where = settings.witness
+    if where.startswith("mailto:") and not settings.smtp_host:
+        yield _wrong("witness", "is a mailbox, and SIFILMA_SMTP_HOST is not set: no mail leaves.")
+    if where.startswith("http://") and not is_loopback(where):
+        yield _wrong("witness", "is no https address: set one, so that nobody between answers in the witness's place.")
+
+
+def _witness_key(settings: Settings) -> Findings:
+    is_address = settings.witness.startswith(("https://", "http://"))
+    if is_address and not WITNESS_KEY.fullmatch(settings.witness_key):
+        yield _wrong("witness_key", "is not what `sifilma witness set-up` printed there: name, key id and key of who cosigns the log.")
 
 
 def _web(settings: Settings) -> Findings:
@@ -315,7 +332,7 @@ def _demo(settings: Settings) -> Findings:
 
 RULES: dict[str, tuple[Callable[[Settings], Findings], ...]] = {
     "production": (
-        _secrets, _secrets_to_doubt, _addresses, _web, _database, _hsm, _messages, _contact, _papers, _nothing_of_practice,
+        _secrets, _secrets_to_doubt, _addresses, _witness, _web, _database, _hsm, _messages, _contact, _papers, _nothing_of_practice,
     ),
     "training": (_secrets, _only_of_practice),
     "demo": (_demo,),

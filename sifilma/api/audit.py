@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sifilma.activation.trust import keyset
 from sifilma.api.common import ListQuery, Page, answer, blueprint, page_of
 from sifilma.audit import checkpoints, proofs, verification
+from sifilma.audit.witnessed import lines_under
 from sifilma.audit_trail import log_serializers
 from sifilma.audit_trail import queries as audit_queries
 from sifilma.audit_trail.log_serializers import CheckpointOut, ProofOut, VerificationOut
@@ -80,14 +81,16 @@ def show_checkpoint(query: CheckpointQuery) -> Response:
     ctx = context()
     found = checkpoints.get_newest(ctx.session)
     consistency = None if query.since is None else proofs.prove_consistency(ctx, query.since, found)
-    return answer(log_serializers.checkpoint_out(found, query.since, consistency))
+    return answer(log_serializers.checkpoint_out(found, lines_under(ctx.session, found.size), query.since, consistency))
 
 
 @api.get("/audit/<int:seq>/proof", responses={200: ProofOut}, summary="The proof that an entry is in the log")
 @operation("audit.read")
 def prove(path: PlacePath) -> Response:
     """Against the newest checkpoint."""
-    return answer(log_serializers.proof_out(log_serializers.get_proof(context(), path.seq)))
+    ctx = context()
+    made = log_serializers.get_proof(ctx, path.seq)
+    return answer(log_serializers.proof_out(made, lines_under(ctx.session, made.checkpoint.size)))
 
 
 @api.get("/audit/verification", responses={200: VerificationOut}, summary="Verify the end of the log")

@@ -9,14 +9,23 @@ import time
 from pathlib import Path
 
 import click
+import structlog
 from flask.cli import AppGroup
 
+from hsm import HSM
 from sifilma.activation.trust import keyset
 from sifilma.audit import checkpoints, export, sequencing, verification
+from sifilma.audit.models import LogFault, Standing
+from sifilma.audit.note import Checkpoint
+from sifilma.audit.store import LogBroken
+from sifilma.audit.witnessed import newest_cosigned_note, note_fault, note_success
+from sifilma.kernel.context import Context
 from sifilma.resources import resources
 from sifilma.web.command import command_context
+from sifilma.witness.log_witness import MEMORY, LogWitness, WitnessUnknown, log_name, open_log_witness, show_newest
 
 group = AppGroup("audit", help="The transparency log.")
+log = structlog.get_logger()
 ROUND_SECONDS = 10.0
 """How long the worker takes entries into the log before it does its other work."""
 
@@ -32,14 +41,60 @@ def take_entries(seconds: float = ROUND_SECONDS) -> int:
 
 
 def sign_checkpoint(*, now: bool = False) -> int:
-    """Sign a checkpoint if it is due (or `now`). Return how many were signed. Raise as `checkpoints.sign` does."""
+    """Sign a checkpoint if it is due (or `now`). Return how many were signed. Raise as `checkpoints.sign` does.
+
+    What the witness has seen must be continued; what is wrong is written down for `/status` and metrics, and raised.
+    """
+    try:
+        with command_context() as ctx:
+            signed = _signed(ctx, now)
+            if signed:
+                note_success(ctx, Standing.SIGNING)
+            return int(signed)
+    except LogBroken as broken:
+        _alarm(LogFault.FORKED, broken.detail)
+        raise
+    except WitnessUnknown as unknown:
+        _alarm(LogFault.AWAY, unknown.detail)
+        raise
+
+
+def _signed(ctx: Context, now: bool) -> bool:
+    held = resources()
+    ctx.uow.begin_read()
+    name = log_name(ctx.session, held.settings)
+    ctx.uow.end_read()
+    witness = _witness(name)
+
+    def witnessed() -> Checkpoint | None:
+        return None if witness is None else MEMORY.newest(witness)
+
+    def sign(token: HSM) -> int | None:
+        signer = keyset.Vouched(token, held.settings, held.clock)
+        return checkpoints.sign(ctx, held.settings, signer, now=now, name=name, witnessed=witnessed)
+
+    return held.hsm.through(sign) is not None
+
+
+def show_checkpoint() -> int:
+    """Show the newest checkpoint to the witness, if there is one, and keep its cosignature. Return how many were stored."""
     with command_context() as ctx:
-        held = resources()
-        return int(
-            held.hsm.through(
-                lambda token: checkpoints.sign(ctx, held.settings, keyset.Vouched(token, held.settings, held.clock), now=now) is not None
-            )
-        )
+        ctx.uow.begin_read()
+        witness = _witness(log_name(ctx.session, resources().settings))
+        return 0 if witness is None else show_newest(ctx, witness)
+
+
+def _witness(name: str) -> LogWitness | None:
+    settings = resources().settings
+    return open_log_witness(settings, name, lambda: keyset.load(settings).all_keys("audit"))
+
+
+def _alarm(fault: LogFault, told: str) -> None:
+    """Write down that nothing is signed, in a transaction of its own: that of the signature is rolled back."""
+    log.error("log_not_signed", fault=str(fault), reason=told)
+    with command_context() as ctx:
+        ctx.uow.begin_read()
+        note_fault(ctx, Standing.SIGNING, fault, told)
 
 
 def keep_log(*, now: bool = False) -> int:
@@ -56,11 +111,15 @@ def sequence() -> None:
 
 
 @group.command("checkpoint")
-def checkpoint() -> None:
+@click.option("--cosigned", is_flag=True, help="Print the newest one that a witness has cosigned, with its cosignature.")
+def checkpoint(cosigned: bool) -> None:
     """Print the newest checkpoint. Keep it where nobody of this installation can change it."""
     with command_context() as ctx:
         ctx.uow.begin_read()
-        click.echo(checkpoints.get_newest(ctx.session).note, nl=False)
+        note = newest_cosigned_note(ctx.session) if cosigned else checkpoints.get_newest(ctx.session).note
+    if note is None:
+        raise click.ClickException("no witness has cosigned a checkpoint")
+    click.echo(note, nl=False)
 
 
 @group.command("verify")
@@ -91,5 +150,5 @@ def export_() -> None:
     """Write leaves, checkpoints and keys to standard output, as JSON lines that a stranger can verify. No personal data."""
     settings = resources().settings
     with command_context() as ctx:
-        for line in export.lines(ctx, checkpoints.log_name(ctx.session, settings), keyset.load(settings).keys("audit")):
+        for line in export.lines(ctx, log_name(ctx.session, settings), keyset.load(settings).keys("audit")):
             click.echo(line, nl=False)

@@ -24,7 +24,7 @@ from sifilma.activation.trust import public_views as activation
 from sifilma.approvals import batch_views as approvals
 from sifilma.assignment import views as assignment
 from sifilma.audit_trail import failure_views as failures
-from sifilma.audit_trail import labels
+from sifilma.audit_trail import labels, log_views
 from sifilma.audit_trail import views as audit
 from sifilma.cards import key_views as unit_keys
 from sifilma.cards import report_views as card_reports
@@ -77,7 +77,8 @@ BLUEPRINTS = (
     activation.blueprint, units.blueprint, unit_keys.blueprint, unit_upkeep.blueprint, outlets.blueprint, outlet_limits.blueprint,
     card_reports.blueprint,
     personalisation.blueprint, personalisation_results.blueprint, users.blueprint, api_keys.blueprint, organisations.blueprint,
-    audit.blueprint, factors.blueprint, handover.blueprint, request_views.blueprint, activate_views.blueprint, activated_views.blueprint,
+    audit.blueprint, log_views.blueprint,
+    factors.blueprint, handover.blueprint, request_views.blueprint, activate_views.blueprint, activated_views.blueprint,
     cards.blueprint, manifests.blueprint, reviews.blueprint, destruction.blueprint, public.blueprint, models.blueprint,
     reference.blueprint, messages.blueprint, readers.blueprint, region_pages.blueprint, jobs.blueprint, bulk_views.blueprint,
     together_views.blueprint, archive_views.blueprint, access_review.blueprint, failures.blueprint, search.blueprint,

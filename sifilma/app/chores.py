@@ -14,7 +14,7 @@ from sifilma.activation.carrying import tasks as carrying
 from sifilma.activation.derived.tasks import add_up
 from sifilma.activation.suspensions.tasks import suspend_overdue
 from sifilma.activation.tokens import tasks as tokens
-from sifilma.app.audit_commands import sign_checkpoint, take_entries
+from sifilma.app.audit_commands import show_checkpoint, sign_checkpoint, take_entries
 from sifilma.app.leavers import pseudonymise_leavers
 from sifilma.app.retention import forget_old
 from sifilma.audit import rounds
@@ -113,6 +113,7 @@ CHORES: dict[str, Chore] = {
     "numbers reserved at the witness": Chore(_reserve, True, SOON),
     "statements told to the witness": Chore(_tell, True, due=lambda ctx: telling.is_due(ctx, resources().settings)),
     "checkpoints signed": Chore(sign_checkpoint, True, SOON),
+    "checkpoints witnessed": Chore(show_checkpoint, False, SOON),  # what was signed is shown, whatever the clock says
     "tokens expired": Chore(_in_one(tasks.expire_tokens), True, SOON, most_seconds=LONG),
     "requests expired": Chore(_in_one(tasks.expire_requests), True, SOON, most_seconds=LONG),
     "manifests expired": Chore(_in_one(tasks.expire_manifests), True, SOON, most_seconds=LONG),

@@ -17,6 +17,8 @@ from sifilma.activation.requests.service import busy_cards_query
 from sifilma.activation.trust import ceremonies, keyset, status_list
 from sifilma.app.chores import CHORES
 from sifilma.audit import checkpoints, rounds
+from sifilma.audit.models import LogFault, Standing
+from sifilma.audit.witnessed import stand
 from sifilma.destruction import berita_acara
 from sifilma.destruction.service import proposed_cards_query
 from sifilma.dispatch import contract
@@ -46,7 +48,7 @@ def register() -> None:
     watch.register_signed("manifest", queries.newest_moment_query)
     rounds.register_walk("region", region_imports.compare_codes)
     rounds.register_walk("user_account", authority.compare_versions)
-    for measure in (measure_rows, measure_keys, measure_witness):
+    for measure in (measure_rows, measure_keys, measure_witness, measure_log):
         if measure not in metrics.MEASURES:
             metrics.MEASURES.append(measure)
     contract.register(CHORES)
@@ -92,6 +94,23 @@ def measure_witness() -> None:
     for one in left:
         metrics.NUMBERS_LEFT.labels(one.name).set(one.numbers)
         metrics.NUMBERS_DAYS.labels(one.name).set(float("inf") if one.days is None else one.days)
+
+
+def measure_log() -> None:
+    """Set the gauges of signing and witnessing the log for a scrape."""
+    unit = UnitOfWork(db.sessionmaker)
+    unit.begin_read()
+    try:
+        signing, witness = (stand(unit.session, part) for part in Standing)
+    except SQLAlchemyError:
+        return
+    finally:
+        unit.close()
+    metrics.LOG_REFUSED.set(bool(signing.fault))
+    for fault in LogFault:
+        if fault:
+            metrics.WITNESS_FAULT.labels(fault).set(witness.fault == fault)
+    metrics.WITNESS_AGE.set((resources().clock.now() - witness.at).total_seconds() if witness.at else float("nan"))
 
 
 def measure_rows() -> None:

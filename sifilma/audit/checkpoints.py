@@ -1,11 +1,12 @@
 """Checkpoints: size and root of the log, signed in the HSM. They are stored in the database and in a file beside it.
 
-The file lets `sign` notice a database that was restored to an older state.
+The file lets `sign` notice a database that was restored to an older state, and a witness lets it notice that of both.
 """
 
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -21,7 +22,6 @@ from sifilma.kernel.context import Context
 from sifilma.kernel.db import upsert
 from sifilma.kernel.errors import NotFound
 from sifilma.kernel.ids import uuid7
-from sifilma.witness.models import Reconciliation
 
 LABEL = "audit-sign"
 EVERY = timedelta(seconds=45)
@@ -62,22 +62,27 @@ def printed(session: Session, moment: datetime) -> dict[str, str] | None:
     return None if found is None else {"size": f"{found.size:,}".replace(",", "."), "root": base64.b64encode(found.root).decode()}
 
 
-def sign(ctx: Context, settings: Settings, signer: Signer, *, now: bool = False) -> int | None:
-    """Sign the log's present state and return its size, or None if nothing was signed.
+def sign(
+    ctx: Context, settings: Settings, signer: Signer, *, now: bool = False,
+    name: str = "", witnessed: Callable[[], Checkpoint | None] = lambda: None,
+) -> int | None:  # fmt: skip
+    """Sign the log's present state under `name` (else that of the settings) and return its size, or None if nothing was signed.
 
     A signature is due if entries were added and the last checkpoint is EVERY old (or `now`), or dated later than the present moment. The
-    steps are: read, sign without a transaction, write. Raise LogBroken, without signing, if the log does not continue what was signed last,
-    and ClockNotTrusted. Raise as `Signer.sign` does; nothing is then half done, and the next call signs.
+    steps are: read, sign without a transaction, write. `witnessed` returns the newest checkpoint that a witness knows; where a signature
+    is due it is asked, without a transaction, and what it raises is raised. Raise LogBroken, without signing, if the log does not continue
+    what was signed last or witnessed, and ClockNotTrusted. Raise as `Signer.sign` does; nothing is then half done, and the next call signs.
     """
     ctx.uow.begin_read()
-    size, last = log_size(ctx.session), _newest(ctx.session)
-    is_due = last is None or (last.size != size and (now or not timedelta() <= ctx.now - last.at < EVERY))
-    if size == 0 or not is_due:
+    if not _is_due(log_size(ctx.session), _newest(ctx.session), ctx.now, now):
         return None
     ctx.require_trusted_clock()
-    tree, name = StoredTree(ctx.session), log_name(ctx.session, settings)
-    # Both are compared: a restored database can be older than the file, and a new node has no file yet.
-    for known in (_as_checkpoint(last), kept(settings)):
+    ctx.uow.end_read()
+    elsewhere = witnessed()
+    ctx.uow.begin_read()
+    size, last, tree, name = log_size(ctx.session), _newest(ctx.session), StoredTree(ctx.session), name or settings.log_name
+    # All are compared: a restored database can be older than the file, a new node has no file yet, and both can be put back together.
+    for known in (_as_checkpoint(last), kept(settings), elsewhere):
         _require_continuation(tree, size, known, name)
     made = Checkpoint(name, size, tree.root(size))
     ctx.uow.end_read()
@@ -88,13 +93,10 @@ def sign(ctx: Context, settings: Settings, signer: Signer, *, now: bool = False)
     return size
 
 
-def log_name(session: Session, settings: Settings) -> str:
-    """Return the origin of the log: that of the settings, or the one that the newest reconciliation gave it.
-
-    A restored log lacks the end of the log of before, so it goes on as another one: nothing is signed twice under one name.
-    """
-    query = select(Reconciliation.log_name).where(Reconciliation.log_name != "").order_by(Reconciliation.epoch.desc()).limit(1)
-    return session.scalar(query) or settings.log_name
+def _is_due(size: int, last: LogCheckpoint | None, moment: datetime, at_once: bool) -> bool:
+    if size == 0 or last is None:
+        return size > 0
+    return last.size != size and (at_once or not timedelta() <= moment - last.at < EVERY)
 
 
 def kept(settings: Settings) -> Checkpoint | None:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, SmallInteger, String, Text, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, LargeBinary, SmallInteger, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sifilma.kernel import triggers
@@ -279,6 +279,49 @@ class LogCheckpoint(Base):
     at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
 
 
+class LogCosignature(Base):
+    """What a witness stated of a checkpoint: a further signature line of its note. `witness` is its vkey, `at` when it says it saw it."""
+
+    __tablename__ = "log_cosignature"
+
+    size: Mapped[int] = mapped_column(_Big, ForeignKey("log_checkpoint.size"), primary_key=True, autoincrement=False)
+    witness: Mapped[str] = mapped_column(String(250), primary_key=True)
+    line: Mapped[str] = mapped_column(String(400))
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Standing(StrEnum):
+    """The two parts of keeping the log that can fail apart from each other."""
+
+    SIGNING = "signing"
+    WITNESS = "witness"
+
+
+class LogFault(StrEnum):
+    """Why a part fails. Forked: the log is not the one that was signed or witnessed before. Differs: the witness is not what it was."""
+
+    NONE = ""
+    AWAY = "away"
+    DIFFERS = "differs"
+    FORKED = "forked"
+
+
+class LogStanding(Base):
+    """How a part stands: when it last did its work (`at`), and what has been wrong since when, in words for operators."""
+
+    __tablename__ = "log_standing"
+    __table_args__ = (
+        CheckConstraint("part IN ('signing', 'witness')", name="part"),
+        CheckConstraint("fault IN ('', 'away', 'differs', 'forked')", name="fault"),
+    )
+
+    part: Mapped[str] = mapped_column(String(10), primary_key=True)
+    at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    fault: Mapped[str] = mapped_column(String(10), default="")
+    told: Mapped[str] = mapped_column(String(300), default="")
+    since: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
 class RowDigest(Base):
     """What an act left of one row that acts rest on: the digest of a version of it (`sifilma.audit.recorded`). `kind` is its table."""
 
@@ -332,7 +375,7 @@ class RowFinding(Base):
     ended_act: Mapped[UUID | None] = mapped_column(ForeignKey("audit_entry.id"))
 
 
-for _table in ("audit_entry", "log_leaf", "log_node", "log_checkpoint", "row_digest"):
+for _table in ("audit_entry", "log_leaf", "log_node", "log_checkpoint", "log_cosignature", "row_digest"):
     triggers.immutable(_table)
 triggers.immutable("row_finding", "id", "walk", "place", "kind", "object_id", "fault", "found_at", "act_id")
 triggers.guard("row_finding_ended", "row_finding", "UPDATE", "OLD.ended_at IS NOT NULL", "row_finding: what has ended is found anew")

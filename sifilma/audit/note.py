@@ -25,6 +25,7 @@ _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 
 Sign = Callable[[bytes], bytes]
 """Signs a 32-byte SHA-256 digest and returns 64 bytes r ‖ s, as an HSM does."""
+Keys = Iterable[ec.EllipticCurvePublicKey]
 
 
 class NoteRefused(ValueError):
@@ -59,10 +60,25 @@ def sign_checkpoint(checkpoint: Checkpoint, key: ec.EllipticCurvePublicKey, sign
     text = checkpoint.text()
     raw = sign(hashlib.sha256(text.encode()).digest())
     der = utils.encode_dss_signature(int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big"))
-    return f"{text}\n— {checkpoint.origin} {base64.b64encode(key_id(key) + der).decode()}\n"
+    return f"{text}\n{signature_line(checkpoint.origin, key_id(key) + der)}"
 
 
-def read_checkpoint(note: str, keys: Iterable[ec.EllipticCurvePublicKey]) -> Checkpoint:
+def signature_line(name: str, value: bytes) -> str:
+    """Return a signature line with its newline. `value`: the key id and the signature."""
+    return f"— {name} {base64.b64encode(value).decode()}\n"
+
+
+def text_of(note: str) -> str:
+    """Return the text of a note, which is what was signed. Raise NoteRefused if it is no signed note."""
+    return _parts(note)[0]
+
+
+def signatures_in(note: str) -> list[tuple[str, bytes, bytes]]:
+    """Return name, key id and signature of each signature line. Raise NoteRefused if it is no signed note."""
+    return _parts(note)[1]
+
+
+def read_checkpoint(note: str, keys: Keys) -> Checkpoint:
     """Return the content of a note if one of the keys signed it under the name of its origin. Signatures by other keys are ignored.
 
     Raise NoteRefused if no known key signed it, or if a signature that names a known key is wrong.

@@ -81,7 +81,8 @@ def _size(note: str) -> int | None:
     return int(size[0]) if size and size[0].isdecimal() else None
 
 
-def _key(path: Path) -> ec.EllipticCurvePublicKey:
+def key_in(path: Path) -> ec.EllipticCurvePublicKey:
+    """Return the public key in a PEM file, which may be a certificate. Raise SystemExit if it is of no elliptic curve."""
     data = path.read_bytes()
     is_certificate = b"BEGIN CERTIFICATE" in data
     key = x509.load_pem_x509_certificate(data).public_key() if is_certificate else serialization.load_pem_public_key(data)
@@ -98,7 +99,7 @@ def main() -> int:
     parser.add_argument("--key", type=Path, action="append", default=[], help="who must have signed: certificate or public key, PEM")
     given = parser.parse_args()
     with given.file.open() as lines:
-        check = Check(lines, [path.read_text() for path in given.checkpoint], [_key(path) for path in given.key])
+        check = Check(lines, [path.read_text() for path in given.checkpoint], [key_in(path) for path in given.key])
     for sentence in check.wrong:
         sys.stderr.write(f"{sentence}\n")
     sys.stdout.write(f"{check.frontier.size} entries, {check.checkpoints} checkpoints, root {check.frontier.root().hex()}\n")

@@ -50,8 +50,13 @@ def prove_consistency(ctx: Context, since: int, checkpoint: LogCheckpoint) -> li
 
     Raise Invalid if `since` is 0 or greater than the checkpoint's size.
     """
+    return prove_growth(ctx, since, checkpoint.size)
+
+
+def prove_growth(ctx: Context, since: int, size: int) -> list[bytes]:
+    """Return the proof that the log of `since` entries is the beginning of that of `size`. Raise Invalid as `prove_consistency` does."""
     try:
-        return StoredTree(ctx.session).hashes(consistency(since, checkpoint.size))
+        return StoredTree(ctx.session).hashes(consistency(since, size))
     except ProofRefused as refused:
         raise Invalid.field("since", say("%(what)s.", what=str(refused))) from refused
 

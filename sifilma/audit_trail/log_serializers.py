@@ -20,7 +20,10 @@ from sifilma.web.links import API
 
 
 class CheckpointOut(BaseModel):
-    """A checkpoint. `note` is the signed text (C2SP tlog-checkpoint); `consistency` the proof from `since`, if that was asked for."""
+    """A checkpoint. `note` is the signed text (C2SP tlog-checkpoint); `consistency` the proof from `since`, if that was asked for.
+
+    `cosignatures` are the lines of witnesses (C2SP tlog-cosignature), which follow the note's own; a newest checkpoint may have none yet.
+    """
 
     id: str
     state: str = "signed"
@@ -28,6 +31,7 @@ class CheckpointOut(BaseModel):
     root: str
     origin: str
     note: str
+    cosignatures: list[str]
     at: datetime
     since: int | None = None
     consistency: list[str] | None = None
@@ -76,7 +80,9 @@ def get_proof(ctx: Context, seq: int) -> Inclusion:
     return proofs.prove_inclusion(ctx, leaf)
 
 
-def checkpoint_out(row: LogCheckpoint, since: int | None = None, consistency: list[bytes] | None = None) -> CheckpointOut:
+def checkpoint_out(
+    row: LogCheckpoint, cosignatures: list[str], since: int | None = None, consistency: list[bytes] | None = None
+) -> CheckpointOut:
     """Return a checkpoint for the API, with a consistency proof if one is given."""
     return CheckpointOut(
         id=str(row.size),
@@ -84,6 +90,7 @@ def checkpoint_out(row: LogCheckpoint, since: int | None = None, consistency: li
         root=_text(row.root),
         origin=row.origin,
         note=row.note,
+        cosignatures=cosignatures,
         at=row.at,
         since=since,
         consistency=None if consistency is None else list(map(_text, consistency)),
@@ -91,7 +98,7 @@ def checkpoint_out(row: LogCheckpoint, since: int | None = None, consistency: li
     )
 
 
-def proof_out(made: Inclusion) -> ProofOut:
+def proof_out(made: Inclusion, cosignatures: list[str]) -> ProofOut:
     """Return an inclusion proof for the API."""
     return ProofOut(
         id=str(made.seq),
@@ -99,7 +106,7 @@ def proof_out(made: Inclusion) -> ProofOut:
         leaf=made.leaf.decode(),
         leaf_hash=_text(leaf_hash(made.leaf)),
         hashes=list(map(_text, made.hashes)),
-        checkpoint=checkpoint_out(made.checkpoint),
+        checkpoint=checkpoint_out(made.checkpoint, cosignatures),
         links={"self": f"{API}/audit/{made.seq}/proof"},
     )
 

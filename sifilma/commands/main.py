@@ -17,6 +17,7 @@ from sifilma import demo
 from sifilma.commands import doctor
 from sifilma.commands import serve as server
 from sifilma.commands.applications import application_for
+from sifilma.commands.witness import witness
 from sifilma.kernel.errors import SifilmaError
 from sifilma.kernel.outages import is_outage
 
@@ -63,6 +64,9 @@ def manifest() -> None:
 def verify(arguments: tuple[str, ...]) -> None:
     """Verify manifests, as `python -m manifests verify` does."""
     sys.exit(manifests_cli.main(["verify", *arguments]))
+
+
+cli.add_command(witness)
 
 
 @cli.command("up", with_appcontext=False)

@@ -15,6 +15,7 @@ NAMES: dict[str, LazyString] = {
     "numbers reserved at the witness": _("Reserve numbers at the witness"),
     "statements told to the witness": _("Tell the witness what happened"),
     "checkpoints signed": _("Sign checkpoints"),
+    "checkpoints witnessed": _("Show checkpoints to the witness"),
     "tokens expired": _("Let tokens expire"),
     "requests expired": _("Let activation requests expire"),
     "manifests expired": _("Let manifests expire"),

@@ -11,13 +11,16 @@ from sqlalchemy import ColumnElement, Select, exists, func, literal, or_, select
 from sifilma.activation.trust import keyset
 from sifilma.audit import checkpoints, recorded
 from sifilma.audit.comparison import AT_ONCE, FIRST, Difference, compare_acts, compare_rows
-from sifilma.audit.models import Action
+from sifilma.audit.cosignature import cosigner_of, read_cosignature
+from sifilma.audit.models import Action, LogCheckpoint, LogCosignature
+from sifilma.audit.note import NoteRefused
 from sifilma.audit.verification import verify
 from sifilma.fsck.dialects import bare
 from sifilma.fsck.registry import Found, Needs, in_snapshot, outside
 from sifilma.fsck.snapshot import Broken, Outside, Snapshot
 from sifilma.kernel.db import UtcDateTime
 
+NEWEST = 10_000
 _ACTIONS = ", ".join(f"'{action}'" for action in Action)
 
 
@@ -54,6 +57,18 @@ def tree(now: Outside) -> Found:
         yield Broken("log", str(found.fault), found.text)
     for fault, count in report.more.items():
         yield Broken("log", str(fault), f"and {count} more")
+
+
+@outside("log-cosigned", "The newest cosignatures are those of the witnesses they name, of their checkpoints.", Needs.FILES)
+def cosigned(now: Outside) -> Found:
+    """Verify the newest NEWEST cosignatures."""
+    with now.context() as ctx:
+        query = select(LogCosignature, LogCheckpoint.note).join(LogCheckpoint, LogCheckpoint.size == LogCosignature.size)
+        for row, note in ctx.session.execute(query.order_by(LogCosignature.size.desc()).limit(NEWEST)):
+            try:
+                read_cosignature(note + row.line, cosigner_of(row.witness))
+            except NoteRefused as refused:
+                yield Broken("log_cosignature", str(row.size), f"is not to be trusted: {refused}")
 
 
 # --- rows that acts rest on ----------------------------------------------------------------------------------------------

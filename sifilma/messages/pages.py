@@ -16,7 +16,13 @@ from sifilma.notifications.models import OutboxMessage
 from sifilma.web.states import state
 
 CHANNELS = {Channel.EMAIL.value: _("E-mail"), Channel.SMS.value: _("SMS")}
-PURPOSES = {"code": _("One-time code"), "reminder": _("Reminder"), "notice": _("Notice"), "security": _("Notice about the account")}
+PURPOSES = {
+    "code": _("One-time code"),
+    "reminder": _("Reminder"),
+    "notice": _("Notice"),
+    "security": _("Notice about the account"),
+    "witness": _("Checkpoint for the witness"),
+}
 # The sentence a page shows for each fault code that `sifilma/notifications` stores.
 REASONS = {
     Fault.EXPIRED: _("It could not be sent in time."),

@@ -6,12 +6,15 @@ from config.settings import Settings
 from sifilma.notifications.console import ConsoleSender
 from sifilma.notifications.contract import Channel, Sender
 from sifilma.notifications.smpp import SmppSender
-from sifilma.notifications.smtp import SmtpSender
+from sifilma.notifications.smtp import TIMEOUT, SmtpSender
 from sifilma.notifications.webhook import WebhookSender
 
 
-def senders(settings: Settings) -> dict[Channel, Sender]:
-    """Return a sender for each channel that is switched on. SMS are sent by SMPP, else by the webhook; the demo writes to a file."""
+def senders(settings: Settings, *, seconds: float = TIMEOUT) -> dict[Channel, Sender]:
+    """Return a sender for each channel that is switched on. SMS are sent by SMPP, else by the webhook; the demo writes to a file.
+
+    `seconds`: how long one step of sending a mail may take.
+    """
     found: dict[Channel, Sender] = {}
     if settings.smtp_host:
         found[Channel.EMAIL] = SmtpSender(
@@ -21,6 +24,7 @@ def senders(settings: Settings) -> dict[Channel, Sender]:
             settings.smtp_security,
             settings.smtp_user,
             settings.optional_secret("smtp_password"),
+            seconds,
         )
     if settings.smpp_host:
         found[Channel.SMS] = SmppSender(

@@ -24,6 +24,7 @@ class SmtpSender:
     security: str = "starttls"
     user: str = ""
     password: str = ""
+    seconds: float = TIMEOUT
 
     def send(self, letter: Letter) -> str:
         """Hand the message to the server and return its Message-ID. It contains our key, so a repetition can be recognised."""
@@ -47,8 +48,8 @@ class SmtpSender:
 
     def _connection(self) -> smtplib.SMTP:
         if self.security == "tls":
-            return smtplib.SMTP_SSL(self.host, self.port, timeout=TIMEOUT, context=ssl.create_default_context())
-        return smtplib.SMTP(self.host, self.port, timeout=TIMEOUT)
+            return smtplib.SMTP_SSL(self.host, self.port, timeout=self.seconds, context=ssl.create_default_context())
+        return smtplib.SMTP(self.host, self.port, timeout=self.seconds)
 
     def _secure(self, server: smtplib.SMTP) -> None:
         """Encrypt the connection before anything of ours is sent, then sign in."""

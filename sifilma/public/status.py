@@ -22,6 +22,8 @@ from sqlalchemy.orm import Session
 
 from sifilma.activation.trust import keyset
 from sifilma.audit import checkpoints
+from sifilma.audit.models import LogFault, Standing
+from sifilma.audit.witnessed import stand
 from sifilma.kernel import deadline
 from sifilma.kernel.db import db
 from sifilma.kernel.errors import NotFound, Unavailable
@@ -90,19 +92,37 @@ def _good(found: bool) -> Look:
     return Look(Tone.GOOD if found else Tone.AWAY)
 
 
-def _log(held: Resources) -> Look:
+def _read(look: Callable[[Session], Look]) -> Look:
+    """Return what a look into the database finds. AWAY if it does not answer."""
     unit = UnitOfWork(db.sessionmaker)
     unit.begin_read()
     try:
-        return _pace(unit.session, held.clock.now())
+        return look(unit.session)
     except SQLAlchemyError:
         return Look(Tone.AWAY)
     finally:
         unit.close()
 
 
+def _log(held: Resources) -> Look:
+    return _read(lambda session: _pace(session, held.clock.now()))
+
+
+def _witness(held: Resources) -> Look:
+    """Return AWAY for a witness of another log, LATE for one that has not seen the newest checkpoints, GOOD where none is set."""
+    return _read(_seen_by_witness) if held.settings.witness else Look(Tone.GOOD)
+
+
+def _seen_by_witness(session: Session) -> Look:
+    found = stand(session, Standing.WITNESS)
+    tones = {LogFault.NONE: Tone.GOOD, LogFault.AWAY: Tone.LATE}
+    return Look(tones.get(found.fault, Tone.AWAY), found.at)
+
+
 def _pace(session: Session, now: datetime) -> Look:
     """Return GOOD as long as the worker signs new entries in time."""
+    if stand(session, Standing.SIGNING).fault is LogFault.FORKED:
+        return Look(Tone.AWAY)
     waiting = checkpoints.unsigned_since(session)
     is_late = waiting is not None and now - waiting > LATE
     tone = Tone.LATE if is_late else Tone.GOOD
@@ -148,7 +168,18 @@ PARTS = (
             Tone.LATE: _(
                 "What was recorded lately is not signed yet: the background worker is behind or stands still. Other work goes on."
             ),
-            Tone.AWAY: _("Cannot be read as long as the database does not answer."),
+            Tone.AWAY: _(
+                "Cannot be read, or is not what was signed before: nothing more is signed until the operators have found out why."
+            ),
+        },
+    ),
+    Part(
+        _("Witness of the log"),
+        _witness,
+        {
+            Tone.GOOD: _("Has seen what was signed, as far as one is set up: another host remembers it."),
+            Tone.LATE: _("Does not answer. What is signed meanwhile is shown to it when it is back; other work goes on."),
+            Tone.AWAY: _("Remembers something else than this installation: the operators find out which of both was put back or changed."),
         },
     ),
     Part(

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
 from flask.cli import with_appcontext
 
+from sifilma.activation.trust import told
 from sifilma.custody.custodians import confirm_act
 from sifilma.kernel.errors import Conflict
 from sifilma.reconciliation import questions, service
 from sifilma.reconciliation.service import Held
 from sifilma.resources import ensure_softhsm, resources, root_token
 from sifilma.web.command import command_context
-from sifilma.witness.folder import FolderWitness
+from sifilma.witness.mail import gathered
 from sifilma.witness.opening import open_witness
 
 
@@ -21,13 +23,15 @@ from sifilma.witness.opening import open_witness
 @with_appcontext
 @click.option("--custodian", "custodians", multiple=True, help="User name of a custodian; two are needed.")
 @click.option(
-    "--statements", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Read and tell a witness in this folder instead."
+    "--statements",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Read and tell a witness in this folder instead; messages of a mailbox that were saved there are taken in first.",
 )
 def reconcile(custodians: tuple[str, ...], statements: Path | None) -> None:
     """Have a restored database go on from what its witness knows. Needs the root token. What was broken off goes on at the next call."""
     held = resources()
     settings = held.settings
-    witness = FolderWitness(statements) if statements is not None else open_witness(settings)
+    witness = gathered(statements, partial(told.keys_for, settings)) if statements is not None else open_witness(settings)
     if witness is None:
         raise Conflict("SIFILMA_WITNESS is not set: without a witness nobody knows what was issued after the backup.")
     ensure_softhsm(settings)

@@ -25,7 +25,7 @@ WITH_CAMERA = {"Permissions-Policy": "geolocation=(self), camera=(self), microph
 """For the one page that scans codes with the camera."""
 PRACTICE = "X-SIFILMA-Env"
 """In every answer of an installation that is not real: programs see no banner."""
-CACHEABLE = ("/static/", "/.well-known/", "/status/")
+CACHEABLE = ("/static/", "/.well-known/", "/status/", "/log/")
 
 
 def register(app: Flask, settings: Settings) -> None:

@@ -42,6 +42,9 @@ ROWS_FOUND = Gauge("sifilma_row_findings", "Rows that acts rest on and that were
 ROWS_AGE = Gauge("sifilma_rows_compared_age_seconds", "Time since every row that acts rest on was compared", registry=REGISTRY)
 KEY_DAYS = Gauge("sifilma_signing_key_days", "Days until signing with the first of the signing keys ends", registry=REGISTRY)
 KEYS_DIFFERING = Gauge("sifilma_keys_differing", "Keys on the token that are not what was recorded of them", registry=REGISTRY)
+LOG_REFUSED = Gauge("sifilma_log_signing_refused", "1 while the log is not signed: it is not what was signed before", registry=REGISTRY)
+WITNESS_FAULT = Gauge("sifilma_log_witness_fault", "1 while the witness is away, differs, or saw another log", ["fault"], registry=REGISTRY)
+WITNESS_AGE = Gauge("sifilma_log_witnessed_age_seconds", "Time since the witness last saw a checkpoint; NaN without one", registry=REGISTRY)
 HSM_USED = Gauge("sifilma_hsm_used", "1 if the token signs and its keys are as recorded, 0 while it is out", ["token"], registry=REGISTRY)
 WITNESS_STATE = Gauge(
     "sifilma_witness_state", "1 for the state that the last comparison with the witness found", ["state"], registry=REGISTRY

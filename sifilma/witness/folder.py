@@ -37,6 +37,15 @@ class FolderWitness:
         """Keep a statement. File and folder are on the disk when this returns."""
         self._within(lambda: self._append(number, content))
 
+    def within(self, call: Callable[[], T]) -> T:
+        """Return what a further call on the folder returns, within the time, and if the folder is there. Raise WitnessAway."""
+
+        def there() -> T:
+            self._require_folder()
+            return call()
+
+        return self._within(there)
+
     def _path(self, number: int) -> Path:
         return self.folder / "statements" / f"{number // PER_FOLDER:06}" / f"{number:09}.jws"
 

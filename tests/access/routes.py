@@ -255,6 +255,8 @@ ALSO: dict[str, set[int]] = {
             ),
         )
     },
+    "GET /log/checkpoint": {404},  # nothing is signed yet
+    "GET /log/consistency": {404, 422},
     "GET /pemusnahan/<uuid:destruction_id>/rekam": {404},  # the form is for its holder, once it is approved
     "POST /pengguna/usulan/orang/<uuid:consent_id>": {404},  # proposed over the API already
     "POST /personalisasi/baru": {

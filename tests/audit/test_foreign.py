@@ -13,8 +13,10 @@ import pytest
 
 from sifilma.audit import note, tree
 from sifilma.audit.note import Checkpoint
+from sifilma.witness import cosigning
 from tests.support import programs
-from tests.support.transparency_log import grown, newest_note
+from tests.support.transparency_log import act, as_superuser, grown, newest_note, put_back, sequence, show
+from tests.support.witness_server import served, serving
 from tests.support.world import Client, World, done
 
 
@@ -135,3 +137,39 @@ def test_a_leaf_holds_the_entry_and_its_proof_leads_to_the_signed_root(world: Wo
     hashes = [base64.b64decode(value) for value in made["hashes"]]
     tree.check_inclusion(base64.b64decode(made["leaf_hash"]), entry["seq"], said.size, hashes, said.root)
     assert tree.leaf_hash(made["leaf"].encode()) == base64.b64decode(made["leaf_hash"])
+
+
+def test_go_compares_server_and_witness_and_finds_a_fork(world: World, tmp_path: Path) -> None:
+    compare = programs.go_program(Path(__file__).with_name("compare.go"), tmp_path / "compare")
+    certificate = world.settings.trust / "audit-sign.crt"
+    held = cosigning.set_up(tmp_path / "witness", "witness.example.org/sam", world.settings.log_name, world.trust.keys("audit"))
+    with serving(held.folder, lambda: world.clock.now().timestamp()) as witness, served(world.app) as server:
+        world.configure(witness=witness, witness_key=held.cosigner.vkey)
+        command = [compare, "-key", certificate, "-witness-key", held.cosigner.vkey, server, witness]
+        grown(world, 5)
+        show(world)
+        size = note.claim(newest_note(world)).size
+        same = run(*command)
+        assert (same.returncode, same.stdout) == (0, f"the server's log of {size} entries continues the {size} that the witness has seen\n")
+        behind = (held.file(world.settings.log_name)).read_bytes()
+        act(world, 7)
+        grown(world, 4)
+        show(world)
+        newest = (held.file(world.settings.log_name)).read_bytes()
+        (held.file(world.settings.log_name)).write_bytes(behind)  # a witness that has not seen the newest yet
+        later = run(*command)
+        assert (later.returncode, f"continues the {size} that" in later.stdout) == (0, True), later.stderr
+        (held.file(world.settings.log_name)).write_bytes(newest)
+        other = cosigning.set_up(tmp_path / "other", "witness.example.org/sam", world.settings.log_name, world.trust.keys("audit"))
+        assert "witness" in run(*command[:4], other.cosigner.vkey, server, witness).stderr
+        assert "server" in run(compare, "-key", world.settings.trust / "status-sign.crt", *command[3:]).stderr
+        # The operator puts an older database back, and signs what comes then, past the witness.
+        put_back(world, size)
+        assert "the log was put back" in run(*command).stderr
+        world.configure(witness="", witness_key="")
+        act(world, 30)
+        world.clock.advance(seconds=60)
+        as_superuser(world, "DELETE FROM log_cosignature")
+        sequence(world)
+        forked = run(*command)
+        assert (forked.returncode, "the log has forked" in forked.stderr) == (1, True), forked.stderr

@@ -103,6 +103,18 @@ def test_mail_from_nowhere_does_not_start_production() -> None:
     assert refused(REAL, smtp_host="mail.kemendagri.go.id", smtp_from="sifilma@kemendagri.go.id") == []
 
 
+def test_a_witness_is_reached_safely_and_known_by_its_key() -> None:
+    key = "saksi.kemendagri.go.id/sam+2a7645ea+BFnY/f4vNgEzehAKoq4Pw83BSyQqU3wBnezphNXIRp0P"
+    for sound in ("", "/mnt/saksi"):
+        assert refused(REAL, witness=sound) == []
+    for where in ("https://saksi.kemendagri.go.id", "http://127.0.0.1:8100"):
+        assert refused(REAL, witness=where, witness_key=key) == []
+        assert refused(TRAINING, witness=where) == refused(REAL, witness=where, witness_key="saksi") == ["witness_key"]
+    assert refused(REAL, witness="http://saksi.kemendagri.go.id", witness_key=key) == ["witness"]
+    assert refused(REAL, witness="mailto:saksi@kemendagri.go.id") == ["witness"]
+    assert refused(REAL, witness="mailto:saksi@kemendagri.go.id", smtp_host="mail.go.id", smtp_from="s@kemendagri.go.id") == []
+
+
 @pytest.mark.parametrize(
     ("changes", "setting"),
     [

@@ -384,6 +384,7 @@ def test_every_job_of_the_worker_says_whether_it_goes_by_the_clock() -> None:
         "numbers reserved at the witness": True,
         "statements told to the witness": True,
         "checkpoints signed": True,
+        "checkpoints witnessed": False,
         "tokens expired": True,
         "requests expired": True,
         "manifests expired": True,

@@ -366,6 +366,7 @@ HISTORIES = [
           "UPDATE audit_entry SET person_id={some person} WHERE action='card.report'"),
     plant("log-tree", "log", "is not what was logged there", "UPDATE audit_entry SET ip='' WHERE action='card.report'"),
     plant("log-tree", "log", "its tail was cut", "DELETE FROM log_leaf WHERE seq > 20"),
+    plant("log-cosigned", "log_cosignature", "is not to be trusted", "INSERT INTO log_cosignature (size, witness, line, at) SELECT size, 'w+00000000+AAAA', 'x', at FROM log_checkpoint LIMIT 1"),
     plant("log-tree", "log", "never came into the log", "DELETE FROM audit_pending"),
 ]  # fmt: skip
 

@@ -25,8 +25,17 @@ def files_to_folder(connection: Connection, folder: Path) -> None:
             file.write(data)
 
 
+def back_to_0049(connection: Connection) -> None:
+    """Undo 0050 on a database without triggers: nothing was cosigned."""
+    undo = Operations(MigrationContext.configure(connection))
+    for table in ("log_standing", "log_cosignature"):
+        undo.drop_table(table)
+    connection.execute(text("UPDATE alembic_version SET version_num = '0049'"))
+
+
 def back_to_0048(connection: Connection) -> None:
-    """Undo 0049 on a database without triggers: nothing is told to a witness."""
+    """Undo 0049, and what came after it, on a database without triggers: nothing is told to a witness."""
+    back_to_0049(connection)
     undo = Operations(MigrationContext.configure(connection))
     for table in ("open_question", "reconciliation", "witness_statement", "reserved_number", "status_beyond"):
         undo.drop_table(table)

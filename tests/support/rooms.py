@@ -130,11 +130,11 @@ LIBRARIES = {
     "app": "asgi audit_commands blueprints chores clock_commands command_groups factory hooks leavers retention worker_commands",
     # a part of the record or of its transparency log
     "audit": (
-        "checkpoints comparison displacement export findings leaf models note offline proofs recorded rounds sequencing service store tree "
-        "verification"
+        "checkpoints comparison cosignature displacement export findings leaf models note offline proofs recorded rounds sequencing "
+        "service store tree verification witnessed"
     ),
     # a command that makes the application itself
-    "commands": "applications doctor doctor_checks doctor_lines main practice serve supervisor witness_check",
+    "commands": "applications doctor doctor_checks doctor_lines main practice serve supervisor witness witness_check",
     # what people do with keys
     "custody": "ceremonies ceremony_file cli closing custodians pairing rotation",
     # a part of the play: who, with what, in which scenes
@@ -178,7 +178,7 @@ LIBRARIES = {
     # the database as a whole
     "schema": "migrate tables",
     # the contract of a witness, what it is told, and each kind of one
-    "witness": "contract folder models opening reserved row standing statements",
+    "witness": ("contract cosigning folder http log_witness mail models opening reserved row standing statements views wire"),
     # a part of every request or page
     "web": (
         "application assets body_limits characters command confirmation errors field_names forms headers health kept kept_views languages "

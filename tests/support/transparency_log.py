@@ -14,6 +14,7 @@ from sifilma.audit.service import record
 from sifilma.kernel import triggers
 from sifilma.kernel.db import db
 from sifilma.sign_in.authentication import secret_hash
+from sifilma.witness.log_witness import MEMORY
 from tests.support.world import World
 
 
@@ -56,3 +57,23 @@ def as_superuser(world: World, *statements: str, **values: Any) -> None:
         for statement in statements:
             connection.execute(text(statement), {name: value for name, value in values.items() if f":{name}" in statement})
         triggers.install(connection)
+
+
+def show(world: World) -> int:
+    """Show the newest checkpoint to the witness, as the worker does; return how many cosignatures were stored."""
+    with world.app.app_context():
+        return audit_commands.show_checkpoint()
+
+
+def put_back(world: World, size: int) -> None:
+    """Have database and node be as they were when the log had this size, as a restore of both does."""
+    as_superuser(
+        world,
+        f"DELETE FROM log_cosignature WHERE size > {size}",
+        f"DELETE FROM log_checkpoint WHERE size > {size}",
+        f"DELETE FROM audit_entry WHERE id IN (SELECT entry_id FROM log_leaf WHERE seq >= {size})",
+        f"DELETE FROM log_leaf WHERE seq >= {size}",
+        f"DELETE FROM log_node WHERE (idx + 1) * (1 << height) > {size}",
+    )
+    (world.settings.trust / "log-checkpoint.txt").write_text(newest_note(world))
+    MEMORY.forget()

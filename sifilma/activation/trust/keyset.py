@@ -65,6 +65,10 @@ class Trust:
         """Return the public keys for a use, including former ones, without revoked ones."""
         return [key.jwk.key() for key in self.keyset.keys if key.use == use and key.revoked_at is None]
 
+    def all_keys(self, use: Use) -> list[ec.EllipticCurvePublicKey]:
+        """Return the public keys for a use, also revoked ones: for what they signed before that."""
+        return [key.jwk.key() for key in self.keyset.keys if key.use == use]
+
     def ends(self) -> dict[Use, datetime]:
         """Return when signing for each use ends: AFTER before the end of its newest key. Older ones sign nothing any more."""
         last: dict[Use, int] = {}
