@@ -17,6 +17,7 @@ from hsm.errors import HSMKeyAmbiguous, HSMKeyChanged, HSMKeyMissing, HSMMisuse
 from hsm.keys import FORM, READ_BACK, KeyInfo, KeyKind, KeyPlan, kind_of, secret_kind
 
 IV = 12  # bytes: the length that SP 800-38D, section 5.2.1.1, recommends for GCM
+TAG = 16  # bytes
 CHECK_TEXT = b"SI-FILMA check value"  # neither as long as what a token's MAC is made of nor as what a card's key is derived from
 _CLASS = {KeyKind.EC_SIGN: ObjectClass.PRIVATE_KEY}  # all other kinds are secret keys
 _USES = {
@@ -65,18 +66,23 @@ class TokenSession:
         return mac
 
     def seal(self, label: str, plaintext: bytes, associated_data: bytes) -> bytes:
-        """Encrypt with CKM_AES_GCM under a random IV and return IV (12 bytes) ‖ ciphertext ‖ tag (16 bytes)."""
+        """Encrypt with CKM_AES_GCM under a random IV and return IV (12 bytes) ‖ ciphertext ‖ tag (16 bytes).
+
+        Raise HSMMisuse if the module took another IV than this one: what it made could not be opened again.
+        """
         iv = os.urandom(IV)
         encrypt = self._able(label, "seal")
-        sealed: bytes = encrypt(plaintext, mechanism=Mechanism.AES_GCM, mechanism_param=GCMParams(iv, associated_data, 128))
+        given = gcm(iv, associated_data)
+        sealed: bytes = encrypt(plaintext, mechanism=Mechanism.AES_GCM, mechanism_param=given)
+        require_own_iv(iv, given.nonce, len(sealed) - len(plaintext))
         return iv + sealed
 
-    def open_sealed(self, label: str, sealed: bytes, associated_data: bytes) -> bytes:
-        """Return the plaintext. Raise HSMMisuse when the sealed data or the associated data were changed."""
+    def open_sealed(self, label: str, sealed: bytes, associated_data: bytes, iv: int = IV) -> bytes:
+        """Return the plaintext of what begins with an IV of so many bytes. Raise HSMMisuse when sealed or associated data were changed."""
         decrypt = self._able(label, "open")
-        param = GCMParams(sealed[:IV], associated_data, 128)
+        param = gcm(sealed[:iv], associated_data)
         try:
-            plaintext: bytes = decrypt(sealed[IV:], mechanism=Mechanism.AES_GCM, mechanism_param=param)
+            plaintext: bytes = decrypt(sealed[iv:], mechanism=Mechanism.AES_GCM, mechanism_param=param)
         except (p11.GeneralError, p11.EncryptedDataInvalid):
             # SoftHSM answers a wrong tag with either error, but an outage with GeneralError too: only if the key works is the data wrong.
             self.sign_of_life(label)
@@ -86,7 +92,7 @@ class TokenSession:
     def sign_of_life(self, label: str) -> None:
         """Encrypt one byte with the key. A PKCS11Error shows that the key cannot be used any more, so the sealed data is not to blame."""
         encrypt = self._able(label, "seal")
-        encrypt(b"\x00", mechanism=Mechanism.AES_GCM, mechanism_param=GCMParams(os.urandom(IV), b"", 128))
+        encrypt(b"\x00", mechanism=Mechanism.AES_GCM, mechanism_param=gcm(os.urandom(IV), b""))
 
     def public_key(self, label: str) -> ec.EllipticCurvePublicKey:
         """Return the public half of an EC key, read from CKA_EC_POINT. Raise HSMKeyChanged if it is not a P-256 point."""
@@ -125,7 +131,7 @@ class TokenSession:
         """
         kind = secret_kind(label)
         if kind is KeyKind.AES_SEAL:  # GCM is all it may do: one text under one IV, which a random IV equals once in 2^96
-            param = GCMParams(bytes(IV), CHECK_TEXT, 128)
+            param = gcm(bytes(IV), CHECK_TEXT)
             made = self._able(label, "seal")(CHECK_TEXT, mechanism=Mechanism.AES_GCM, mechanism_param=param)
         elif kind is KeyKind.AES_CMAC:
             made = self.cmac(label, CHECK_TEXT)
@@ -241,6 +247,25 @@ class TokenSession:
                 Attribute.WRAP: False,
                 Attribute.UNWRAP: False,
             },
+        )
+
+
+def gcm(iv: bytes, associated_data: bytes) -> GCMParams:
+    """Return the parameters of CKM_AES_GCM with a tag of 16 bytes, for an IV of any length: python-pkcs11 itself takes none over 12 bytes."""
+    made = GCMParams(bytes(IV), associated_data, 8 * TAG)
+    made.nonce = bytes(bytearray(iv))  # bytes of its own: a module may write the IV that it took into them
+    return made
+
+
+def require_own_iv(given: bytes, taken: bytes, longer: int) -> None:
+    """Raise HSMMisuse unless a module sealed with the IV that it was given.
+
+    Modules that insist on an IV of their own answer it after the tag, so that the output is `longer` than the plaintext by more than the
+    tag, or write it over the one they were given.
+    """
+    if longer != TAG or taken != given:
+        raise HSMMisuse(
+            "the HSM sealed with an IV of its own, which cannot be stored: seal-kek needs a module that takes the IV it is given"
         )
 
 

@@ -26,7 +26,7 @@ from sifilma.audit.service import record
 from sifilma.custody import ceremonies, ceremony_file, closing, pairing, rotation
 from sifilma.custody.ceremonies import Held
 from sifilma.custody.ceremony_file import CeremonyFile, CeremonyRefused
-from sifilma.custody.custodians import agree_on_transport, confirm, confirm_act
+from sifilma.custody.custodians import agree_on_transport, confirm, confirm_act, require_custodians
 from sifilma.kernel.installation import claim_home
 from sifilma.resources import ensure_softhsm, resources, root_token
 from sifilma.web.command import command_context
@@ -74,6 +74,11 @@ def _tell(held: Held, *, entered: bool = True) -> None:
 @click.option("--custodian", "custodians", multiple=True, required=True, help="User name of a custodian; two are needed.")
 def plan(path: Path, custodians: tuple[str, ...]) -> None:
     """Write the file of a ceremony: tokens, keys, attributes, check values, custodians. It is reviewed before it is used."""
+    try:
+        if not require_custodians(custodians):
+            click.echo("the database knows no custodian yet: the names are taken as they are", err=True)
+    except SQLAlchemyError:  # the file may be written before there is a database; whoever confirms it needs one
+        click.echo("the database is away: whether these are custodians is seen when they confirm", err=True)
     sha256 = ceremony_file.write(path, ceremony_file.plan(resources().settings, custodians))
     click.echo(f"{path}: SHA-256 {sha256}")
 

@@ -64,11 +64,10 @@ def _counted(session: Session, query: Any, words: str) -> Iterator[str]:
 
 
 def _stored(column: Any, length: int, version: int) -> ColumnElement[bool]:
-    """Return the condition that a version made what is stored (`sealing.versioned`)."""
-    if version == 1:
-        return func.length(column) == length
+    """Return the condition that a version made what is stored (`sealing.versioned`). The first one may say its version or not."""
     first = func.substr(column, 1, 1, type_=LargeBinary)
-    return (func.length(column) > length) & (first == literal(bytes((version,)), LargeBinary))
+    named = (func.length(column) > length) & (first == literal(bytes((version,)), LargeBinary))
+    return named | (func.length(column) == length) if version == 1 else named
 
 
 def require_closable(session: Session, settings: Settings, role: str, version: int) -> None:
