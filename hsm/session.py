@@ -96,7 +96,10 @@ class TokenSession:
 
     def public_key(self, label: str) -> ec.EllipticCurvePublicKey:
         """Return the public half of an EC key, read from CKA_EC_POINT. Raise HSMKeyChanged if it is not a P-256 point."""
-        point: bytes = self._key(label, ObjectClass.PUBLIC_KEY)[Attribute.EC_POINT]
+        try:
+            point: bytes = self._key(label, ObjectClass.PUBLIC_KEY)[Attribute.EC_POINT]
+        except (p11.AttributeTypeInvalid, p11.AttributeSensitive):  # an RSA key, for example
+            raise HSMKeyChanged(f"{label} is no P-256 key") from None
         # Tokens give the point as a DER OCTET STRING (04 41, then 65 bytes, as PKCS#11 demands) or as the bare 65 bytes.
         raw = point[2:] if len(point) == 67 else point
         try:
@@ -191,9 +194,10 @@ class TokenSession:
         return HSMKeyMissing(f"no key is called {label}") if others else p11.NoSuchKey()
 
     def _able(self, label: str, use: str) -> Any:
-        """Return the key's method for a use. Raise HSMMisuse if its attributes forbid it: python-pkcs11 then leaves the method out.
+        """Return the key's method for a use. Raise HSMMisuse for a use that no key of this label has: that is the caller's mistake.
 
-        Raise HSMKeyChanged for a key of another type, length or curve than the use takes. Tokens sign with some of them all the same.
+        Raise HSMKeyChanged for a key of another type, length or curve than the use takes, with some of which tokens sign all the same, and
+        for one whose attributes forbid the use: python-pkcs11 then leaves the method out.
         """
         method = self._ready.get((label, use))
         if method is None:  # once in a session: the handle stays the same object
@@ -202,9 +206,12 @@ class TokenSession:
             if kind_of(label) not in (kind, None):  # the caller's mistake, and no other key on the token
                 raise HSMMisuse(f"{label} may not {operation}")
             self._require_form(label, key, kind)
-            method = self._ready[label, use] = getattr(key, operation, None)
-            if method is None:
+            method = getattr(key, operation, None)
+            if method is None and kind_of(label) is None:
                 raise HSMMisuse(f"{label} may not {operation}")
+            if method is None:
+                raise HSMKeyChanged(f"{label} on the token may not {operation}")
+            self._ready[label, use] = method
         return method
 
     @staticmethod
@@ -251,7 +258,7 @@ class TokenSession:
 
 
 def gcm(iv: bytes, associated_data: bytes) -> GCMParams:
-    """Return the parameters of CKM_AES_GCM with a tag of 16 bytes, for an IV of any length: python-pkcs11 itself takes none over 12 bytes."""
+    """Return the parameters of CKM_AES_GCM with a tag of 16 bytes, for an IV of any length: python-pkcs11 takes none over 12 bytes."""
     made = GCMParams(bytes(IV), associated_data, 8 * TAG)
     made.nonce = bytes(bytearray(iv))  # bytes of its own: a module may write the IV that it took into them
     return made
@@ -264,9 +271,7 @@ def require_own_iv(given: bytes, taken: bytes, longer: int) -> None:
     tag, or write it over the one they were given.
     """
     if longer != TAG or taken != given:
-        raise HSMMisuse(
-            "the HSM sealed with an IV of its own, which cannot be stored: seal-kek needs a module that takes the IV it is given"
-        )
+        raise HSMMisuse("the HSM sealed with an IV of its own: seal-kek needs a module that takes the IV it is given")
 
 
 _SHOWN: dict[str, Callable[[Any], str]] = {

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from manifests.keyset import KeysetRefused
 from sifilma.activation import queries, unit_place
 from sifilma.activation.bulk import job as bulk
 from sifilma.activation.manifests import revocation
@@ -33,7 +35,7 @@ from sifilma.reports import decision_notices
 from sifilma.reports.duties import service as duties
 from sifilma.resources import resources
 from sifilma.sign_in import authority
-from sifilma.web import metrics
+from sifilma.web import health, metrics
 
 
 def register() -> None:
@@ -46,6 +48,7 @@ def register() -> None:
     for measure in (measure_rows, measure_keys):
         if measure not in metrics.MEASURES:
             metrics.MEASURES.append(measure)
+    health.CHECKS["keyset"] = check_keyset
     contract.register(CHORES)
     revocation.register_hooks()
     unit_place.register_hooks()
@@ -59,6 +62,15 @@ def register() -> None:
     bast.register_paper()
     discrepancy_paper.register_paper()
     berita_acara.register_paper()
+
+
+def check_keyset() -> dict[str, Any]:
+    """Check that there is a keyset that may be used: the pinned root signed it, and it is as new as what was seen."""
+    try:
+        return {"ok": True, "version": keyset.load(resources().settings).keyset.version}
+    except Unavailable as refused:
+        cause = refused.__cause__
+        return {"ok": False, "error": str(cause) if isinstance(cause, KeysetRefused) else type(cause or refused).__name__}
 
 
 def measure_keys() -> None:

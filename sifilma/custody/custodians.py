@@ -36,7 +36,7 @@ def confirm(settings: Settings, names: Sequence[str], sha256: str, ask: Ask) -> 
 
 
 def require_custodians(names: Sequence[str]) -> bool:
-    """Raise CeremonyRefused for a name that is no custodian's. Return False where the database knows no custodian yet: any name is taken."""
+    """Raise CeremonyRefused for a name that is no custodian's. Return False where the database knows no custodian yet: any is taken."""
     with command_context() as ctx:
         known = _custodians(ctx.session)
     strangers = sorted(name for name in names if account_name(name) not in known)

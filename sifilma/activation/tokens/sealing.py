@@ -25,7 +25,7 @@ KEK = "seal-kek"
 SEALED_KEY = 60
 """Bytes of a sealed data key: IV (12), key (32) and tag (16)."""
 OWN_IV, LONG_IV = 1, 2
-"""The format of what the HSM sealed, in one byte before it. OWN_IV: the service chose the IV; LONG_IV: the HSM did, and it is a longer one."""
+"""The format of what the HSM sealed, in one byte before it. OWN_IV: the service chose the IV; LONG_IV: the HSM did, a longer one."""
 IVS = {OWN_IV: 12, LONG_IV: 16}
 """Bytes of the IV in each format. Some HSMs insist on an IV of their own; where that has 12 bytes, it opens as OWN_IV does."""
 IV, KEY, TAG = 12, 32, 16
