@@ -136,6 +136,7 @@ class TokenSession:
         if kind is KeyKind.AES_SEAL:  # GCM is all it may do: one text under one IV, which a random IV equals once in 2^96
             param = gcm(bytes(IV), CHECK_TEXT)
             made = self._able(label, "seal")(CHECK_TEXT, mechanism=Mechanism.AES_GCM, mechanism_param=param)
+            require_own_iv(bytes(IV), param.nonce, len(made) - len(CHECK_TEXT))  # another IV each time would be another check value
         elif kind is KeyKind.AES_CMAC:
             made = self.cmac(label, CHECK_TEXT)
         elif kind is KeyKind.HMAC:
