@@ -154,7 +154,8 @@ class TokenSession:
         return sorted(found)
 
     def exists(self, plan: KeyPlan) -> bool:
-        """Return whether the key exists. Raise HSMKeyAmbiguous if several keys have its label."""
+        """Return whether the key exists, by a new search. Raise HSMKeyAmbiguous if several keys have its label."""
+        self.forget(plan.label)
         try:
             self._key(plan.label, _CLASS.get(plan.kind, ObjectClass.SECRET_KEY))
         except (p11.NoSuchKey, HSMKeyMissing):
@@ -208,17 +209,16 @@ class TokenSession:
                 raise HSMMisuse(f"{label} may not {operation}")
             self._require_form(label, key, kind)
             method = getattr(key, operation, None)
-            if method is None and kind_of(label) is None:
-                raise HSMMisuse(f"{label} may not {operation}")
             if method is None:
-                raise HSMKeyChanged(f"{label} on the token may not {operation}")
+                self.forget(label)  # once it is put right, it is found so
+                raise (HSMMisuse if kind_of(label) is None else HSMKeyChanged)(f"{label} on the token may not {operation}")
             self._ready[label, use] = method
         return method
 
-    @staticmethod
-    def _require_form(label: str, key: Any, kind: KeyKind) -> None:
+    def _require_form(self, label: str, key: Any, kind: KeyKind) -> None:
         for name, value in _attributes(key, tuple(FORM[kind])).items():
             if _SHOWN[name](value) not in FORM[kind][name]:
+                self.forget(label)
                 raise HSMKeyChanged(f"{label} is no key of the kind {kind}: its {name} is {_SHOWN[name](value)}")
 
     def _generate_ec(self, plan: KeyPlan) -> None:

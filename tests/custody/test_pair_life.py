@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from contextlib import closing as closed_at_the_end
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from pydantic import SecretStr
 
 from hsm import HSM, HSMPair
 from hsm.keys import SIGNING_PLAN
 from manifests import jws
 from sifilma.activation.trust import key_checks, keyset
+from sifilma.app.chores import CHORES
 from sifilma.fsck.run import examine
 from sifilma.kernel.unit_of_work import assert_no_transaction
 from sifilma.resources import attach, resources
 from tests.custody.test_pairing import Twins, _soon, activate, another_key_recorded, call, join, make_twins, twins
 from tests.custody.test_reissue import carried, standing
-from tests.custody.test_rotation import WHO, download, rotate, verdict
+from tests.custody.test_rotation import ROLES, WHO, download, rotate, verdict
 from tests.fsck.conftest import installation
 from tests.hsm.token_access import within_seconds
+from tests.support.databases import Fresh
 from tests.support.softhsm import SO_PIN, SoftHSM
 from tests.support.world import World, done
 
@@ -169,3 +175,43 @@ def test_a_token_that_no_record_knows_is_not_recorded_by_the_way(twins: Twins, t
     use_these(world, stranger, hsm_token="stranger", second_hsm_token="")
     assert "another token: no key of stranger is recorded" in act(world, "rotate", "status-sign")
     assert key_checks.load_record(world.settings).token == "a"
+
+
+@pytest.mark.long
+def test_every_key_is_rotated_on_both_hsms_amid_several_clients(
+    make_twins: Callable[[Fresh], AbstractContextManager[Twins]], inhabited_postgresql: Fresh, tmp_path: Path
+) -> None:
+    with make_twins(inhabited_postgresql) as twins:
+        world, statuses, over = twins.world, list[int](), threading.Event()
+        join(world, tmp_path / "ceremony.json")
+        world.configure(master_version=2)
+        ready = world.ready(count=400)
+        waiting = list(ready.uids)
+
+        def client() -> None:
+            while waiting and not over.is_set():
+                statuses.append(activate(world, ready, waiting.pop()).status_code)
+
+        clients = [threading.Thread(target=client) for _ in range(4)]
+        for one in clients:
+            one.start()
+        try:
+            for role in (*ROLES, "sam-master"):
+                assert f"{role}-v" in rotate(world, role)
+        finally:
+            over.set()
+            for one in clients:
+                one.join()
+        print(f"{len(statuses)} activations amid {len(ROLES) + 1} rotations")
+        assert set(statuses) == {201}
+        assert key_checks.versions(world.settings) == {role: 3 if role in ("token-mac", "seal-kek") else 2 for role in ROLES}
+        with world.app.app_context():
+            while CHORES["data keys sealed anew"].run():
+                pass
+        done(activate(world, ready, waiting.pop()), 201)  # its token was made before
+        with twins.stores["a"].away():  # and the other HSM opens and checks what this one made amid it
+            done(activate(world, ready, waiting.pop()), 201)
+        both_back(twins)
+        all_valid(world)
+        assert twins.pair.read_back() == {}
+        assert [str(found) for found in examine(installation(world)).findings] == []

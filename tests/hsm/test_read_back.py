@@ -187,7 +187,7 @@ def test_a_secret_key_of_another_type_or_length_under_the_label_is_named_and_mak
     softhsm: SoftHSM, label: str, kind: KeyType, value: bytes, told: str
 ) -> None:
     plan = next(plan for plan in SIGNING_PLAN if plan.label == label)
-    token = recorded(softhsm.token(f"put-{label}-{kind.name.lower()}-{len(value)}", [plan, SIGNING_PLAN[4]]))
+    token = recorded(softhsm.token(f"of-{kind.name[:4].lower()}-{len(value)}-{label}", [plan, SIGNING_PLAN[4]]))
     assert USES[plan.kind](token)
     destroy(token, label)
     uses = {"ENCRYPT": True, "DECRYPT": True} if plan.kind is KeyKind.AES_SEAL else {"SIGN": True, "VERIFY": True}
