@@ -154,7 +154,7 @@ def entered(session: Session, settings: Settings) -> Record | None:
     line = published.stored(session, FILE)
     try:
         return None if line is None else _verified(settings, line)
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
