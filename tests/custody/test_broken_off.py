@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,16 +70,13 @@ def at_every_step(world: World, act: Callable[[], tuple[str, ...]], is_done: Cal
     step = 0
     while True:
         step += 1
-        arguments = act()
-        with killed_after(step) as taken:
-            try:
-                told = call(world, *arguments)
-            except Killed:
-                pass
-            else:
-                assert told.exit_code == 0, (told.output, told.exception)
-                assert is_done()
-                return len(taken)
+        arguments, whole = act(), None
+        with killed_after(step) as taken, suppress(Killed):
+            whole = call(world, *arguments)
+        if whole is not None:
+            assert whole.exit_code == 0, (whole.output, whole.exception)
+            assert is_done()
+            return len(taken)
         if not is_done():
             again = call(world, *arguments)
             assert again.exit_code == 0, (step, taken, again.output, again.exception)
