@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from config.settings import Settings
 from hsm import HSM, KeyKind, KeyPlan, ceremony, transport
+from hsm.errors import HSMError
 from hsm.keys import MASTER, ROTATED, carried_plan, label_of, master_plan, role_of, version_plan
 from hsm.records import check_of
 from hsm.token import Operations
@@ -73,6 +74,7 @@ def rotate(
     before = key_checks.load_record(settings)
     if role not in ROLES or not before.version:
         raise CeremonyRefused(f"{role} is no key that is rotated" if before.version else "the keys are not recorded yet: hold a ceremony")
+    _require_present(settings, signing)
     if (label := _broken_off(before, entered, role)) is not None:
         published = keyset.publish(settings, signing, root, now)
         if role in dict(keyset.USES):
@@ -173,10 +175,24 @@ def use(settings: Settings, signing: HSM, root: HSM, now: datetime, plan: KeyPla
         keyset.publish_certificates(settings, signing, root, now)
 
 
+def _joined(settings: Settings, signing: HSM) -> list[HSM]:
+    """Return the second HSM's token, if it has joined."""
+    return [token for token in signing.tokens[1:] if key_checks.load(settings, token.label)]
+
+
+def _require_present(settings: Settings, signing: HSM) -> None:
+    """Raise CeremonyRefused if one of two HSMs does not answer: what both get is not begun at one of them."""
+    joined = _joined(settings, signing)
+    for token in (signing.tokens[0], *joined) if joined else ():
+        try:
+            token.labels()
+        except HSMError as away:
+            raise CeremonyRefused(f"Token {token.label} does not answer ({away}): both HSMs are needed, and nothing was begun.") from away
+
+
 def _make(settings: Settings, signing: HSM, plan: KeyPlan) -> None:
     """Make a key where it is missing: on the only token, or on those of two HSMs. One that signs is each token's own."""
-    first, *further = signing.tokens
-    joined = [token for token in further if key_checks.load(settings, token.label)]
+    first, joined = signing.tokens[0], _joined(settings, signing)
     if joined and plan.kind is not KeyKind.EC_SIGN:
         transport.carry(first, joined[0], [carried_plan(plan)], settings.secret("hsm_so_pin"))
         return

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from contextlib import closing as closed_at_the_end
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -74,7 +75,8 @@ def test_a_compromised_key_falls_on_both_hsms_and_is_closed_on_both(twins: Twins
     bodies, before = [download(world, one) for one in active], keyset.load(world.settings).keyset.version
 
     with twins.stores["b"].away():  # a successor is made on both, or on none: nothing is revoked, and everything goes on
-        assert "b" in act(world, "compromise", "manifest-sign")
+        assert "Token b does not answer" in act(world, "compromise", "manifest-sign")
+        assert "manifest-sign-v2" not in labels(first)
         assert (keyset.load(world.settings).keyset.version, key_checks.versions(world.settings).get("manifest-sign", 1)) == (before, 1)
         assert verdict(world, bodies[0]) == "valid"
     both_back(twins)
@@ -87,7 +89,7 @@ def test_a_compromised_key_falls_on_both_hsms_and_is_closed_on_both(twins: Twins
     record = key_checks.load_record(world.settings)
     assert record.of("a")["manifest-sign-v2"].check != record.of("b")["manifest-sign-v2"].check
     with twins.stores["a"].away():  # the second one issues them, by its own successor
-        assert (carried(world), carried(world)) == (3, 0)
+        assert sum(iter(partial(carried, world), 0)) == 3
     both_back(twins)
     assert len(standing(world)) == 3
     done(activate(world, ready, ready.uids[3]), 201)
