@@ -91,6 +91,12 @@ class Settings(BaseSettings):
     )
     hsm_patience: float = Field(1.0, description="seconds an HSM call may take before the other HSM is asked, where there are two", gt=0)
     root_token: str = Field("sifilma-root", description="label of the offline root token")
+    trust_seconds: float = Field(
+        30.0,
+        description="seconds after which a process looks again whether a keyset was published elsewhere, and what the keyset's witness saw",
+        gt=0,
+        le=30,
+    )
 
     # --- the web ---
     https: bool = Field(False, description="behind TLS: Secure `__Host-` cookies and HSTS")

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hsm.errors import HSMCredential, HSMError, HSMMisuse, HSMUnavailable
 from hsm.keys import KeyInfo, KeyPlan
 from hsm.module import Module, TokenConfig, TokenInfo
-from hsm.session import TokenSession
+from hsm.session import IV, TokenSession
 
 T = TypeVar("T")
 
@@ -209,9 +209,9 @@ class RemoteSession(TokenSession):
         """As `TokenSession.seal`."""
         return bytes(self.ask("seal", label, plaintext, associated_data))
 
-    def open_sealed(self, label: str, sealed: bytes, associated_data: bytes) -> bytes:
+    def open_sealed(self, label: str, sealed: bytes, associated_data: bytes, iv: int = IV) -> bytes:
         """As `TokenSession.open_sealed`."""
-        return bytes(self.ask("open_sealed", label, sealed, associated_data))
+        return bytes(self.ask("open_sealed", label, sealed, associated_data, iv))
 
     def public_key(self, label: str) -> ec.EllipticCurvePublicKey:
         """As `TokenSession.public_key`."""
@@ -241,3 +241,7 @@ class RemoteSession(TokenSession):
     def generate(self, plan: KeyPlan) -> None:
         """As `TokenSession.generate`."""
         self.ask("generate", plan)
+
+    def destroy(self, label: str) -> None:
+        """As `TokenSession.destroy`."""
+        self.ask("destroy", label)

@@ -17,6 +17,7 @@ from hsm.errors import HSMKeyAmbiguous, HSMKeyChanged, HSMKeyMissing, HSMMisuse
 from hsm.keys import FORM, READ_BACK, KeyInfo, KeyKind, KeyPlan, kind_of, secret_kind
 
 IV = 12  # bytes: the length that SP 800-38D, section 5.2.1.1, recommends for GCM
+TAG = 16  # bytes
 CHECK_TEXT = b"SI-FILMA check value"  # neither as long as what a token's MAC is made of nor as what a card's key is derived from
 _CLASS = {KeyKind.EC_SIGN: ObjectClass.PRIVATE_KEY}  # all other kinds are secret keys
 _USES = {
@@ -65,18 +66,23 @@ class TokenSession:
         return mac
 
     def seal(self, label: str, plaintext: bytes, associated_data: bytes) -> bytes:
-        """Encrypt with CKM_AES_GCM under a random IV and return IV (12 bytes) ‖ ciphertext ‖ tag (16 bytes)."""
+        """Encrypt with CKM_AES_GCM under a random IV and return IV (12 bytes) ‖ ciphertext ‖ tag (16 bytes).
+
+        Raise HSMMisuse if the module took another IV than this one: what it made could not be opened again.
+        """
         iv = os.urandom(IV)
         encrypt = self._able(label, "seal")
-        sealed: bytes = encrypt(plaintext, mechanism=Mechanism.AES_GCM, mechanism_param=GCMParams(iv, associated_data, 128))
+        given = gcm(iv, associated_data)
+        sealed: bytes = encrypt(plaintext, mechanism=Mechanism.AES_GCM, mechanism_param=given)
+        require_own_iv(iv, given.nonce, len(sealed) - len(plaintext))
         return iv + sealed
 
-    def open_sealed(self, label: str, sealed: bytes, associated_data: bytes) -> bytes:
-        """Return the plaintext. Raise HSMMisuse when the sealed data or the associated data were changed."""
+    def open_sealed(self, label: str, sealed: bytes, associated_data: bytes, iv: int = IV) -> bytes:
+        """Return the plaintext of what begins with an IV of so many bytes. Raise HSMMisuse when sealed or associated data were changed."""
         decrypt = self._able(label, "open")
-        param = GCMParams(sealed[:IV], associated_data, 128)
+        param = gcm(sealed[:iv], associated_data)
         try:
-            plaintext: bytes = decrypt(sealed[IV:], mechanism=Mechanism.AES_GCM, mechanism_param=param)
+            plaintext: bytes = decrypt(sealed[iv:], mechanism=Mechanism.AES_GCM, mechanism_param=param)
         except (p11.GeneralError, p11.EncryptedDataInvalid):
             # SoftHSM answers a wrong tag with either error, but an outage with GeneralError too: only if the key works is the data wrong.
             self.sign_of_life(label)
@@ -86,11 +92,14 @@ class TokenSession:
     def sign_of_life(self, label: str) -> None:
         """Encrypt one byte with the key. A PKCS11Error shows that the key cannot be used any more, so the sealed data is not to blame."""
         encrypt = self._able(label, "seal")
-        encrypt(b"\x00", mechanism=Mechanism.AES_GCM, mechanism_param=GCMParams(os.urandom(IV), b"", 128))
+        encrypt(b"\x00", mechanism=Mechanism.AES_GCM, mechanism_param=gcm(os.urandom(IV), b""))
 
     def public_key(self, label: str) -> ec.EllipticCurvePublicKey:
         """Return the public half of an EC key, read from CKA_EC_POINT. Raise HSMKeyChanged if it is not a P-256 point."""
-        point: bytes = self._key(label, ObjectClass.PUBLIC_KEY)[Attribute.EC_POINT]
+        try:
+            point: bytes = self._key(label, ObjectClass.PUBLIC_KEY)[Attribute.EC_POINT]
+        except (p11.AttributeTypeInvalid, p11.AttributeSensitive):  # an RSA key, for example
+            raise HSMKeyChanged(f"{label} is no P-256 key") from None
         # Tokens give the point as a DER OCTET STRING (04 41, then 65 bytes, as PKCS#11 demands) or as the bare 65 bytes.
         raw = point[2:] if len(point) == 67 else point
         try:
@@ -125,8 +134,9 @@ class TokenSession:
         """
         kind = secret_kind(label)
         if kind is KeyKind.AES_SEAL:  # GCM is all it may do: one text under one IV, which a random IV equals once in 2^96
-            param = GCMParams(bytes(IV), CHECK_TEXT, 128)
+            param = gcm(bytes(IV), CHECK_TEXT)
             made = self._able(label, "seal")(CHECK_TEXT, mechanism=Mechanism.AES_GCM, mechanism_param=param)
+            require_own_iv(bytes(IV), param.nonce, len(made) - len(CHECK_TEXT))  # another IV each time would be another check value
         elif kind is KeyKind.AES_CMAC:
             made = self.cmac(label, CHECK_TEXT)
         elif kind is KeyKind.HMAC:
@@ -144,7 +154,8 @@ class TokenSession:
         return sorted(found)
 
     def exists(self, plan: KeyPlan) -> bool:
-        """Return whether the key exists. Raise HSMKeyAmbiguous if several keys have its label."""
+        """Return whether the key exists, by a new search. Raise HSMKeyAmbiguous if several keys have its label."""
+        self.forget(plan.label)
         try:
             self._key(plan.label, _CLASS.get(plan.kind, ObjectClass.SECRET_KEY))
         except (p11.NoSuchKey, HSMKeyMissing):
@@ -185,9 +196,10 @@ class TokenSession:
         return HSMKeyMissing(f"no key is called {label}") if others else p11.NoSuchKey()
 
     def _able(self, label: str, use: str) -> Any:
-        """Return the key's method for a use. Raise HSMMisuse if its attributes forbid it: python-pkcs11 then leaves the method out.
+        """Return the key's method for a use. Raise HSMMisuse for a use that no key of this label has: that is the caller's mistake.
 
-        Raise HSMKeyChanged for a key of another type, length or curve than the use takes. Tokens sign with some of them all the same.
+        Raise HSMKeyChanged for a key of another type, length or curve than the use takes, with some of which tokens sign all the same, and
+        for one whose attributes forbid the use: python-pkcs11 then leaves the method out.
         """
         method = self._ready.get((label, use))
         if method is None:  # once in a session: the handle stays the same object
@@ -196,15 +208,17 @@ class TokenSession:
             if kind_of(label) not in (kind, None):  # the caller's mistake, and no other key on the token
                 raise HSMMisuse(f"{label} may not {operation}")
             self._require_form(label, key, kind)
-            method = self._ready[label, use] = getattr(key, operation, None)
+            method = getattr(key, operation, None)
             if method is None:
-                raise HSMMisuse(f"{label} may not {operation}")
+                self.forget(label)  # once it is put right, it is found so
+                raise (HSMMisuse if kind_of(label) is None else HSMKeyChanged)(f"{label} on the token may not {operation}")
+            self._ready[label, use] = method
         return method
 
-    @staticmethod
-    def _require_form(label: str, key: Any, kind: KeyKind) -> None:
+    def _require_form(self, label: str, key: Any, kind: KeyKind) -> None:
         for name, value in _attributes(key, tuple(FORM[kind])).items():
             if _SHOWN[name](value) not in FORM[kind][name]:
+                self.forget(label)
                 raise HSMKeyChanged(f"{label} is no key of the kind {kind}: its {name} is {_SHOWN[name](value)}")
 
     def _generate_ec(self, plan: KeyPlan) -> None:
@@ -242,6 +256,23 @@ class TokenSession:
                 Attribute.UNWRAP: False,
             },
         )
+
+
+def gcm(iv: bytes, associated_data: bytes) -> GCMParams:
+    """Return the parameters of CKM_AES_GCM with a tag of 16 bytes, for an IV of any length: python-pkcs11 takes none over 12 bytes."""
+    made = GCMParams(bytes(IV), associated_data, 8 * TAG)
+    made.nonce = bytes(bytearray(iv))  # bytes of its own: a module may write the IV that it took into them
+    return made
+
+
+def require_own_iv(given: bytes, taken: bytes, longer: int) -> None:
+    """Raise HSMMisuse unless a module sealed with the IV that it was given.
+
+    Modules that insist on an IV of their own answer it after the tag, so that the output is `longer` than the plaintext by more than the
+    tag, or write it over the one they were given.
+    """
+    if longer != TAG or taken != given:
+        raise HSMMisuse("the HSM sealed with an IV of its own: seal-kek needs a module that takes the IV it is given")
 
 
 _SHOWN: dict[str, Callable[[Any], str]] = {

@@ -22,7 +22,7 @@ from hsm.keys import MASTER, SIGNING_PLAN, Exact, KeyInfo, KeyKind, KeyPlan, lab
 from hsm.module import Module, TokenConfig, TokenInfo
 from hsm.records import KeyRecord, check_of, of_info
 from hsm.remote import RemoteModule
-from hsm.session import TokenSession
+from hsm.session import IV, TokenSession
 
 T = TypeVar("T")
 HEALTH_LABEL = "health-test"
@@ -103,11 +103,11 @@ class Operations:
         self._require(label)
         return self.session.seal(label, plaintext, associated_data)
 
-    def open_sealed(self, label: str, sealed: bytes, associated_data: bytes) -> bytes:
-        """Return the plaintext. Raise HSMMisuse when the sealed data or the associated data were changed."""
+    def open_sealed(self, label: str, sealed: bytes, associated_data: bytes, iv: int = IV) -> bytes:
+        """Return the plaintext of what begins with an IV of so many bytes. Raise HSMMisuse when sealed or associated data were changed."""
         label = self.exact(label)
         self._require(label)
-        return self.session.open_sealed(label, sealed, associated_data)
+        return self.session.open_sealed(label, sealed, associated_data, iv)
 
     def check_value(self, label: str) -> str:
         """Return the check value of a secret key, 16 hex digits (`TokenSession.check_value`)."""
@@ -277,9 +277,9 @@ class HSM:
         """Encrypt by C_Encrypt(CKM_AES_GCM) and return IV (12 bytes) ‖ ciphertext ‖ tag (16 bytes)."""
         return self.run(lambda do: do.seal(label, plaintext, associated_data))
 
-    def open_sealed(self, label: str, sealed: bytes, associated_data: bytes) -> bytes:
-        """Return the plaintext. Raise HSMMisuse when the sealed data or the associated data were changed."""
-        return self.run(lambda do: do.open_sealed(label, sealed, associated_data))
+    def open_sealed(self, label: str, sealed: bytes, associated_data: bytes, iv: int = IV) -> bytes:
+        """Return the plaintext of what begins with an IV of so many bytes. Raise HSMMisuse when sealed or associated data were changed."""
+        return self.run(lambda do: do.open_sealed(label, sealed, associated_data, iv))
 
     def info(self) -> TokenInfo:
         """Return what the token says of itself: label, serial number, maker, model. Needs no login."""

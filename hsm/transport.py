@@ -63,17 +63,17 @@ def carry(first: HSM, second: HSM, plans: Sequence[KeyPlan], officer_pin: str, a
     """
     first, second = first.direct(), second.direct()
     waiting = [plan for plan in plans if not second.run(partial(_there, plan))]
-    if waiting:
-        key = _slowly(second, _make_transport_key)
-        agree(key.fingerprint)
-        first.module.as_officer(first.config, officer_pin, lambda session: _trust(session, key))
-        try:
+    try:
+        if waiting:
+            key = _slowly(second, _make_transport_key)
+            agree(key.fingerprint)
+            first.module.as_officer(first.config, officer_pin, lambda session: _trust(session, key))
             for plan in waiting:
                 wrapped = first.run(partial(_wrap, plan))
                 second.run(partial(_unwrap, plan, wrapped))
-        finally:
-            for token in (first, second):
-                token.run(_forget_transport_key)
+    finally:  # what a call that broke off left, too
+        for token in (first, second):
+            token.run(_forget_transport_key)
     for plan in plans:
         first.run(partial(_close, plan))
         made = [token.run(partial(_check_value, plan)) for token in (first, second)]

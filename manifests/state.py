@@ -33,9 +33,14 @@ def remember(path: Path, expected: Expectations) -> None:
     seen = _read(path)
     if version <= seen.get(expected.root_sha256, 0):
         return
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as new:
-        json.dump({"keyset_versions": seen | {expected.root_sha256: version}}, new)
-    Path(new.name).replace(path)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with open(handle, "w") as new:  # noqa: PTH123  # a handle, not a path
+            json.dump({"keyset_versions": seen | {expected.root_sha256: version}}, new)
+        Path(name).replace(path)
+    except OSError:  # a full disk leaves the old file, and no part of a new one
+        Path(name).unlink(missing_ok=True)
+        raise
 
 
 def _read(path: Path) -> dict[str, int]:
@@ -43,9 +48,9 @@ def _read(path: Path) -> dict[str, int]:
         told = json.loads(path.read_bytes())
     except FileNotFoundError:
         return {}
-    except ValueError as broken:
+    except (ValueError, RecursionError) as broken:  # lists within lists, without end
         raise ValueError(f"{path} is no file of --state") from broken
     seen = told.get("keyset_versions") if isinstance(told, dict) else None
-    if not isinstance(seen, dict) or not all(isinstance(version, int) for version in seen.values()):
+    if not isinstance(seen, dict) or not all(type(version) is int and version >= 0 for version in seen.values()):
         raise ValueError(f"{path} is no file of --state")
     return seen

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from manifests.keyset import KeysetRefused
 from sifilma.activation import queries, unit_place
 from sifilma.activation.bulk import job as bulk
 from sifilma.activation.manifests import revocation
@@ -36,7 +38,7 @@ from sifilma.reports import decision_notices
 from sifilma.reports.duties import service as duties
 from sifilma.resources import resources
 from sifilma.sign_in import authority
-from sifilma.web import metrics
+from sifilma.web import health, metrics
 from sifilma.witness import reserved, row, standing
 from sifilma.witness.standing import State
 
@@ -51,6 +53,7 @@ def register() -> None:
     for measure in (measure_rows, measure_keys, measure_witness, measure_log):
         if measure not in metrics.MEASURES:
             metrics.MEASURES.append(measure)
+    health.CHECKS["keyset"] = check_keyset
     contract.register(CHORES)
     reserved.register("keyset", ceremonies.needs)
     reserved.register("papers", numbering.needs)
@@ -67,6 +70,15 @@ def register() -> None:
     bast.register_paper()
     discrepancy_paper.register_paper()
     berita_acara.register_paper()
+
+
+def check_keyset() -> dict[str, Any]:
+    """Check that there is a keyset that may be used: the pinned root signed it, and it is as new as what was seen."""
+    try:
+        return {"ok": True, "version": keyset.load(resources().settings).keyset.version}
+    except Unavailable as refused:
+        cause = refused.__cause__
+        return {"ok": False, "error": str(cause) if isinstance(cause, KeysetRefused) else type(cause or refused).__name__}
 
 
 def measure_keys() -> None:

@@ -13,7 +13,7 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
-from sifilma.activation.trust import published
+from sifilma.activation.trust import keyset, published
 from sifilma.app.chores import CHORES
 from sifilma.dispatch.contract import Dispatcher
 from sifilma.dispatch.in_process import InProcess
@@ -45,7 +45,7 @@ def worker_command(once: bool) -> None:
 def keep_working() -> None:
     """Work until the process is told to end."""
     resources().hsm.watch()
-    published.follow(resources().settings)
+    published.follow(resources().settings, partial(keyset.heed_witness, resources().settings))
     standing.begin(db.engine)
     _dispatcher().keep_working()
 

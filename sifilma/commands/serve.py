@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Callable
+from functools import partial
 
 import click
 from flask import Flask
@@ -120,7 +121,7 @@ def _serve(settings: Settings, app: Application, *others: Role) -> None:
     counted = metrics.sharing(settings.home)  # before the fork: all processes count in one folder
 
     def share(place: int) -> None:
-        published.follow(settings)
+        published.follow(settings, partial(keyset.heed_witness, settings))
         with app.app_context():
             standing.begin(db.engine)
         counted(place)

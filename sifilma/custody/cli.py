@@ -26,7 +26,7 @@ from sifilma.audit.service import record
 from sifilma.custody import ceremonies, ceremony_file, closing, pairing, rotation
 from sifilma.custody.ceremonies import Held
 from sifilma.custody.ceremony_file import CeremonyFile, CeremonyRefused
-from sifilma.custody.custodians import agree_on_transport, confirm, confirm_act
+from sifilma.custody.custodians import agree_on_transport, confirm, confirm_act, require_custodians
 from sifilma.kernel.installation import claim_home
 from sifilma.resources import ensure_softhsm, resources, root_token
 from sifilma.web.command import command_context
@@ -75,6 +75,11 @@ def _tell(held: Held, *, entered: bool = True) -> None:
 @click.option("--custodian", "custodians", multiple=True, required=True, help="User name of a custodian; two are needed.")
 def plan(path: Path, custodians: tuple[str, ...]) -> None:
     """Write the file of a ceremony: tokens, keys, attributes, check values, custodians. It is reviewed before it is used."""
+    try:
+        if not require_custodians(custodians):
+            click.echo("the database knows no custodian yet: the names are taken as they are", err=True)
+    except SQLAlchemyError:  # the file may be written before there is a database; whoever confirms it needs one
+        click.echo("the database is away: whether these are custodians is seen when they confirm", err=True)
     sha256 = ceremony_file.write(path, ceremony_file.plan(resources().settings, custodians))
     click.echo(f"{path}: SHA-256 {sha256}")
 
@@ -162,13 +167,17 @@ def rotate(role: str, custodians: tuple[str, ...], publish_only: bool) -> None:
     ensure_softhsm(settings)
     _require_trusted_clock()
     people = confirm_act(settings, custodians, ask)
-    now = resources().clock.now()
-    done = rotation.rotate(settings, resources().hsm, root_token(settings), now, role, custodians, publish_only=publish_only)
+    now, only = resources().clock.now(), publish_only
+    with command_context() as ctx:
+        entered = key_checks.entered(ctx.session, settings)
+    done = rotation.rotate(settings, resources().hsm, root_token(settings), now, role, custodians, publish_only=only, entered=entered)
     with command_context() as ctx:
         recorded.record_ceremony(ctx, settings, done.trust)
         for one in people:
             record(replace(ctx, actor=one), Action.KEYS_ROTATE, "key", done.label, used=done.is_used, keyset=done.trust.keyset.version)
     click.echo(f"{done.label}: made, recorded, keyset version {done.trust.keyset.version}")
+    if done.is_finished:
+        click.echo("its rotation had broken off, and is finished now: no further version was made")
     if role == rotation.MASTER_ROLE:
         version = done.label.rpartition("-v")[2]
         click.echo(f"new cards get it when SIFILMA_MASTER_VERSION={version} is set and server and worker were started anew")
@@ -190,6 +199,11 @@ def compromise(role: str, custodians: tuple[str, ...], version: int | None, *, c
     ensure_softhsm(settings)
     _require_trusted_clock()
     people = confirm_act(settings, custodians, ask)
+    if version is None:
+        with command_context() as ctx:
+            version = rotation.unfinished(ctx.session, settings, role)
+        if version is not None:
+            click.echo(f"an act on {label_of(role, version)} had broken off, and is finished now: no other key is revoked", err=True)
     done = rotation.compromise(settings, resources().hsm, root_token(settings), resources().clock.now(), role, custodians, version)
     with command_context() as ctx:
         recorded.record_ceremony(ctx, settings, done.trust)
@@ -287,22 +301,26 @@ def _needed(made: Record) -> dict[str, list[str]]:
 def _tell_keys(token: HSM, made: Record, needed: Mapping[str, Sequence[str]]) -> int:
     """Say what the keys of a token are, and what needs each. Return how many are not sound."""
     differing = token.read_back()
-    recorded, is_first = made.of(token.label), token is resources().hsm.tokens[0]
-    if not is_first and token.label not in made.others:
+    recorded = made.of(token.label)
+    if token is not resources().hsm.tokens[0] and not made.has(token.label):
         click.echo("  it has not joined: `sifilma hsm pair join FILE`")
         return 1
+    lingering = closing.lingering(made, token)
+    for label in lingering:
+        role, version = closing.parted(label)
+        click.echo(f"{label:16} FAULTS: it is closed, and on this token still: `sifilma hsm close {role} {version}` destroys it")
     later = [version_plan(role, version) for role in ROTATED for version in made.known(role) if version > 1]
     masters = [master_plan(int(label.removeprefix(MASTER))) for label in made.keys if label.startswith(MASTER) and label != f"{MASTER}1"]
-    wrong = 0
+    wrong = len(lingering)
     for key in (*made.plan(SIGNING_PLAN), *later, *masters):
-        known = recorded.get(key.label)
-        if is_first or known is not None:
+        known, holders = recorded.get(key.label), ", ".join(made.holders(key.label))
+        if known is not None or not holders:
             plan = replace(key, carried=known is not None and known.is_carried)
             wrong += not _tell_key(token, plan, differing.get(key.label, ""), needed)
         elif key.label.startswith(MASTER):
-            click.echo(f"{key.label:16} not on this token: cards of this version are issued by {resources().hsm.tokens[0].label} only")
-        elif key.label in made.keys and not made.keys[key.label].is_carried and key.kind is not KeyKind.EC_SIGN:
-            click.echo(f"{key.label:16} not on this token: what it made is opened and checked by {resources().hsm.tokens[0].label} only")
+            click.echo(f"{key.label:16} not on this token: cards of this version are issued by {holders} only")
+        elif key.kind is not KeyKind.EC_SIGN:
+            click.echo(f"{key.label:16} not on this token: what it made is opened and checked by {holders} only")
     return wrong
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from config.settings import Settings
 from hsm import HSM, ceremony
+from hsm.errors import HSMError
 from hsm.keys import MASTER, label_of, role_of
 from hsm.records import KeyRecord
 from sifilma.activation.models import DataKey, Token, TokenState
@@ -64,11 +65,10 @@ def _counted(session: Session, query: Any, words: str) -> Iterator[str]:
 
 
 def _stored(column: Any, length: int, version: int) -> ColumnElement[bool]:
-    """Return the condition that a version made what is stored (`sealing.versioned`)."""
-    if version == 1:
-        return func.length(column) == length
+    """Return the condition that a version made what is stored (`sealing.versioned`). The first one may say its version or not."""
     first = func.substr(column, 1, 1, type_=LargeBinary)
-    return (func.length(column) > length) & (first == literal(bytes((version,)), LargeBinary))
+    named = (func.length(column) > length) & (first == literal(bytes((version,)), LargeBinary))
+    return named | (func.length(column) == length) if version == 1 else named
 
 
 def require_closable(session: Session, settings: Settings, role: str, version: int) -> None:
@@ -87,16 +87,37 @@ def close(settings: Settings, root: HSM, now: datetime, role: str, version: int,
     """
     made, name = key_checks.load_record(settings), label(role, version)
     if name in made.keys:
-        left = replace(made, version=made.version + 1, by=list(by), ceremony="", keys=_without(made.keys, name))
+        left = replace(made, version=made.version + 1, by=list(by), ceremony="", keys=_without(made.keys, name), revoking="")
         others = {token: _without(keys, name) for token, keys in made.others.items()}
         made = key_checks.write(settings, root, now, replace(left, others=others, closed={**made.closed, name: made.all_of(name)}))
     return made
 
 
 def destroy(signing: HSM, name: str) -> None:
-    """Destroy a closed key for good, on each token. Every node has the record by now that says so, or gets it within seconds."""
+    """Destroy a closed key for good, on each token, and read back that it is gone. Can be repeated.
+
+    Every node has the record by now that says so, or gets it within seconds. Raise CeremonyRefused after all of them if it may still be on
+    one: that names the token.
+    """
+    left = []
     for token in signing.tokens:
-        ceremony.destroy(token, name)
+        try:
+            ceremony.destroy(token, name)
+            if name in _labels(token):
+                left.append(f"it is on token {token.label} still")
+        except HSMError as away:
+            left.append(f"token {token.label} does not answer: {away}")
+    if left:
+        raise CeremonyRefused(f"{name} is closed, and not destroyed everywhere ({'; '.join(left)}): repeat the command.")
+
+
+def lingering(made: Record, token: HSM) -> list[str]:
+    """Return the labels of keys that are closed and still on a token: an act broke off, or a backup of the token was put back."""
+    return sorted(set(made.closed) & _labels(token))
+
+
+def _labels(token: HSM) -> set[str]:
+    return {found for found, _, _ in token.labels()}
 
 
 def _without(keys: Mapping[str, KeyRecord], name: str) -> dict[str, KeyRecord]:

@@ -12,7 +12,7 @@ from sifilma.custody.ceremony_file import CODE, NEEDED, CeremonyRefused
 from sifilma.identity.models import AccountState, User, UserRole
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.actor import Actor, Role
-from sifilma.sign_in.service import prove_presence
+from sifilma.sign_in.service import account_name, prove_presence
 from sifilma.web.command import command_context
 
 Ask = Callable[[str], str]
@@ -25,8 +25,7 @@ def confirm(settings: Settings, names: Sequence[str], sha256: str, ask: Ask) -> 
     An installation whose database has no account of a custodian yet holds its first ceremony with the file alone.
     Raise CeremonyRefused for other characters or somebody who is no custodian, and Unauthenticated for a wrong code.
     """
-    with command_context() as ctx:
-        known = _custodians(ctx.session)
+    known = require_custodians(names)
     people = []
     for name in names:
         if ask(f"{name}: first {CODE} characters of the file's SHA-256").strip().lower() != sha256[:CODE]:
@@ -34,6 +33,16 @@ def confirm(settings: Settings, names: Sequence[str], sha256: str, ask: Ask) -> 
         if known:
             people.append(_present(settings, name, ask))
     return _different(people)
+
+
+def require_custodians(names: Sequence[str]) -> bool:
+    """Raise CeremonyRefused for a name that is no custodian's. Return False where the database knows no custodian yet: any is taken."""
+    with command_context() as ctx:
+        known = _custodians(ctx.session)
+    strangers = sorted(name for name in names if account_name(name) not in known)
+    if known and strangers:
+        raise CeremonyRefused(f"{', '.join(strangers)}: no account of this name has the role of a custodian.")
+    return bool(known)
 
 
 def confirm_act(settings: Settings, names: Sequence[str], ask: Ask) -> list[Actor]:
@@ -62,11 +71,10 @@ def _different(people: list[Actor]) -> list[Actor]:
     return people
 
 
-def _custodians(session: Session) -> bool:
-    """Return whether the database knows a custodian."""
-    held = select(UserRole.id).join(User, User.id == UserRole.user_id)
-    one = held.where(UserRole.role == Role.CUSTODIAN, UserRole.until.is_(None), User.state == AccountState.ACTIVE).limit(1)
-    return session.scalar(one) is not None
+def _custodians(session: Session) -> set[str]:
+    """Return the user names of the custodians whom the database knows."""
+    held = select(User.username).join(UserRole, User.id == UserRole.user_id)
+    return set(session.scalars(held.where(UserRole.role == Role.CUSTODIAN, UserRole.until.is_(None), User.state == AccountState.ACTIVE)))
 
 
 def _present(settings: Settings, name: str, ask: Ask) -> Actor:

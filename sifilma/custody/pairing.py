@@ -53,7 +53,7 @@ def join(
     if is_softhsm(second.config.module_path):
         ceremony.init_token(second, settings.secret("second_hsm_so_pin"))
     ceremony.create_keys(second, [_in_use(made, plan) for plan in SIGNING_PLAN if plan.kind is KeyKind.EC_SIGN])
-    shared = [carried_plan(plan) for plan in (*(_next(made, role) for role in SHARED), _next_master(made))]
+    shared = [carried_plan(plan) for plan in (*(_next(made, second.label, role) for role in SHARED), _next_master(made, second.label))]
     transport.carry(first, second, shared, settings.secret("hsm_so_pin"), agree)
     for token in signing.tokens:
         ceremony.create_keys(token, shared)  # reads them back
@@ -70,14 +70,14 @@ def _in_use(made: Record, plan: KeyPlan) -> KeyPlan:
     return plan if version == 1 else version_plan(plan.label, version)
 
 
-def _next(made: Record, role: str) -> KeyPlan:
-    """Return the version that both hold, or that both will hold."""
+def _next(made: Record, second: str, role: str) -> KeyPlan:
+    """Return the version that both hold, or that both will hold. One that the first one shared with an HSM that is gone stays there."""
     known = made.known(role)
-    both = [version for version in known if made.keys[label_of(role, version)].is_carried]
+    both = [version for version in known if second in made.holders(label_of(role, version))]
     return version_plan(role, max(both) if both else 1 + max(known))
 
 
-def _next_master(made: Record) -> KeyPlan:
-    known = {int(label.removeprefix(MASTER)): one for label, one in made.keys.items() if label.startswith(MASTER)}
-    both = [version for version, one in known.items() if one.is_carried]
+def _next_master(made: Record, second: str) -> KeyPlan:
+    known = [int(label.removeprefix(MASTER)) for label in made.keys if label.startswith(MASTER)]
+    both = [version for version in known if second in made.holders(f"{MASTER}{version}")]
     return master_plan(max(both) if both else 1 + max(known))

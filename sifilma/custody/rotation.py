@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import LargeBinary, Row, func, literal, or_, select, update
+from sqlalchemy import LargeBinary, Row, exists, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
 from hsm import HSM, KeyKind, KeyPlan, ceremony, transport
+from hsm.errors import HSMError
 from hsm.keys import MASTER, ROTATED, carried_plan, label_of, master_plan, role_of, version_plan
 from hsm.records import check_of
 from hsm.token import Operations
@@ -22,7 +23,9 @@ from sifilma.activation.manifests.revocation import STANDING
 from sifilma.activation.models import Activation, DataKey, Manifest
 from sifilma.activation.tokens import sealing
 from sifilma.activation.trust import key_checks, keyset
+from sifilma.activation.trust.key_checks import Record
 from sifilma.activation.trust.keyset import Trust
+from sifilma.audit.models import Action, AuditEntry
 from sifilma.cards.models import Card, Unit
 from sifilma.custody.ceremony_file import CeremonyRefused
 from sifilma.identity.models import Organisation
@@ -37,33 +40,64 @@ AT_ONCE = 500
 
 @dataclass(frozen=True)
 class Rotated:
-    """What a rotation did: the label of the new key, whether it is in use now, and the keyset."""
+    """What a rotation did: the label of the new key, whether it is in use now, and the keyset.
+
+    `is_finished` if it made nothing, and finished a rotation that broke off after its key came into use.
+    """
 
     label: str
     is_used: bool
     trust: Trust
+    is_finished: bool = False
 
 
 def rotate(
-    settings: Settings, signing: HSM, root: HSM, now: datetime, role: str, by: Sequence[str] = (), *, publish_only: bool = False
+    settings: Settings,
+    signing: HSM,
+    root: HSM,
+    now: datetime,
+    role: str,
+    by: Sequence[str] = (),
+    *,
+    publish_only: bool = False,
+    entered: Record | None = None,
+    revoking: str = "",
 ) -> Rotated:
     """Make the next version of a role's key, record and publish it, and then use it.
 
-    A version that was made before and is not used yet is taken, so a call that broke off can be repeated. `publish_only` leaves it at
-    that, so that readers get the keyset before anything is signed with the key. A card master key is used when the settings say so.
-    Raise CeremonyRefused if the keys are not recorded yet or the role is unknown, and as the ceremony does.
+    A version that was made before and is not used yet is taken, so a call that broke off can be repeated. So it can be after the key came
+    into use: `entered` is the record that the database holds, which does not know of it then. `publish_only` leaves it at publishing, so
+    that readers get the keyset before anything is signed with the key. A card master key is used when the settings say so. `revoking` is
+    the label of the key that is compromised. Raise CeremonyRefused if the keys are not recorded yet or the role is unknown, and as the
+    ceremony does.
     """
     before = key_checks.load_record(settings)
     if role not in ROLES or not before.version:
         raise CeremonyRefused(f"{role} is no key that is rotated" if before.version else "the keys are not recorded yet: hold a ceremony")
+    _require_present(settings, signing)
+    if (label := _broken_off(before, entered, role)) is not None:
+        published = keyset.publish(settings, signing, root, now)
+        if role in dict(keyset.USES):
+            keyset.publish_certificates(settings, signing, root, now)
+        return Rotated(label, role != MASTER_ROLE, published, is_finished=True)
     plan = _next(before, role)
     # Made, then recorded, then published, then used: whoever uses a key finds it recorded and published.
     _make(settings, signing, plan)
     published = keyset.publish(settings, signing, root, now)
     if publish_only or role == MASTER_ROLE:
         return Rotated(plan.label, False, published)
-    use(settings, signing, root, now, plan, by)
+    use(settings, signing, root, now, plan, by, revoking)
     return Rotated(plan.label, True, published)
+
+
+def _broken_off(made: Record, entered: Record | None, role: str) -> str | None:
+    """Return the label of a key that came into use, or of a card master key that was recorded, by a call that had no entry."""
+    if entered is None or not entered.version:
+        return None
+    if role == MASTER_ROLE:
+        return next((label for label in sorted(made.keys) if label.startswith(MASTER) and label not in entered.keys), None)
+    used = made.versions.get(role, 1)
+    return label_of(role, used) if used > entered.versions.get(role, 1) else None
 
 
 @dataclass(frozen=True)
@@ -80,17 +114,26 @@ def compromise(
 ) -> Compromised:
     """Revoke a version of a signing key, by default the one in use, after its successor is used. Raise as `rotate` does.
 
-    Nothing is signed with it afterwards, and what it signed verifies nowhere any more. A call that broke off is repeated with its version.
+    Nothing is signed with it afterwards, and what it signed verifies nowhere any more. A call that broke off can be repeated with its
+    version (`unfinished`).
     """
     used = key_checks.versions(settings).get(role, 1)
     label = label_of(role, used if version is None else version)
-    keys = _published(settings, label)
+    kids = [key.kid for key in _published(settings, label)]
     if role_of(label)[1] >= used:
-        rotate(settings, signing, root, now, role, by)
-    trust = keyset.load(settings)
-    for key in keys:
-        trust = keyset.revoke(settings, root, key.kid, now)
-    return Compromised(label, [key.kid for key in keys], trust)
+        rotate(settings, signing, root, now, role, by, revoking=label)
+    elif key_checks.load_record(settings).revoking == label:  # it may have broken off before the successor's certificates
+        keyset.publish_certificates(settings, signing, root, now)
+    return Compromised(label, kids, keyset.revoke(settings, root, kids, now))
+
+
+def unfinished(session: Session, settings: Settings, role: str) -> int | None:
+    """Return the version of a key whose successor came into use because it is revoked, if that act has no entry: it broke off."""
+    label = key_checks.load_record(settings).revoking
+    if not label or role_of(label)[0] != role:
+        return None
+    of_it = (AuditEntry.object_kind == "key", AuditEntry.object_id == label, AuditEntry.action == str(Action.KEYS_COMPROMISE))
+    return None if session.scalar(select(exists().where(*of_it))) else role_of(label)[1]
 
 
 def _published(settings: Settings, label: str) -> list[Key]:
@@ -121,20 +164,35 @@ def affected(session: Session, kids: Sequence[str]) -> Sequence[Row[str, UUID, s
     return session.execute(query.where(Manifest.kid.in_(kids), Manifest.state.in_(STANDING)).order_by(Organisation.name, Card.uid)).all()
 
 
-def use(settings: Settings, signing: HSM, root: HSM, now: datetime, plan: KeyPlan, by: Sequence[str]) -> None:
-    """Have all processes use a recorded key for its role from now on."""
+def use(settings: Settings, signing: HSM, root: HSM, now: datetime, plan: KeyPlan, by: Sequence[str], revoking: str = "") -> None:
+    """Have all processes use a recorded key for its role from now on. `revoking` is the label of a key that is compromised."""
     role, version = role_of(plan.label)
     made = key_checks.load_record(settings)
     versions = dict(made.versions) | {role: version}
-    key_checks.write(settings, root, now, replace(made, version=made.version + 1, by=list(by), ceremony="", versions=versions))
+    after = replace(made, version=made.version + 1, by=list(by), ceremony="", versions=versions, revoking=revoking)
+    key_checks.write(settings, root, now, after)
     if role in dict(keyset.USES):
         keyset.publish_certificates(settings, signing, root, now)
 
 
+def _joined(settings: Settings, signing: HSM) -> list[HSM]:
+    """Return the second HSM's token, if it has joined."""
+    return [token for token in signing.tokens[1:] if key_checks.load(settings, token.label)]
+
+
+def _require_present(settings: Settings, signing: HSM) -> None:
+    """Raise CeremonyRefused if one of two HSMs does not answer: what both get is not begun at one of them."""
+    joined = _joined(settings, signing)
+    for token in (signing.tokens[0], *joined) if joined else ():
+        try:
+            token.labels()
+        except HSMError as away:
+            raise CeremonyRefused(f"Token {token.label} does not answer ({away}): both HSMs are needed, and nothing was begun.") from away
+
+
 def _make(settings: Settings, signing: HSM, plan: KeyPlan) -> None:
     """Make a key where it is missing: on the only token, or on those of two HSMs. One that signs is each token's own."""
-    first, *further = signing.tokens
-    joined = [token for token in further if key_checks.load(settings, token.label)]
+    first, joined = signing.tokens[0], _joined(settings, signing)
     if joined and plan.kind is not KeyKind.EC_SIGN:
         transport.carry(first, joined[0], [carried_plan(plan)], settings.secret("hsm_so_pin"))
         return
@@ -142,7 +200,7 @@ def _make(settings: Settings, signing: HSM, plan: KeyPlan) -> None:
         ceremony.create_keys(token, [plan])
 
 
-def _next(before: key_checks.Record, role: str) -> KeyPlan:
+def _next(before: Record, role: str) -> KeyPlan:
     """Return the version after the one in use: one that was made already and waits, or else a new one."""
     if role == MASTER_ROLE:
         return master_plan(1 + max(int(label.removeprefix(MASTER)) for label in before.keys if label.startswith(MASTER)))

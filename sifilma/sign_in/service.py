@@ -52,7 +52,7 @@ def check_password(ctx: Context, username: str, password: str, agent: str) -> st
 
     Raise Unauthenticated for any wrong pair, in the same time whether the user name exists or not, and TooMany when throttled.
     """
-    username = _account_name(username)
+    username = account_name(username)
     place = network(ctx.actor.ip)
     limits = {f"password:{username}:{place}": throttle.PASSWORD, f"ip:{place}": throttle.ADDRESS}
     account = User.username == username
@@ -303,7 +303,8 @@ def has_recovery_codes(ctx: Context, cookie: str | None) -> bool:
     return recovery_codes.left(ctx, _pending(ctx, cookie).user_id) > 0
 
 
-def _account_name(typed: str) -> str:
+def account_name(typed: str) -> str:
+    """Return the user name that somebody typed as accounts have it."""
     return user_name_plain(typed)[:60]
 
 
@@ -312,7 +313,7 @@ def prove_presence(ctx: Context, settings: Settings, username: str, code: str) -
 
     Only codes of authenticators count, since they prove the time too. Raise Unauthenticated, without telling what is wrong, and TooMany.
     """
-    user_id = ctx.session.scalar(select(User.id).where(User.username == _account_name(username), User.state == AccountState.ACTIVE))
+    user_id = ctx.session.scalar(select(User.id).where(User.username == account_name(username), User.state == AccountState.ACTIVE))
     if user_id is None:
         raise Unauthenticated(REFUSED, type="otp-refused")
     slot = throttle.admit(ctx, {f"otp:{user_id}": throttle.OTP})

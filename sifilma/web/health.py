@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import shutil
 import time
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -21,6 +22,8 @@ from sifilma.web.operations import operation
 from sifilma.web.requests import bearer, remote_address
 from sifilma.web.time_health import check_clock, check_worker
 
+CHECKS: dict[str, Callable[[], dict[str, Any]]] = {}
+"""Further checks of /readyz by their names, which packages above this one register. Each says `ok`."""
 MIN_FREE = 64 * 1024 * 1024  # bytes on the volume of `home`
 blueprint = Blueprint("health", __name__)
 log = structlog.get_logger()
@@ -64,9 +67,10 @@ def livez() -> Response:
 def readyz() -> tuple[Response, int]:
     """Answer whether the installation can work. The status is 200 or 503.
 
-    Database at the code's schema, a real HSM signature, free disk, signs of life of the worker, a clock that is trusted.
+    Database at the code's schema, a real HSM signature, free disk, signs of life of the worker, a clock that is trusted; and CHECKS.
     """
     checks = {"database": check_database(), "hsm": check_hsm(), "disk": check_disk(), "worker": check_worker(), "clock": check_clock()}
+    checks |= {name: check() for name, check in CHECKS.items()}
     ready = all(check["ok"] for check in checks.values())
     status = "ready" if ready else "not ready"
     return jsonify(status=status, env=resources().settings.env, checks=checks), 200 if ready else 503

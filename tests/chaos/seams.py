@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.orm import Session
 
 from hsm import HSM, HSMUnavailable
+from hsm.session import IV
 from hsm.token import Operations
 from sifilma.documents.models import StoredFile
 from sifilma.documents.store import DatabaseStore
@@ -202,9 +203,9 @@ class WatchedOperations(Operations):
         self._pass()
         return super().seal(label, plaintext, associated_data)
 
-    def open_sealed(self, label: str, sealed: bytes, associated_data: bytes) -> bytes:
+    def open_sealed(self, label: str, sealed: bytes, associated_data: bytes, iv: int = IV) -> bytes:
         self._pass()
-        return super().open_sealed(label, sealed, associated_data)
+        return super().open_sealed(label, sealed, associated_data, iv)
 
 
 class ScarceStore(DatabaseStore):

@@ -97,6 +97,20 @@ def test_a_file_that_was_changed_or_not_rehearsed_is_not_run(installation: World
     assert "by a ceremony of two custodians" in str(world.app.test_cli_runner().invoke(args=["hsm", "init"]).exception)
 
 
+def test_a_file_names_custodians_whom_the_database_knows(installation: World, tmp_path: Path) -> None:
+    world, path = installation, tmp_path / "ceremony.json"
+    for stranger in ("nobody", "penyetuju1"):
+        refused = call(world, "plan", path, "--custodian", "kustodian1", "--custodian", stranger)
+        assert f"{stranger}: no account of this name has the role of a custodian" in str(refused.exception)
+    world.change_account("operator1", state=AccountState.DISABLED)  # planned before, and gone since
+    assert "operator1: no account" in str(call(world, "plan", path, *NAMES).exception)
+    assert not path.exists()
+    world.change_account("operator1", state=AccountState.ACTIVE)
+    sha256 = planned(world, path)
+    world.change_account("operator1", state=AccountState.DISABLED)
+    assert "operator1: no account" in str(call(world, "record", path, typed=typed(world, sha256, "kustodian1")).exception)
+
+
 def test_a_first_ceremony_is_held_by_the_file_alone_before_a_custodian_has_an_account(installation: World, tmp_path: Path) -> None:
     world, path = installation, tmp_path / "ceremony.json"
     for name in ("kustodian1", "operator1"):

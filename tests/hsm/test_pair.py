@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pkcs11 import Attribute, KeyType, ObjectClass
 
 import hsm.pair
 from hsm import HSM, HSMKeyMissing, HSMMisuse, HSMPair, HSMUnavailable, ceremony, transport
 from hsm.keys import SIGNING_PLAN, Exact, carried_plan, master_plan, version_plan
 from hsm.records import KeyRecord
-from tests.hsm.token_access import DIGEST, raw, refusal, sound, within, within_seconds
+from tests.hsm.test_read_back import another, curve, idle, nothing, rsa, twice
+from tests.hsm.token_access import DIGEST, put_secret, raw, refusal, sound, within, within_seconds
 from tests.support.simultaneous_calls import run_simultaneously
 from tests.support.softhsm import PIN, SO_PIN, SoftHSM
 
 MAC, KEK = Exact("token-mac-v2"), Exact("seal-kek-v2")
 CARRIED = [carried_plan(plan) for plan in (version_plan("token-mac", 2), version_plan("seal-kek", 2), master_plan(2))]
+SPARE = bytes(range(32))
 OWN = tuple(plan for plan in SIGNING_PLAN if plan.label in ("manifest-sign", "health-test"))
 
 
@@ -190,6 +193,26 @@ def test_a_key_that_differs_sends_the_call_to_the_other_hsm_and_puts_its_own_out
     within_seconds(3, lambda: not pair.out)
 
 
+@pytest.mark.parametrize("put", [curve, rsa, another, nothing, twice, idle], ids=lambda put: put.__name__)
+def test_whatever_lies_under_a_label_on_one_hsm_the_other_does_the_work(twins: Twins, put: Callable[[HSM], None]) -> None:
+    pair = twins.pair()
+    first = pair.tokens[0]
+    try:
+        within_seconds(5, lambda: work(pair) == "a")
+        remove_key(first, "manifest-sign")
+        put(first)
+        assert [work(pair) for _ in range(5)] == ["b"] * 5
+        within_seconds(5, lambda: "manifest-sign" in pair.out.get("a", ""))
+        assert work(pair) == "b"
+        assert pair.tokens[1].module.restarts == 0
+    finally:
+        pair.close()
+        within(5, lambda: remove_key(first, "manifest-sign"))
+        within(5, lambda: ceremony.create_keys(first, OWN))
+        twins.records["a"] = {one.label: one for one in ceremony.describe(first)}
+        pair.close()
+
+
 def test_misuse_goes_to_nobody_else_and_a_card_of_an_old_version_waits_for_its_hsm(twins: Twins, pair: HSMPair) -> None:
     with pytest.raises(HSMMisuse):
         pair.open_sealed(KEK, bytes(40), b"")
@@ -224,6 +247,12 @@ def test_an_hsm_behind_a_process_that_hangs_is_given_another_process(twins: Twin
             within(10, lambda token=token: token.read_back())  # type: ignore[misc]  # a loop's lambda
         assert (work(pair), pair.read_back(), [info.faults for info in first.keys(tuple(CARRIED))]) == ("a", {}, [[]] * 3)
         assert first.open_sealed(KEK, pair.tokens[1].seal(KEK, b"data key", b"whose"), b"whose") == b"data key"
+        sealed = bytes(16) + AESGCM(SPARE).encrypt(bytes(16), b"data key", b"whose")  # an HSM chose the IV
+        put_secret(first.direct(), "spare", SPARE, ENCRYPT=True, DECRYPT=True)
+        assert within(5, lambda: first.open_sealed("spare", sealed, b"whose", 16)) == b"data key"
+        assert "spare" in {label for label, _, _ in first.labels()}
+        ceremony.destroy(first, "spare")  # closing a key goes this way
+        assert "spare" not in {label for label, _, _ in first.labels()}
         with pytest.raises(HSMMisuse):
             pair.open_sealed(KEK, bytes(40), b"")
         with pytest.raises(HSMMisuse):

@@ -124,8 +124,22 @@ def test_the_command_remembers_the_highest_keyset_and_refuses_an_older_one(tmp_p
     assert "older than 2, which was seen already" in capsys.readouterr().out
     assert json.loads(state.read_text()) == {"keyset_versions": {INDEX["root_sha256"]: 2}}
     assert list(tmp_path.glob(".state*")) == []
-    state.write_text("")  # a damaged memory is no new one
-    assert cli.main([*base, "--keyset", str(FOLDER / "keyset.sig")]) == 2
+    pin = INDEX["root_sha256"]
+    for damaged in ("", "{", "[]", '{"keyset_versions": []}', f'{{"keyset_versions": {{"{pin}": true}}}}', "[" * 100_000):
+        state.write_text(damaged)  # a damaged memory is no new one
+        assert cli.main([*base, "--keyset", str(FOLDER / "keyset.sig")]) == 2
+        assert state.read_text() == damaged
+
+
+def test_the_command_remembers_each_root_by_itself_and_verifies_nothing_that_it_cannot_remember(tmp_path: Path) -> None:
+    state, pin = tmp_path / "state.json", INDEX["root_sha256"]
+    base = ["verify", str(FOLDER / "good.jws"), "--root-sha256", pin, "--at", str(INDEX["at"]), "--keyset", str(FOLDER / "keyset.sig")]
+    state.write_text(json.dumps({"keyset_versions": {"0" * 64: 9}}))  # another root's
+    assert cli.main([*base, "--state", str(state)]) == 0
+    assert json.loads(state.read_text()) == {"keyset_versions": {"0" * 64: 9, pin: 1}}
+    for nowhere in ("/proc/self/state.json", str(tmp_path / "missing" / "state.json"), str(tmp_path)):  # nobody can write there
+        assert cli.main([*base, "--state", nowhere]) == 2
+    assert [file.name for file in tmp_path.iterdir()] == ["state.json"]
 
 
 # --- the programs ----------------------------------------------------------------------------------------------------

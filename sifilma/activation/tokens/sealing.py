@@ -24,9 +24,11 @@ from sifilma.kernel.ids import uuid7
 KEK = "seal-kek"
 SEALED_KEY = 60
 """Bytes of a sealed data key: IV (12), key (32) and tag (16)."""
-OWN_IV = 1
-"""The format of what the HSM sealed, in one byte before it: the service chose the IV. Some HSMs insist on an IV of their own, 16 bytes."""
-IV = 12
+OWN_IV, LONG_IV = 1, 2
+"""The format of what the HSM sealed, in one byte before it. OWN_IV: the service chose the IV; LONG_IV: the HSM did, a longer one."""
+IVS = {OWN_IV: 12, LONG_IV: 16}
+"""Bytes of the IV in each format. Some HSMs insist on an IV of their own; where that has 12 bytes, it opens as OWN_IV does."""
+IV, KEY, TAG = 12, 32, 16
 
 
 def month_of(now: datetime) -> str:
@@ -73,9 +75,12 @@ def open_key(do: Operations, organisation_id: UUID, month: str, sealed: bytes) -
 
 
 def open_data_key(do: Operations, organisation_id: UUID, month: str, sealed: bytes) -> bytes:
-    """Return the 32 bytes of a data key, opened with the version of `seal-kek` that it was sealed with."""
-    version, part = parted(sealed[:1] + sealed[2:] if _has_format(sealed) else sealed, SEALED_KEY)
-    return do.open_sealed(label_of(KEK, version), part, key_identity(organisation_id, month))
+    """Return the 32 bytes of a data key, opened with the version of `seal-kek` that it was sealed with.
+
+    Raise HSMMisuse for a format that is not known, and for one that does not fit its length.
+    """
+    version, iv, part = _unpacked(sealed)
+    return do.open_sealed(label_of(KEK, version), part, key_identity(organisation_id, month), iv)
 
 
 def seal_key(do: Operations, organisation_id: UUID, month: str, key: bytes) -> bytes:
@@ -85,13 +90,19 @@ def seal_key(do: Operations, organisation_id: UUID, month: str, key: bytes) -> b
     return made if version == 1 else bytes((version, OWN_IV)) + made
 
 
-def _has_format(sealed: bytes) -> bool:
-    """Return whether a sealed data key says its format. Raise HSMMisuse for one that nobody here has made."""
-    if len(sealed) <= SEALED_KEY + 1:
-        return False
-    if sealed[1] != OWN_IV:
-        raise HSMMisuse(f"a data key is sealed in the format {sealed[1]}, which this version does not know")
-    return True
+def _unpacked(sealed: bytes) -> tuple[int, int, bytes]:
+    """Return the version of the key that sealed a data key, the length of the IV in bytes, and IV ‖ ciphertext ‖ tag."""
+    if len(sealed) <= SEALED_KEY + 1:  # those of before say no format, and of the first key no version
+        version, part = parted(sealed, SEALED_KEY)
+        iv = IV
+    else:
+        version, named, part = sealed[0], sealed[1], sealed[2:]
+        if named not in IVS:
+            raise HSMMisuse(f"a data key is sealed in the format {named}, which this version does not know")
+        iv = IVS[named]
+    if len(part) != iv + KEY + TAG or not version:
+        raise HSMMisuse(f"a sealed data key of {len(sealed)} bytes is not what any version has made")
+    return version, iv, part
 
 
 def versioned(version: int, made: bytes) -> bytes:

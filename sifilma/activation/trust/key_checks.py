@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from sqlalchemy.orm import Session
 
 from config.settings import Settings
 from hsm import HSM, HSMPair, ceremony
@@ -37,10 +38,11 @@ log = structlog.get_logger()
 class Record:
     """The record of keys. `version` is 0 for one that only knows check values. `versions` says which version of a role's key is in use,
     where that is not the first. `ceremony` is the SHA-256 of the ceremony's file. `closed` are keys that were destroyed because nothing
-    needed them any more, as they were recorded.
+    needed them any more, as they were recorded. `revoking` is the label of a key whose successor came into use because it is revoked.
 
     `by` are the user names of the custodians; both are empty where no ceremony with custodians was held. `keys` are those of the first
-    HSM's token. Where there are two HSMs, `token` is its label, and `others` has the keys of the second one by the label of its token.
+    HSM's token. Where there are two HSMs, or were, `token` is its label, and `others` has the keys of the others by the labels of their
+    tokens.
     """
 
     version: int = 0
@@ -51,6 +53,7 @@ class Record:
     token: str = ""
     others: Mapping[str, Mapping[str, KeyRecord]] = field(default_factory=dict)
     closed: Mapping[str, Sequence[KeyRecord]] = field(default_factory=dict)
+    revoking: str = ""
 
     def plan(self, keys: Sequence[KeyPlan]) -> list[KeyPlan]:
         """Return these keys without the closed ones, which are made no more."""
@@ -64,6 +67,14 @@ class Record:
         """Return the records of the keys on one token. A record that names no token is of the only one there was."""
         own = self.keys if token == self.token or not self.token else {}
         return self.others.get(token, own)
+
+    def has(self, token: str) -> bool:
+        """Return whether keys of a token are recorded by its label, as they are where there are two HSMs, or were."""
+        return bool(self.token) and bool(self.of(token))
+
+    def holders(self, label: str) -> list[str]:
+        """Return the labels of the tokens on which a key of this label is recorded, where there are two HSMs, or were."""
+        return [token for token in (self.token, *self.others) if token and label in self.of(token)]
 
     def known(self, role: str) -> list[int]:
         """Return the versions of a role's key that are recorded, the first one first."""
@@ -134,7 +145,17 @@ def _verified(settings: Settings, line: bytes) -> Record:
     keys, closed = _by_label(told["keys"]), dict[str, list[KeyRecord]]()
     for one in told.get("closed", []):
         closed.setdefault(one["label"], []).append(KeyRecord(**one))
-    return Record(told["version"], told["by"], told["ceremony"], keys, told["versions"], told.get("token", ""), others, closed)
+    token, revoking = told.get("token", ""), told.get("revoking", "")
+    return Record(told["version"], told["by"], told["ceremony"], keys, told["versions"], token, others, closed, revoking)
+
+
+def entered(session: Session, settings: Settings) -> Record | None:
+    """Return the record of keys that the database holds: what acts published that came to their end. None without a usable one."""
+    line = published.stored(session, FILE)
+    try:
+        return None if line is None else _verified(settings, line)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
 
 
 def _by_label(told: Sequence[Mapping[str, Any]]) -> dict[str, KeyRecord]:
@@ -152,15 +173,18 @@ def record(
 ) -> Record:
     """Record the keys on the token that are not recorded yet, signed by the root. Return the record, which may be the last one.
 
-    Of two HSMs, the second one's keys are recorded once it joins (`joining`), and from then on. Raise HSMKeyChanged if a key differs from
-    what is recorded, or is missing. With custodians (`by`, and in `held` the SHA-256 of the ceremony's file) a new record is made in any
+    Of two HSMs, the second one's keys are recorded once it joins (`joining`), and from then on. What is recorded of an HSM that is not
+    there any more stays. Raise HSMKeyChanged if a key differs from what is recorded, or is missing, or the record does not know the first
+    token. With custodians (`by`, and in `held` the SHA-256 of the ceremony's file) a new record is made in any
     case.
     """
     before = load_record(settings)
     first, *further = signing.tokens
-    tokens = [first, *(one for one in further if joining or one.label in before.others)]
+    tokens = [first, *(one for one in further if joining or before.has(one.label))]
+    if before.token and not before.has(first.label):
+        raise HSMKeyChanged(f"another token: no key of {first.label} is recorded")
     found = {token.label: {one.label: one for one in ceremony.describe(token) if one.label not in before.closed} for token in tokens}
-    known = {token.label: before.keys if token is first else before.of(token.label) if before.token else {} for token in tokens}
+    known = {token.label: before.of(token.label) if before.token else before.keys if token is first else {} for token in tokens}
     for token, keys in known.items():
         wrong = sorted(label for label, one in keys.items() if label not in found[token] or _differs(one, found[token][label]))
         if wrong:
@@ -168,8 +192,10 @@ def record(
     if before.version and all(keys.keys() <= known[token].keys() for token, keys in found.items()) and not by:
         return before
     own = found.pop(first.label)
-    label = first.label if found else ""
-    return write(settings, root, now, Record(before.version + 1, list(by), held, own, before.versions, label, found, before.closed))
+    gone = {label: before.of(label) for label in (before.token, *before.others) if label and label != first.label}
+    others = gone | found
+    label = first.label if others else ""
+    return write(settings, root, now, Record(before.version + 1, list(by), held, own, before.versions, label, others, before.closed))
 
 
 def _differs(before: KeyRecord, found: KeyRecord) -> bool:
@@ -193,6 +219,8 @@ def write(settings: Settings, root: HSM, now: datetime, record: Record) -> Recor
         "keys": [record.keys[label].as_json() for label in sorted(record.keys)],
         "closed": [one.as_json() for label in sorted(record.closed) for one in record.closed[label]],
     }
+    if record.revoking:
+        told["revoking"] = record.revoking
     if record.others:
         told["token"] = record.token
         told["others"] = [

@@ -6,9 +6,10 @@ changed. The formats are in docs/manifest.md, Trust.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -159,6 +160,8 @@ class Vouched:
 _lock = threading.Lock()
 _loaded: dict[Path, tuple[float, Trust]] = {}
 _seen: dict[Path, int] = {}
+_heeded: dict[Path, Witnessed] = {}
+_waiting: dict[Path, Witnessed] = {}
 
 
 @dataclass(frozen=True)
@@ -237,12 +240,43 @@ def _load(settings: Settings) -> Trust:
                 remember(settings, found.keyset.version)
                 _bear_witness(settings, found)
                 known = _loaded[path] = (changed, found)
+        _require_witnessed(known[1], _heeded.get(path, Witnessed()))
     except KeysetRefused as refused:
         log.error("keyset_refused", reason=str(refused))
         raise Unavailable("There is no usable keyset: the key ceremony publishes one.", type="keyset-missing") from refused
     except (OSError, ValueError) as broken:
         raise Unavailable("There is no usable keyset: the key ceremony publishes one.", type="keyset-missing") from broken
     return known[1]
+
+
+def heed_witness(settings: Settings) -> None:
+    """Refuse the keyset in use from now on if the witness has seen a newer one, now and at the look before. Called twice a minute.
+
+    A process that runs learns by this that home and database are not the newest ones. What was published on another node a moment ago may
+    not have come here yet, hence the second look. A witness that is away or unusable changes nothing; it is logged.
+    """
+    path = settings.trust / FILE
+    try:
+        seen = witnessed(settings, (settings.trust / published.PIN).read_text().strip())
+    except (Unavailable, OSError) as unusable:
+        log.error("witness_away", reason=str(unusable) if isinstance(unusable, Unavailable) else type(unusable).__name__)
+        return
+    if seen == Witnessed():
+        return
+    before, held = _waiting.get(path), _heeded.get(path, seen)
+    _waiting[path] = seen
+    if seen == before or seen.version < held.version or seen.epoch < held.epoch:  # a witness that was put right counts at once
+        _heeded[path] = seen
+    with contextlib.suppress(Unavailable):  # it is in the log, and whoever signs is told
+        load(settings)
+
+
+def _require_witnessed(found: Trust, seen: Witnessed) -> None:
+    """Raise KeysetOlder for a keyset that is older than what the witness has seen."""
+    if found.keyset.version < seen.version:
+        raise KeysetOlder(f"version {found.keyset.version} of the keyset is older than {seen.version}, which the witness has seen")
+    if found.epoch < seen.epoch:
+        raise KeysetOlder(f"epoch {found.epoch} of the keyset is older than {seen.epoch}, which the witness has seen")
 
 
 def _newest(settings: Settings, data: bytes, pin: str, seen: int) -> Trust:
@@ -285,10 +319,16 @@ def publish(
     return load(settings)
 
 
-def revoke(settings: Settings, root: HSM, kid: str, now: datetime) -> Trust:
-    """Publish the next version of the keyset, in which a key is revoked: what it signed verifies nowhere any more."""
+def revoke(settings: Settings, root: HSM, kids: Collection[str], now: datetime) -> Trust:
+    """Publish the next version of the keyset, in which keys are revoked: what they signed verifies nowhere any more.
+
+    A key that is revoked already stays as it is; if all of them are, nothing is published.
+    """
     before = load(settings)
-    keys = [key.model_copy(update={"revoked_at": int(now.timestamp())}) if key.kid == kid else key for key in before.keyset.keys]
+    falling = {key.kid for key in before.keyset.keys if key.kid in kids and key.revoked_at is None}
+    if not falling:
+        return before
+    keys = [key.model_copy(update={"revoked_at": int(now.timestamp())}) if key.kid in falling else key for key in before.keyset.keys]
     keyset = before.keyset.model_copy(update={"version": before.keyset.version + 1, "keys": keys})
     line = sign_keyset(keyset, (root.public_key("root"), lambda digest: root.sign("root", digest)))
     published.replace_file(settings.trust / FILE, line.encode())

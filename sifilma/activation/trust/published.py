@@ -9,7 +9,7 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -35,9 +35,8 @@ RECORD_TYPE = "sam-keys+jws"
 SIGNERS = ("manifest-sign", "status-sign", "audit-sign", "document-sign")
 NAMES = (PIN, ROOT, *(f"{label}{part}.crt" for part in ("", "-2") for label in SIGNERS), CHECKS, RECORD, KEYSET)
 """In the order in which they are written: the keyset comes last, since processes read the others again when it changes."""
-FOLLOW, AGAIN = 30.0, 10.0
-"""Seconds after which a server process looks whether something was published elsewhere, and for which the database is not asked again after
-it had nothing for a folder that lacks something."""
+AGAIN = 10.0
+"""Seconds for which the database is not asked again after it had nothing for a folder that lacks something."""
 log = structlog.get_logger()
 _engines: dict[Path, Engine] = {}
 _asked: dict[Path, float] = {}
@@ -114,13 +113,17 @@ def refill(settings: Settings) -> bool:
     return done > 0
 
 
-def follow(settings: Settings) -> None:
-    """Fill the folder from now on as often as a ceremony on another node may have published something, in a thread of this process."""
+def follow(settings: Settings, then: Callable[[], None]) -> None:
+    """Fill the folder from now on as often as a ceremony on another node may have published something, in a thread of this process.
+
+    `then` is called each time after it.
+    """
 
     def run() -> None:
         while True:
-            time.sleep(FOLLOW)
+            time.sleep(settings.trust_seconds)
             _fill(settings)
+            then()
 
     threading.Thread(target=run, name="trust", daemon=True).start()
 
@@ -150,6 +153,13 @@ def replace_file(path: Path, data: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{uuid7().hex}")
     temporary.write_bytes(data)
     temporary.replace(path)
+
+
+def stored(session: Session, name: str) -> bytes | None:
+    """Return a file as the database holds it, None if it has none."""
+    query = select(PublishedTrust.data).where(PublishedTrust.name == name).order_by(PublishedTrust.seq.desc()).limit(1)
+    data = session.scalar(query)
+    return None if data is None else bytes(data)
 
 
 def told_by_root(line: bytes, pin: str) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def test_what_the_witness_has_seen_is_not_forgotten_with_home_and_database(sqlit
     document = next(key.kid for key in world.trust.keyset.keys if key.use == "document")
     with world.context() as ctx:
         ceremonies.record_ceremony(ctx, settings, world.trust)
-    assert keyset.revoke(settings, root_token, document, START).keyset.version == 2
+    assert keyset.revoke(settings, root_token, [document], START).keyset.version == 2
     assert json.loads((witness / keyset.WITNESS).read_text()) == {"root": world.trust.pin, "version": 2, "epoch": 1}
     with world.context() as ctx:  # the database has no entry of it
         with pytest.raises(SettingsError, match="knows version 1 of the keyset, and the witness has seen 2"):
