@@ -5,12 +5,14 @@ from __future__ import annotations
 from flask_babel import LazyString
 from flask_babel import lazy_gettext as _
 
-from sifilma.dispatch.contract import MESSAGES, ROWS, TOKENS
+from sifilma.dispatch.contract import FILES, MESSAGES, ROWS, TOKENS
 
 NAMES: dict[str, LazyString] = {
     MESSAGES: _("Send messages"),
     ROWS: _("Settle rows of files"),
     TOKENS: _("Make tokens of many cards"),
+    FILES: _("Write files that were asked for"),
+    "own files ended": _("Delete files whose time is over"),
     "entries taken into the log": _("Take acts into the transparency log"),
     "checkpoints signed": _("Sign checkpoints"),
     "tokens expired": _("Let tokens expire"),
