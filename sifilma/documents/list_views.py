@@ -45,9 +45,9 @@ class Asked:
         """Return the session that reads it."""
         return context().session
 
-    def say(self, sentence: str, most: int) -> str:
-        """Return a sentence about the greatest number of rows, in the language of the page."""
-        return gettext(sentence, most=format_decimal(most))
+    def goes_on(self, most: int) -> str:
+        """Return what the last row of a file says that ends before its list does."""
+        return _goes_on(most)
 
 
 @dataclass(frozen=True)
@@ -216,8 +216,12 @@ def _lines(listing: Listing[Any], show: Show, export: Export, order: Order) -> I
                 groups.close()
                 unit.end_read()
     if left < 0:
-        most = format_decimal(export.most)
-        yield [gettext("The list goes on: only its first %(most)s rows are here. Narrow it by its filters.", most=most)]
+        yield [_goes_on(export.most)]
+
+
+def _goes_on(most: int) -> str:
+    words = gettext("The list goes on: only its first %(most)s rows are here. Narrow it by its filters.", most=format_decimal(most))
+    return str(words)
 
 
 def _group(groups: Iterator[Sequence[Any]], show: Show, export: Export, allowed: Allowance) -> list[list[object]] | None:

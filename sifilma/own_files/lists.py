@@ -32,7 +32,6 @@ ROWS = 500
 """Rows that are read together."""
 FULL = 4 * 1024 * 1024
 """Bytes of rows that are kept before they are stored."""
-CUT = "The list goes on: only its first %(most)s rows are here. Narrow it by its filters."
 
 
 def asked_for(asked: Asked, address: str, form: str, language: str) -> NewFile:
@@ -97,7 +96,7 @@ class Lists:
         file = taken.file
         with taken.on_behalf() as ctx, _page(ctx, file, file.spec["address"]) as asked:
             header, name = _header(asked), asked.export.name
-            cut = [[asked.say(CUT, self.most(file))]] if file.cut else []
+            cut = [[asked.goes_on(self.most(file))]] if file.cut else []
         if file.form == "csv":
             empty = b"".join(csv_parts(header, ())) if file.size == 0 else b""
             yield empty + csv_lines(cut)

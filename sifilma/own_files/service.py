@@ -28,7 +28,7 @@ from sifilma.own_files.models import OPEN, OWN_FILE, FileKind, FileState, OwnFil
 from sifilma.own_files.queries import files_query, get_file
 from sifilma.own_files.writer import stored_parts, unpacked
 
-OUT_OF_REACH = "Some rows of this file are out of the reach of your account by now. Ask for the file anew."
+OUT_OF_REACH = say("Some rows of this file are out of the reach of your account by now. Ask for the file anew.")
 MOST_OPEN = 5
 """Files of one account, or key, that are written at a time."""
 

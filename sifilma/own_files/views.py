@@ -17,6 +17,7 @@ from sifilma.documents.tables.sheets import CSV_TYPE, XLSX_TYPE
 from sifilma.identity.permissions import Operation
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Invalid, NotFound
+from sifilma.kernel.text import say
 from sifilma.own_files import lists, serializers, service
 from sifilma.own_files.models import FileState, OwnFile
 from sifilma.own_files.queries import get_file, is_worked, list_files
@@ -34,7 +35,7 @@ from sifilma.web.states import kind as kind_name
 from sifilma.web.states import named, state
 
 blueprint = Blueprint("own_file_pages", __name__, url_prefix="/berkas", template_folder="templates")
-NO_LIST = "This is not the address of a list."
+NO_LIST = say("This is not the address of a list.")
 TYPES = {"csv": f"{CSV_TYPE}; charset=utf-8", "xlsx": XLSX_TYPE, "zip": "application/zip"}
 EXPORT = Export(
     "berkas",

@@ -38,9 +38,9 @@ def test_a_long_list_is_asked_for_on_a_page_written_by_the_worker_and_told_of_by
     again = landed(visitor.send("/berkas", daftar="/kartu?urut=usia", bentuk="csv")).partition("?")[0]
     assert again == page  # twice at once is one file
     assert "hx-trigger" in visitor.get(page).get_data(as_text=True)
-    assert "Saat ini tidak ada pekerja" in visitor.seen
+    assert "Saat ini tidak ada proses latar" in visitor.seen
     world.beat()
-    assert "Saat ini tidak ada pekerja" not in visitor.text(page)
+    assert "Saat ini tidak ada proses latar" not in visitor.text(page)
     assert written(world) == 3
     assert "Berkas sudah siap." in visitor.text(page)
     visitor.get("/pemberitahuan")
