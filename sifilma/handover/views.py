@@ -22,7 +22,7 @@ from sifilma.documents.responses import PDF, inline_pdf
 from sifilma.handover import bast, form_choices, print_runs, service
 from sifilma.handover.models import HANDOVER, Handover, HandoverKind, HandoverState
 from sifilma.handover.queries import cards_of, some_cards
-from sifilma.handover.schemas import HandoverIn, PrintIn
+from sifilma.handover.schemas import HandoverIn, PrintIn, PrintListIn
 from sifilma.handover.serializers import brief, discrepancy_out
 from sifilma.kernel.context import Context
 from sifilma.own_files import service as own_files
@@ -119,7 +119,8 @@ def together() -> Response:
 def print_all() -> AnyResponse:
     """Have the worker write all BASTs of the list, as it is filtered, to be printed."""
     ctx, form = context(), Form.sent()
-    file = own_files.ask(ctx, print_runs.asked_for(form.get("number"), form.get("state"), languages.current()))
+    wanted = form.model(PrintListIn)
+    file = own_files.ask(ctx, print_runs.asked_for(wanted.number, wanted.state, languages.current()))
     return seen("own_file_pages.show", "file_asked", file_id=file.id)
 
 

@@ -16,11 +16,13 @@ from sifilma.demo.facts import ACCOUNTS, Account
 from sifilma.documents.tables.writing import write_csv
 from sifilma.identity.models import Organisation
 from sifilma.kept_forms.service import Page, add_form
-from sifilma.kernel.actor import OrganisationKind, Role
+from sifilma.kernel.actor import Actor, OrganisationKind, Role
 from sifilma.notifications import bell, outbox
 from sifilma.notifications.bell import Ring
 from sifilma.notifications.contract import Channel
 from sifilma.notifications.outbox import Recipient
+from sifilma.own_files.models import FileKind
+from sifilma.own_files.service import NewFile, ask
 from sifilma.sign_in.models import Passkey
 from tests.accounts.known_people import asked, claimed_account, invited_by, take_up
 from tests.activation.bulk.sheets import refused_batch, rows_of, sent, sheet
@@ -121,6 +123,7 @@ SELECTS: dict[str, str] = {
     "unit_correction": "SELECT id, state, id, organisation_id, NULL, NULL FROM unit_correction",
     "unit_key_change": "SELECT id, state, id, organisation_id, by_organisation_id, NULL FROM unit_key_change",
     "kept_form": "SELECT id, 'kept', id, user_id, NULL, NULL FROM kept_form",
+    "own_file": "SELECT id, state, id, asked_by, NULL, NULL FROM own_file",
     "notice": "SELECT id, 'unseen', id, user_id, NULL, NULL FROM notice WHERE seen_at IS NULL",
     "passkey": "SELECT id, 'active', id, user_id, NULL, NULL FROM passkey WHERE ended_at IS NULL",
     "session": "SELECT id, 'running', id, user_id, NULL, NULL FROM login_session WHERE ended_at IS NULL",
@@ -180,6 +183,7 @@ def populate(world: World) -> None:
     _consents(world)
     _messages(world)
     _notices(world)
+    _own_files(world)
     with world.context() as ctx:
         for organisation in ctx.session.scalars(select(Organisation)).all():
             open_review(ctx, world.settings, organisation)
@@ -242,6 +246,18 @@ def _messages(world: World) -> None:
 def _notices(world: World) -> None:
     with world.context() as ctx:
         bell.ring(ctx.session, ctx.now, [Ring(user, "role_ends", user) for user in world.users.values()])
+
+
+def _own_files(world: World) -> None:
+    new = NewFile(FileKind.LIST, "pemberitahuan", "csv", {"address": "/pemberitahuan?unduh=csv", "language": "id"})
+    users = world.sql("SELECT id, organisation_id FROM user_account")
+    for user, organisation in ((_uuid(user), _uuid(organisation)) for user, organisation in users):
+        with world.context(Actor(organisation, user_id=user)) as ctx:
+            ask(ctx, new)
+
+
+def _uuid(key: Any) -> UUID:
+    return key if isinstance(key, UUID) else UUID(str(key))
 
 
 def _office(world: World, who: str) -> None:

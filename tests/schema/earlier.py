@@ -34,8 +34,17 @@ def files_to_folder(connection: Connection, folder: Path) -> None:
             file.write(data)
 
 
+def back_to_0048(connection: Connection) -> None:
+    """Undo 0055 on a database without triggers: nobody has asked for a file."""
+    undo = Operations(MigrationContext.configure(connection))
+    for table in ("own_file_part", "own_file_rows", "own_file"):
+        undo.drop_table(table)
+    connection.execute(text("UPDATE alembic_version SET version_num = '0048'"))
+
+
 def back_to_0047(connection: Connection) -> None:
     """Undo 0048 on a database without triggers: files and trust state lie in folders."""
+    back_to_0048(connection)
     undo = Operations(MigrationContext.configure(connection))
     for table in ("published_trust", "stored_part", "stored_file"):
         undo.drop_table(table)
