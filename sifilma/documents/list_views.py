@@ -45,6 +45,10 @@ class Asked:
         """Return the session that reads it."""
         return context().session
 
+    def begin_snapshot(self) -> None:
+        """Read all that follows from one state of the database, and as the database gives it (`UnitOfWork.begin_snapshot`)."""
+        context().uow.begin_snapshot()
+
     def goes_on(self, most: int) -> str:
         """Return what the last row of a file says that ends before its list does."""
         return _goes_on(most)

@@ -61,7 +61,7 @@ class PrintRuns:
 
     def write(self, taken: Taken) -> None:
         """Join papers until the turn is over, a volume in a transaction. Raise Unavailable while a paper is being made."""
-        while taken.in_time and (ids := taken.next_ids(VOLUME)):
+        while ids := taken.next_ids(VOLUME):
             name = f"cetak-{(taken.file.done + taken.done) // VOLUME + 1:04d}.pdf"
             out = ZipPart(taken.begins_at, taken.file.created_at.astimezone(WIB))
             with taken.on_behalf() as ctx:
@@ -78,6 +78,8 @@ class PrintRuns:
             with taken.contexts() as ctx:
                 taken.store(ctx, done=len(ids), written=len(handovers), size=len(data), parts=parts)
             taken.stored(len(ids), len(data))
+            if not taken.in_time:
+                return
 
     def finish(self, taken: Taken) -> Iterator[bytes]:
         """Yield the index of the BASTs, and the end of the ZIP."""

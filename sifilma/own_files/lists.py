@@ -65,6 +65,7 @@ class Lists:
         """Yield the ids of the list's rows in its order."""
         with _page(ctx, file, file.spec["address"]) as asked:
             query, key = asked.listing
+            asked.begin_snapshot()
             ordered = paging.ordered(query.with_only_columns(key), key, asked.order).limit(most)
             with closing(asked.session.scalars(ordered.execution_options(yield_per=writer.IDS_A_PART))) as rows:
                 yield from rows.partitions()

@@ -105,7 +105,7 @@ def hand_out(ctx: Context, file_id: UUID) -> OwnFile:
             raise Forbidden(
                 "Some rows of this file are out of the reach of your account by now. Ask for the file anew.", type="out-of-reach"
             )
-    record(ctx, Action.FILE_FETCH, OWN_FILE.kind, file.id, kind=file.kind, name=file.filename, rows=file.written, sha256=file.sha256)
+    record(ctx, Action.FILE_FETCH, OWN_FILE.kind, file.id, kind=file.kind, name=file.filename, count=file.written, sha256=file.sha256)
     return file
 
 

@@ -303,7 +303,7 @@ def _store_end(taken: Taken, rest: IO[bytes], size: int, digest: str) -> None:
             add_part(ctx, file, Role.BODY, sealed(data))
         staged = delete(OwnFilePart).where(OwnFilePart.file_id == file.id, OwnFilePart.role != str(Role.BODY))
         ctx.session.execute(staged.execution_options(synchronize_session=False))
-        OWN_FILE.move(ctx.session, file, FileState.READY, _act(ctx, Action.FILE_READY, file, rows=file.written, sha256=digest))
+        OWN_FILE.move(ctx.session, file, FileState.READY, _act(ctx, Action.FILE_READY, file, count=file.written, sha256=digest))
         file.size, file.sha256, file.ended_at = size, digest, ctx.now
         file.ends_at = ctx.trusted_now + timedelta(days=taken.settings.keep_own_files_days)
         if file.user_id is not None:

@@ -36,7 +36,7 @@ def test_many_manifests_are_packed_each_recorded_once_and_sealed_meanwhile(few: 
     file = done(client.post("/manifests/archive", {"activation_request": ready.request}), 202)
     assert done(client.post("/manifests/archive", {"activation_request": ready.request}), 202)["id"] == file["id"]
     for _ in range(2):
-        one_turn(world, file["id"], 0.001)
+        one_turn(world, file["id"])
     assert 0 < world.sql(DOWNLOADS)[0][0] < 5  # it goes on behind what is stored
     written(world)
     assert world.sql(DOWNLOADS)[0][0] == 5

@@ -67,9 +67,11 @@ class Packing:
     def write(self, taken: Taken) -> None:
         """Pack manifests until the turn is over, AT_ONCE in a transaction, with the records of their downloads."""
         seal = self.sealer(taken.contexts, taken.file)
-        while taken.in_time and (ids := taken.next_ids(AT_ONCE)):
+        while ids := taken.next_ids(AT_ONCE):
             size = self._pack(taken, ids, seal)
             taken.stored(len(ids), size)
+            if not taken.in_time:
+                return
 
     def _pack(self, taken: Taken, ids: Sequence[UUID], seal: Change) -> int:
         with taken.on_behalf() as ctx:
