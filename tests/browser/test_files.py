@@ -18,7 +18,7 @@ from tests.support.databases import Fresh
 from tests.support.servers import Server, running
 from tests.support.world import World
 
-OFFICE, ROWS = "magetan.kepala", 1500
+OFFICE, ROWS, MAKER = "magetan.kepala", 1500, "/organisasi?unduh=csv"
 SHOTS = os.environ.get("SIFILMA_TEST_SHOTS", "")
 
 
@@ -60,7 +60,7 @@ def test_a_long_list_is_asked_for_followed_and_taken(server: tuple[World, Server
         with page.expect_download() as got:
             page.click("text=Unduh")
         assert got.value.suggested_filename == "unit.csv"
-        assert sum(1 for _ in Path(got.value.path()).open()) >= ROWS
+        assert Path(got.value.path()).read_bytes().count(b"\n") > ROWS
         page.goto("/pemberitahuan")
         page.wait_for_selector("text=Berkas yang Anda minta sudah siap")
         shot(page, "4-bell")
@@ -80,7 +80,11 @@ def test_a_long_list_is_asked_for_followed_and_taken(server: tuple[World, Server
 @pytest.mark.parametrize("width", WIDTHS)
 def test_operators_and_others_meet_the_same_pages(server: tuple[World, Server], browser: Browser, width: int) -> None:
     world, made = server
-    for who, address in (("operator1", "/unit?unduh=xlsx"), ("mandiri.kepala", "/organisasi?unduh=csv"), ("softorb.kepala", "/organisasi?unduh=csv")):
+    for who, address in (
+        ("operator1", "/unit?unduh=xlsx"),
+        ("mandiri.kepala", "/organisasi?unduh=csv"),
+        ("softorb.kepala", "/organisasi?unduh=csv"),
+    ):
         page = signed_in(browser, made, world, who, width)
         page.goto(address)
         page.click("text=Minta ditulis")

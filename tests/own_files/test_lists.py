@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from uuid import UUID
 
 import pytest
 
@@ -11,6 +10,8 @@ from sifilma.documents import lists as documents_lists
 from sifilma.own_files import lists
 from sifilma.own_files.models import FileState
 from sifilma.own_files.writer import end_old
+from tests.cards.outlets.test_limits import limit
+from tests.cards.outlets.test_service import HEAD, SECOND, STAFF, registered, unit_of
 from tests.documents.files import table_lines
 from tests.own_files.files import PARTS, asked, fetched, one_turn, written
 from tests.support.visitor import Visitor, landed
@@ -98,23 +99,24 @@ def test_a_file_is_its_askers_alone_and_ends(world: World) -> None:
     assert done(world.client(OFFICE).get(f"/files/{file['id']}"))["state"] == FileState.EXPIRED
 
 
-def test_a_row_that_left_the_reach_keeps_the_file_from_whoever_asked(world: World) -> None:
-    ready = world.ready(OFFICE, "R", 2)
-    client = world.client(OFFICE)
-    file = asked(client, "/kartu?state=received")
+def test_whoever_sees_a_row_no_more_gets_no_file_with_it(world: World) -> None:
+    head = world.client(HEAD)
+    here, there = registered(head), registered(head, **SECOND)
+    ready, _ = world.active(HEAD, "R", 2)
+    for uid, outlet in zip(ready.uids, (here, there), strict=True):
+        done(head.post(f"/units/{unit_of(head, ready.hardware[uid])['id']}/move", {"outlet": outlet["id"]}))
+    file = asked(world.client(STAFF), "/kartu?state=active")
     written(world)
-    done(client.post(f"/cards/{ready.uids[0]}/reports", {"condition": "damaged", "note": "patah"}))
-    assert fetched(client, file).status_code == 200  # it left the filter, not the reach
-    other = world.organisation_of("bangli.kepala")
-    world.sql("UPDATE card SET holder_id = :other, buyer_id = :other WHERE uid = :uid", other=_plain(world, other), uid=ready.uids[0])
-    refused = fetched(client, file)
-    assert (refused.status_code, refused.json["type"].rpartition("/")[2]) == (403, "out-of-reach")
-    assert "tidak lagi dalam jangkauan" in Visitor(world, OFFICE).send(f"/berkas/{file['id']}/unduh").get_data(as_text=True)
-
-
-def _plain(world: World, key: UUID) -> str:
-    """Return a key as direct SQL takes it."""
-    return str(key) if world.settings.database.startswith("postgresql") else key.hex
+    done(head.post(f"/cards/{ready.uids[0]}/reports", {"condition": "damaged", "note": "patah"}))
+    assert fetched(world.client(STAFF), file).status_code == 200  # it left the filter, not the reach
+    limit(world, here)
+    staff = world.client(STAFF)
+    refused = fetched(staff, file)
+    assert (refused.status_code, refused.json["type"].rpartition(":")[2]) == (403, "out-of-reach")
+    assert "tidak lagi dalam jangkauan" in Visitor(world, STAFF).send(f"/berkas/{file['id']}/unduh").get_data(as_text=True)
+    anew = asked(staff, "/kartu")
+    written(world)
+    assert [row["UID"].replace(" ", "") for row in table_lines(fetched(staff, anew).get_data())] == [ready.uids[0]]
 
 
 def test_a_cancelled_file_leaves_nothing_and_may_be_asked_for_again(world: World) -> None:
