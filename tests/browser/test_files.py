@@ -31,10 +31,10 @@ def shot(page: Page, name: str) -> None:
 def server(
     fresh_postgresql: Fresh, tmp_path_factory: pytest.TempPathFactory, signing_token: HSM, root_token: HSM
 ) -> Iterator[tuple[World, Server]]:
-    """Yield an installation in which ten rows are a long list, and its server."""
+    """Yield an installation in which six rows are a long list, and its server."""
     url = fresh_postgresql.make()
     home = tmp_path_factory.mktemp("home")
-    more = {"SIFILMA_DIRECT_ROWS": "10", "SIFILMA_DIRECT_MANIFESTS": "1"}
+    more = {"SIFILMA_DIRECT_ROWS": "5", "SIFILMA_DIRECT_MANIFESTS": "1"}
     with closing(World(url, home, signing_token, root_token, datetime.now(UTC))) as world, running(world, **more) as made:
         world.units(OFFICE, ROWS, "LEN-CRD-1", "R", pcid=False)
         world.active(OFFICE, "R", 3)
@@ -58,7 +58,7 @@ def test_a_long_list_is_asked_for_followed_and_taken(server: tuple[World, Server
         page.wait_for_selector("text=Berkas sudah siap.", timeout=90_000)
         shot(page, "3-ready")
         with page.expect_download() as got:
-            page.click("text=Unduh")
+            page.click("form[data-download] button")
         assert got.value.suggested_filename == "unit.csv"
         assert Path(got.value.path()).read_bytes().count(b"\n") > ROWS
         page.goto("/pemberitahuan")
@@ -68,7 +68,7 @@ def test_a_long_list_is_asked_for_followed_and_taken(server: tuple[World, Server
         worker.kill()
     page.goto("/unit?unduh=xlsx&state=")
     page.click("text=Minta ditulis")
-    page.click("text=Batalkan")
+    page.click("#kemajuan button:has-text(\"Batal\")")
     page.wait_for_selector("text=Berkas dibatalkan dan isinya dihapus.")
     shot(page, "5-cancelled")
     page.goto("/berkas")
