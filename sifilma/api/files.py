@@ -52,7 +52,7 @@ def cancel(path: IdPath) -> Response:
 @api.post(
     "/files/<uuid:id>/download", responses={200: file_of("text/csv", XLSX_TYPE, "application/zip")}, summary="The file, when it is ready"
 )
-@operation("self", idempotent=False)
+@operation("self", reads_first=True, idempotent=False)
 def fetch(path: IdPath) -> Response:
     """Only for whoever asked for it, as long as they may see every row of it. The download is recorded."""
     return handed_out(context(), path.id)

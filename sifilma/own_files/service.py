@@ -26,9 +26,11 @@ from sifilma.kernel.text import say
 from sifilma.own_files.kinds import KINDS, Contexts
 from sifilma.own_files.models import OPEN, OWN_FILE, FileKind, FileState, OwnFile, OwnFileRows, Role
 from sifilma.own_files.queries import files_query, get_file
-from sifilma.own_files.writer import stored_parts, unpacked
+from sifilma.own_files.writer import IDS_A_PART, stored_parts, unpacked
 
 OUT_OF_REACH = say("Some rows of this file are out of the reach of your account by now. Ask for the file anew.")
+AT_ONCE = 16
+"""Parts of ids that are looked for together before a file is sent: 65,536 rows."""
 MOST_OPEN = 5
 """Files of one account, or key, that are written at a time."""
 
@@ -88,24 +90,29 @@ def cancel(ctx: Context, file_id: UUID) -> OwnFile:
 
 
 def hand_out(ctx: Context, file_id: UUID) -> OwnFile:
-    """Record that the actor takes a file of theirs. The caller sends `content`, after the commit.
+    """Record that the actor takes a file of theirs. The caller sends `content`, after the commit. Ends the reading transaction.
 
     Raise NotFound, Conflict (`not-ready`) for one that is not there, and Forbidden (`out-of-reach`) if the actor does not see a row of it
     any more: it was written as they saw it then.
     """
+    file = _ready(ctx, file_id)
+    deadline.allow_for(file.total or 0)
+    query = select(OwnFileRows.ids).where(OwnFileRows.file_id == file.id).order_by(OwnFileRows.place)
+    places = -(-(file.total or 0) // IDS_A_PART)
+    for first in range(0, places, AT_ONCE):
+        some = ctx.session.scalars(query.where(OwnFileRows.place.between(first, first + AT_ONCE - 1))).all()
+        if KINDS[file.kind].unseen(ctx, file, unpacked(b"".join(bytes(part) for part in some))):
+            raise Forbidden(OUT_OF_REACH, type="out-of-reach")
+    ctx.uow.begin_write()
+    file = _ready(ctx, file_id)
+    record(ctx, Action.FILE_FETCH, OWN_FILE.kind, file.id, kind=file.kind, name=file.filename, count=file.written, sha256=file.sha256)
+    return file
+
+
+def _ready(ctx: Context, file_id: UUID) -> OwnFile:
     file = get_file(ctx, file_id)
     if file.state != FileState.READY or file.ends_at is None or file.ends_at <= ctx.now:
         raise Conflict("This file is not there.", type="not-ready")
-    deadline.allow_for(file.total or 0)
-    kind = KINDS[file.kind]
-    places = ctx.session.scalars(select(OwnFileRows.place).where(OwnFileRows.file_id == file.id).order_by(OwnFileRows.place)).all()
-    for place in places:
-        ids = ctx.session.scalars(select(OwnFileRows.ids).where(OwnFileRows.file_id == file.id, OwnFileRows.place == place)).one()
-        if kind.unseen(ctx, file, unpacked(ids)):
-            raise Forbidden(
-                "Some rows of this file are out of the reach of your account by now. Ask for the file anew.", type="out-of-reach"
-            )
-    record(ctx, Action.FILE_FETCH, OWN_FILE.kind, file.id, kind=file.kind, name=file.filename, count=file.written, sha256=file.sha256)
     return file
 
 

@@ -28,6 +28,7 @@ from sifilma.sign_in.request_gate import require_grant
 from sifilma.web import languages, replays
 from sifilma.web.command import command_context
 from sifilma.web.forms import Form
+from sifilma.web.links import API
 from sifilma.web.operations import operation
 from sifilma.web.pages import moment, seen
 from sifilma.web.requests import context
@@ -85,7 +86,7 @@ def wanted_list(address: str, form: str) -> NewFile:
     """Return the file of a list by its address and the form. Raise Invalid for an address of no list, Forbidden for one of others."""
     if form not in EXPORTED_ROWS:
         raise Invalid.field("bentuk", "A list is had as csv or xlsx.")
-    if not replays.is_own(address):
+    if not replays.is_own(address) or address.startswith(API):
         raise Invalid.field("daftar", NO_LIST)
     plain = f"{replays.without(address, {'unduh', 'cursor', 'selesai', 'catatan'})}"
     address = f"{plain}{'&' if '?' in plain else '?'}unduh={form}"
@@ -142,7 +143,7 @@ def cancel(file_id: UUID) -> AnyResponse:
 
 
 @blueprint.post("/<uuid:file_id>/unduh")
-@operation("session.self", idempotent=False)
+@operation("session.self", reads_first=True, idempotent=False)
 def fetch(file_id: UUID) -> AnyResponse:
     """Return the file. The download is recorded."""
     ctx, form = context(), Form.sent()

@@ -18,7 +18,7 @@ from tests.support.databases import Fresh
 from tests.support.servers import Server, running
 from tests.support.world import World
 
-OFFICE, ROWS, MAKER = "magetan.kepala", 1500, "/organisasi?unduh=csv"
+OFFICE, ROWS, MAKER = "magetan.kepala", 1000, "/organisasi?unduh=csv"
 SHOTS = os.environ.get("SIFILMA_TEST_SHOTS", "")
 
 
@@ -68,7 +68,7 @@ def test_a_long_list_is_asked_for_followed_and_taken(server: tuple[World, Server
         worker.kill()
     page.goto("/unit?unduh=xlsx&state=")
     page.click("text=Minta ditulis")
-    page.click("#kemajuan button:has-text(\"Batal\")")
+    page.click('#kemajuan button:has-text("Batal")')
     page.wait_for_selector("text=Berkas dibatalkan dan isinya dihapus.")
     shot(page, "5-cancelled")
     page.goto("/berkas")
