@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import select, text
 
-from sifilma.dispatch.contract import REGISTERED, SILENT, Chore, Waiting
+from sifilma.dispatch.contract import DEAD, REGISTERED, SILENT, Chore, Waiting
 from sifilma.dispatch.models import WorkRun
 from sifilma.identity.models import Organisation
 from sifilma.kernel.context import Context
@@ -40,6 +40,11 @@ class Why(StrEnum):
     LATER = "later"
     LIMIT = "limit"
     TURN = "turn"
+
+
+_LIVE = text(
+    "SELECT EXISTS (SELECT 1 FROM procrastinate.procrastinate_workers WHERE last_heartbeat > now() - make_interval(secs => :dead))"
+)
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,7 @@ def work(ctx: Context) -> Work:
     rows = list(ctx.session.scalars(select(WorkRun).order_by(WorkRun.chore, WorkRun.subject)))
     runs = {row.chore: row for row in rows if not row.subject}
     nodes = list(ctx.session.scalars(select(Heartbeat).order_by(Heartbeat.node)))
-    lives = any(abs((ctx.now - node.at).total_seconds()) <= SILENT for node in nodes)
+    lives = _lives(ctx, nodes)
     paused = frozenset(name for name, row in runs.items() if row.paused_at is not None)
     return Work(
         lines=[Line(name, chore, runs.get(name)) for name, chore in REGISTERED.items()],
@@ -98,6 +103,13 @@ def work(ctx: Context) -> Work:
         nodes=nodes,
         lives=lives,
     )
+
+
+def _lives(ctx: Context, nodes: Sequence[Heartbeat]) -> bool:
+    """Return whether a worker lives: by its signs to the engine, which come oftener, where there is one."""
+    if ctx.session.get_bind().dialect.name == "postgresql":
+        return bool(ctx.session.scalar(_LIVE, {"dead": DEAD}))
+    return any(abs((ctx.now - node.at).total_seconds()) <= SILENT for node in nodes)
 
 
 def _entries(ctx: Context, paused: frozenset[str], lives: bool) -> list[Entry]:
