@@ -22,6 +22,7 @@ from sifilma.handover.models import HANDOVER
 from sifilma.jobs.models import JOB
 from sifilma.kernel.lifecycle import LifeCycle
 from sifilma.oversight.models import CASE, CHANGE
+from sifilma.own_files.models import OWN_FILE
 from sifilma.personalisation.blanks.models import BLANK_CARD, BLANK_DELIVERY
 from sifilma.personalisation.models import CLOSING, PERSONALISATION
 
@@ -37,6 +38,7 @@ CYCLES = (
     CASE,
     CHANGE,
     JOB,
+    OWN_FILE,
     REVOCATION,
     USER_CHANGE,
     CONSENT,
