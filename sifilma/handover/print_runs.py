@@ -19,10 +19,9 @@ from sifilma.handover.serializers import brief
 from sifilma.identity.permissions import Operation
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import among
-from sifilma.own_files.kinds import Change, Contexts, plain
+from sifilma.own_files.kinds import Change, Contexts, Taken, plain
 from sifilma.own_files.models import FileKind, OwnFile, Role
 from sifilma.own_files.service import NewFile
-from sifilma.own_files.writer import Taken
 from sifilma.own_files.zips import ZipPart, closed
 from sifilma.resources import Resources
 from sifilma.web import replays

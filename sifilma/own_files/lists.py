@@ -21,11 +21,9 @@ from sifilma.kernel.actor import Actor
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import among
 from sifilma.kernel.errors import NotFound
-from sifilma.own_files import writer
-from sifilma.own_files.kinds import Change, Contexts, is_granted, plain
+from sifilma.own_files.kinds import IDS_A_PART, Barred, Change, Contexts, Taken, is_granted, plain
 from sifilma.own_files.models import FileKind, OwnFile, Role
 from sifilma.own_files.service import NewFile
-from sifilma.own_files.writer import Barred, Taken
 from sifilma.web import replays
 
 ROWS = 500
@@ -67,7 +65,7 @@ class Lists:
             query, key = asked.listing
             asked.begin_snapshot()
             ordered = paging.ordered(query.with_only_columns(key), key, asked.order).limit(most)
-            with closing(asked.session.scalars(ordered.execution_options(yield_per=writer.IDS_A_PART))) as rows:
+            with closing(asked.session.scalars(ordered.execution_options(yield_per=IDS_A_PART))) as rows:
                 yield from rows.partitions()
 
     def write(self, taken: Taken) -> None:

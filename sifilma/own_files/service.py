@@ -23,10 +23,9 @@ from sifilma.kernel.db import hold
 from sifilma.kernel.errors import Conflict, Forbidden
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.text import say
-from sifilma.own_files.kinds import KINDS, Contexts
+from sifilma.own_files.kinds import IDS_A_PART, KINDS, Contexts, stored_parts, unpacked
 from sifilma.own_files.models import OPEN, OWN_FILE, FileKind, FileState, OwnFile, OwnFileRows, Role
 from sifilma.own_files.queries import files_query, get_file
-from sifilma.own_files.writer import IDS_A_PART, stored_parts, unpacked
 
 OUT_OF_REACH = say("Some rows of this file are out of the reach of your account by now. Ask for the file anew.")
 AT_ONCE = 16

@@ -19,10 +19,10 @@ from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Invalid, NotFound
 from sifilma.kernel.text import say
 from sifilma.own_files import lists, serializers, service
+from sifilma.own_files.kinds import Barred
 from sifilma.own_files.models import FileState, OwnFile
 from sifilma.own_files.queries import get_file, is_worked, list_files
 from sifilma.own_files.service import NewFile
-from sifilma.own_files.writer import Barred
 from sifilma.resources import resources
 from sifilma.sign_in.request_gate import require_grant
 from sifilma.web import languages, replays

@@ -10,7 +10,7 @@ from pikepdf import Pdf
 
 from sifilma.activation.archives import packing
 from sifilma.handover import print_runs
-from sifilma.own_files.writer import unpacked
+from sifilma.own_files.kinds import unpacked
 from tests.activation.conftest import verified
 from tests.documents.files import table_lines
 from tests.own_files.files import PARTS, fetched, one_turn, written

@@ -85,7 +85,7 @@ NAMES_USED_ONCE = {
     "identity/scope": "which rows of a list an actor sees",
     "jobs/failed_rows": "the failed rows of a job as a sheet",
     "jobs/worker": "the worker that takes jobs and settles their rows",
-    "own_files/kinds": "what is to be known of each kind of file",
+    "own_files/kinds": "what is to be known of each kind of file, and what it is given for a turn",
     "own_files/lists": "the kind of files that have the rows of a list",
     "own_files/writer": "the worker that writes files part by part",
     "own_files/zips": "a ZIP that is written over several transactions",
