@@ -173,6 +173,12 @@ class Settings(BaseSettings):
     keep_codes_days: int = Field(30, description="the same for codes that were sent, of which only a keyed hash is stored", ge=0)
     keep_messages_days: int = Field(400, description="the same for messages that are through, and for what somebody was reminded of", ge=0)
 
+    keep_own_files_days: int = Field(7, description="days for which a file that the worker wrote is kept", ge=1, le=90)
+    direct_rows: int = Field(10_000, description="rows of a list that are sent at once; the worker writes longer lists", ge=1, le=100_000)
+    direct_manifests: int = Field(
+        2_000, description="manifests that are sent at once as one ZIP; the worker packs more of them", ge=1, le=10_000
+    )
+
     keep_failed_requests_days: int = Field(
         90, description="the same for requests that were answered by an error, under the number that the page showed", ge=0
     )

@@ -7,16 +7,20 @@ from flask import Response
 from sifilma.api.common import IdPath, LabelsQuery, Page, StateQuery, answer, blueprint, file_of, page_of, tells_all
 from sifilma.cards.label_serializers import card_labels
 from sifilma.documents.responses import attachment
-from sifilma.handover import bast, service
+from sifilma.handover import bast, print_runs, service
 from sifilma.handover.discrepancies import berita_acara
 from sifilma.handover.discrepancies import service as discrepancies
 from sifilma.handover.discrepancies.queries import get_discrepancy
 from sifilma.handover.discrepancies.schemas import LostIn, MissingIn, ReceiptIn
 from sifilma.handover.queries import cards_of
-from sifilma.handover.schemas import HandoverBrief, HandoverIn, HandoverOut, PrintIn
+from sifilma.handover.schemas import HandoverBrief, HandoverIn, HandoverOut, PrintIn, PrintListIn
 from sifilma.handover.serializers import brief, full
 from sifilma.kernel.schemas import NoteIn
+from sifilma.own_files import service as own_files
+from sifilma.own_files.schemas import OwnFileOut
+from sifilma.own_files.serializers import file_out
 from sifilma.resources import resources
+from sifilma.web import languages
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 
@@ -120,6 +124,15 @@ def print_file(body: PrintIn) -> Response:
     ctx = context()
     data = bast.print_file(ctx, resources().settings, resources().files, service.chosen_handovers(ctx, body.handovers))
     return attachment(data, "application/pdf", f"cetak-{len(body.handovers)}-BAST.pdf")
+
+
+@api.post("/handovers/print-all", responses={202: OwnFileOut}, summary="The BASTs of a list to be printed, in volumes, as a file")
+@operation("handover.view")
+def print_all(body: PrintListIn) -> Response:
+    """Written by the worker: the answer says where to look for the file."""
+    ctx = context()
+    asked = print_runs.asked_for(body.number, body.state, languages.current())
+    return answer(file_out(ctx, own_files.ask(ctx, asked)), 202)
 
 
 @api.get("/handovers/<uuid:id>/document", responses={200: file_of("application/pdf")}, summary="The BAST as a PDF")

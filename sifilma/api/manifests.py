@@ -6,17 +6,23 @@ from flask import Response, g
 from pydantic import Field
 
 from sifilma.activation import queries
+from sifilma.activation.archives import packing
 from sifilma.activation.archives import pages as archive_pages
 from sifilma.activation.archives import service as archives
 from sifilma.activation.archives.queries import archived_query
+from sifilma.activation.archives.views import is_long
 from sifilma.activation.manifests import download, revocation
 from sifilma.activation.schemas import ArchiveIn, DownloadIn, ManifestOut, RevokeIn
 from sifilma.activation.serializers import manifests_out
 from sifilma.api.common import IdPath, Page, StateQuery, answer, blueprint, file_of, page_of
 from sifilma.cards.identifiers import Uid
 from sifilma.documents.responses import attachment, streamed_attachment
+from sifilma.own_files import service as own_files
+from sifilma.own_files.schemas import OwnFileOut
+from sifilma.own_files.serializers import file_out
 from sifilma.resources import resources
 from sifilma.sign_in.request_gate import require_fresh
+from sifilma.web import languages
 from sifilma.web.operations import operation
 from sifilma.web.requests import context
 
@@ -54,12 +60,23 @@ def fetch(path: IdPath, body: DownloadIn) -> Response:
     return attachment(file.data, "application/jose", file.name)
 
 
-@api.post("/manifests/archive", responses={200: file_of("application/zip")}, summary="Many manifest files as one ZIP (application/zip)")
+@api.post(
+    "/manifests/archive",
+    responses={200: file_of("application/zip"), 202: OwnFileOut},
+    summary="Many manifest files as one ZIP (application/zip)",
+)
 @operation("manifest.body", reads_first=True, idempotent=False)
 def fetch_archive(body: ArchiveIn) -> Response:
-    """Each manifest is recorded as downloaded. Only active ones are packed; `index.csv` names them all. A machine gets JWEs only."""
-    ctx = context()
-    archive = archives.prepare(ctx, resources().hsm, archived_query(ctx, body))
+    """Each manifest is recorded as downloaded. Only active ones are packed; `index.csv` names them all. A machine gets JWEs only.
+
+    Many are packed by the worker (202): the answer says where to look for the file.
+    """
+    ctx, manifests = context(), archived_query(context(), body)
+    if is_long(manifests):
+        ctx.uow.begin_write()
+        asked = packing.asked_for(body.model_dump(), languages.current())
+        return answer(file_out(ctx, own_files.ask(ctx, asked)), 202)
+    archive = archives.prepare(ctx, resources().hsm, manifests)
     return streamed_attachment(archive_pages.parts(ctx, resources().settings, archive), archive_pages.ZIP, archive_pages.filename(ctx))
 
 

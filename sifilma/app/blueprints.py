@@ -47,6 +47,7 @@ from sifilma.lost_access import views as lost_access
 from sifilma.messages import views as messages
 from sifilma.oversight import model_views as models
 from sifilma.oversight import reference_views as reference
+from sifilma.own_files import views as own_files
 from sifilma.personalisation import result_views as personalisation_results
 from sifilma.personalisation import views as personalisation
 from sifilma.personalisation.blanks import views as blanks
@@ -84,7 +85,7 @@ BLUEPRINTS = (
     together_views.blueprint, archive_views.blueprint, access_review.blueprint, failures.blueprint, search.blueprint,
     statistics.blueprint, first_steps.blueprint, conversation.blueprint, notices.blueprint, assignment.blueprint,
     discrepancies.blueprint, return_views.blueprint, lost_access.blueprint, succession.blueprint, suspensions.blueprint, blanks.blueprint,
-    dispatch.blueprint, carried_views.blueprint, reconciliation.blueprint,
+    dispatch.blueprint, carried_views.blueprint, reconciliation.blueprint, own_files.blueprint,
 )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from sifilma.app.retention import forget_old
 from sifilma.audit import rounds
 from sifilma.custody import rotation
 from sifilma.destruction import tasks as destructions
-from sifilma.dispatch.contract import MESSAGES, ROWS, TOKENS, Chore, Turn, Waiting
+from sifilma.dispatch.contract import FILES, MESSAGES, ROWS, TOKENS, Chore, Turn, Waiting
 from sifilma.handover import tasks as handovers
 from sifilma.handover.discrepancies import tasks as discrepancies
 from sifilma.jobs import service as jobs
@@ -30,6 +30,8 @@ from sifilma.kernel.ids import uuid7
 from sifilma.lost_access.tasks import tell_people
 from sifilma.notifications import outbox
 from sifilma.notifications.delivery import deliver
+from sifilma.own_files import queries as own_files
+from sifilma.own_files import writer
 from sifilma.reconciliation import telling
 from sifilma.regions.sources import place_check
 from sifilma.reports.reminders import remind
@@ -104,10 +106,22 @@ def _waiting_files(ctx: Context) -> Sequence[Waiting]:
     return [Waiting(*row) for row in ctx.session.execute(jobs.waiting_query())]
 
 
+def _waiting_own_files(ctx: Context) -> Sequence[Waiting]:
+    return [Waiting(*row) for row in ctx.session.execute(own_files.waiting_query())]
+
+
 CHORES: dict[str, Chore] = {
     MESSAGES: Chore(_deliver, False, due=lambda ctx: bool(outbox.due(ctx)), most_seconds=LONG),  # codes for signing in go on, too
     ROWS: Chore(lambda: worker.work(_tools()), True, turn=lambda job_id: worker.turn(_tools(), job_id), waiting=_waiting_files),
     TOKENS: Chore(_issue_tokens, True, turn=_issue_tokens_of, waiting=tokens.list_waiting),
+    FILES: Chore(
+        lambda: writer.work(command_context, resources().settings),
+        True,  # when a file ends is reckoned from when it was made
+        turn=lambda file_id: writer.turn(command_context, resources().settings, file_id),
+        waiting=_waiting_own_files,
+        most_seconds=LONG,
+    ),
+    "own files ended": Chore(_in_one(writer.end_old), True, MINUTE),
     CARRIED: Chore(_carry, True, SOON, most_seconds=LONG),
     "entries taken into the log": Chore(take_entries, False, SOON, most_seconds=LONG),  # an order, not a time
     "numbers reserved at the witness": Chore(_reserve, True, SOON),

@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from manifests.keyset import KeysetRefused
 from sifilma.activation import queries, unit_place
+from sifilma.activation.archives.packing import Packing
 from sifilma.activation.bulk import job as bulk
 from sifilma.activation.manifests import revocation
 from sifilma.activation.requests.service import busy_cards_query
@@ -28,11 +29,15 @@ from sifilma.documents import numbering
 from sifilma.handover import bast, returns
 from sifilma.handover.discrepancies import berita_acara as discrepancy_paper
 from sifilma.handover.discrepancies import service as discrepancies
+from sifilma.handover.print_runs import PrintRuns
 from sifilma.kernel.db import db
 from sifilma.kernel.errors import Unavailable
 from sifilma.kernel.timekeeping import watch
 from sifilma.kernel.unit_of_work import UnitOfWork
 from sifilma.oversight import region_imports
+from sifilma.own_files import kinds as own_files
+from sifilma.own_files.lists import Lists
+from sifilma.own_files.models import FileKind
 from sifilma.personalisation import refused_batches
 from sifilma.reports import decision_notices
 from sifilma.reports.duties import service as duties
@@ -64,6 +69,9 @@ def register() -> None:
     duties.register_hooks(resources)
     bulk.register_kind()
     refused_batches.register_kind()
+    own_files.register(FileKind.LIST, Lists())
+    own_files.register(FileKind.MANIFESTS, Packing(resources))
+    own_files.register(FileKind.PRINT, PrintRuns(resources))
     discrepancies.register_hooks()
     returns.bind(busy_cards_query)
     returns.bind(proposed_cards_query)

@@ -8,7 +8,7 @@ import click
 from flask.cli import AppGroup
 
 from sifilma.dispatch import service
-from sifilma.dispatch.queries import Entry, Line, work
+from sifilma.dispatch.queries import Entry, Line, Why, work
 from sifilma.web.command import command_context
 
 group = AppGroup("jobs", help="The work of the workers: what runs, waits and fails, and why.")
@@ -58,6 +58,15 @@ def retry(chore: str, object_id: UUID) -> None:
         service.retry(ctx, chore, object_id)
 
 
+WHY = {
+    Why.PAUSED: "its chore is paused",
+    Why.NO_WORKER: "no worker has given a sign of life lately",
+    Why.LATER: "it is tried again",
+    Why.LIMIT: "another turn of its organisation and chore runs",
+    Why.TURN: "others come first",
+}
+
+
 def _state(line: Line) -> str:
     run = line.run
     if run is not None and run.paused_at is not None:
@@ -74,4 +83,7 @@ def _told(entry: Entry) -> str:
     since = f", since {entry.since:%H:%M:%S} UTC" if entry.since else ""
     turns = f", {entry.turns} turns before" if entry.turns else ""
     silent = f", worker {entry.worker} silent for {entry.silent:.0f} s" if entry.runs and entry.silent is not None else ""
-    return f"{entry.chore}{of}{since}{turns}{silent}"
+    whose = f" ({entry.organisation})" if entry.organisation else ""
+    until = f" at {entry.due_at:%H:%M:%S} UTC" if entry.why is Why.LATER and entry.due_at else ""
+    why = f", because: {WHY[entry.why]}{until}" if entry.why else ""
+    return f"{entry.chore}{of}{whose}{since}{turns}{silent}{why}"

@@ -14,12 +14,16 @@ from uuid import UUID
 
 from sifilma.kernel.context import Context
 
-ROWS, TOKENS, MESSAGES = "rows of files settled", "tokens made", "messages sent"
+ROWS, TOKENS, MESSAGES, FILES = "rows of files settled", "tokens made", "messages sent", "files written"
 """The chores that others enqueue, or ask for."""
 MOST_TRIES = 6
 """Turns for an object that failed one after the other, outages apart, after which it is given up until somebody has it tried again."""
 SHORTEST_PAUSE, LONGEST_PAUSE = 5.0, 60.0
 """Seconds before a failed turn is tried again: doubled after each, within these bounds."""
+DEAD = 15.0
+"""Seconds without a sign of life to the engine after which a worker is taken for dead."""
+SILENT = 60.0
+"""Seconds without a sign of life after which people are told that no worker works."""
 MOST_SECONDS = 25.0
 """Seconds after which a run hangs, if its chore says nothing else: its process ends itself, and another one goes on."""
 

@@ -34,7 +34,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from sifilma.dispatch import queue
-from sifilma.dispatch.contract import Chore
+from sifilma.dispatch.contract import DEAD, Chore
 from sifilma.dispatch.models import WorkRun
 from sifilma.dispatch.runner import Runner
 from sifilma.kernel.db import engine_options
@@ -42,8 +42,8 @@ from sifilma.kernel.db import engine_options
 SCHEMA = "procrastinate"
 BY_TIME = "time"
 """The engine's queue of runs, as `queue.QUEUE` is that of turns."""
-HEARTBEAT, DEAD = 3.0, 15.0
-"""Seconds between two signs of life of a worker to the engine, and without one after which it is taken for dead."""
+HEARTBEAT = 3.0
+"""Seconds between two signs of life of a worker to the engine (`DEAD`: without one it is taken for dead)."""
 MEND_EVERY = 5.0
 POLL = 2.0
 """Seconds after which the queues are looked at, where no notification came: a pooler may swallow it, and a retry sends none."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 from flask_babel import LazyString
 from flask_babel import lazy_gettext as _
 
-from sifilma.dispatch.contract import MESSAGES, ROWS, TOKENS
+from sifilma.dispatch.contract import FILES, MESSAGES, ROWS, TOKENS
+from sifilma.dispatch.queries import Why
 
 NAMES: dict[str, LazyString] = {
     MESSAGES: _("Send messages"),
     ROWS: _("Settle rows of files"),
     TOKENS: _("Make tokens of many cards"),
+    FILES: _("Write files that were asked for"),
+    "own files ended": _("Delete files whose time is over"),
     "entries taken into the log": _("Take acts into the transparency log"),
     "numbers reserved at the witness": _("Reserve numbers at the witness"),
     "statements told to the witness": _("Tell the witness what happened"),
@@ -37,6 +40,14 @@ NAMES: dict[str, LazyString] = {
     "people given a pseudonym": _("Give pseudonyms to people who have left"),
     "rows found changed past the service": _("Compare rows with what was recorded"),
 }
+WHY: dict[Why, LazyString] = {
+    Why.PAUSED: _("Operators have paused this task."),
+    Why.NO_WORKER: _("No worker has given a sign of life lately."),
+    Why.LATER: _("It is tried again later."),
+    Why.LIMIT: _("Another turn of its organisation runs: one of a kind at a time."),
+    Why.TURN: _("Others come first, or every turn of the workers is taken."),
+}
+"""Why something waits."""
 PAGES = {ROWS: ("job_pages.show", "job_id"), TOKENS: ("activation_pages.show", "request_id")}
 """The pages of the objects that have turns: endpoint, and the name of the object's id in it."""
 

@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.dispatch import pages, queries, service
 from sifilma.kernel.errors import Invalid
+from sifilma.resources import resources
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
 from sifilma.web.pages import seen
@@ -74,6 +75,16 @@ def _page_of(chore: str, subject: UUID | str) -> str:
 
 def _page(form: Form) -> Response:
     found = queries.work(context())
-    page = make_response(render_template("dispatch/work.html", work=found, form=form, name_of=pages.name_of, page_of=_page_of))
+    page = make_response(
+        render_template(
+            "dispatch/work.html",
+            work=found,
+            form=form,
+            name_of=pages.name_of,
+            page_of=_page_of,
+            why=pages.WHY,
+            turns=resources().settings.worker_turns,
+        )
+    )
     page.status_code = form.status
     return page

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, cast
 
-from flask import Response, current_app, g, make_response, render_template, request
+from flask import Response, current_app, g, make_response, redirect, render_template, request
 from flask_babel import format_decimal, gettext
+from sqlalchemy.orm import Session
 
 from sifilma.documents.lists import WRITERS, Columns, Export, long_table
 from sifilma.identity.permissions import Operation, Scope, grants
@@ -18,12 +19,39 @@ from sifilma.kernel.errors import Invalid, Unavailable
 from sifilma.kernel.paging import MOST_COUNTED, NEWEST_FIRST, OLDEST_FIRST, Listing, Order, Page
 from sifilma.resources import resources
 from sifilma.web.operations import policy_of
+from sifilma.web.pages import link_to
+from sifilma.web.replays import TAKER
 from sifilma.web.requests import context
 from sifilma.web.streams import RETRY_AFTER, place
 
 ROWS_A_PAGE = 25
+ASKED = "own_file_pages.new"
+"""The page on which a list is asked for that is too long to be sent at once."""
 Show = Callable[[list[Any]], Iterable[Any]]
 AGE, DOWNWARDS = "usia", "-"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A list that is opened outside its page (`web.replays`): what is in it, what is shown of it, and in which order."""
+
+    listing: Listing[Any]
+    show: Show
+    export: Export
+    order: Order
+
+    @property
+    def session(self) -> Session:
+        """Return the session that reads it."""
+        return context().session
+
+    def begin_snapshot(self) -> None:
+        """Read all that follows from one state of the database, and as the database gives it (`UnitOfWork.begin_snapshot`)."""
+        context().uow.begin_snapshot()
+
+    def goes_on(self, most: int) -> str:
+        """Return what the last row of a file says that ends before its list does."""
+        return _goes_on(most)
 
 
 @dataclass(frozen=True)
@@ -76,7 +104,7 @@ def answer(
     number: int | None = None,
     **values: Any,
 ) -> Response:
-    """Return one page of a list as HTML, or the whole list as a file with `?unduh=csv|xlsx`.
+    """Return one page of a list as HTML, or the whole list as a file with `?unduh=csv|xlsx`: a long one by the worker.
 
     `?urut=NAME` or `-NAME` chooses the order, for both. `usual` is the name of the one that counts where the URL names none. A file that
     ends before the list does says so in its last row. `number` is that of all rows, if it is known; else they are counted. The template
@@ -84,6 +112,9 @@ def answer(
     """
     choices, chosen = _chosen(export, OLDEST_FIRST if oldest_first else NEWEST_FIRST, usual)
     order, wanted = choices[chosen][1], request.args.get("unduh")
+    if (take := g.get(TAKER)) is not None:
+        take(Asked(listing, show, export, order))
+        return make_response("")
     if wanted:
         return _file(wanted, listing, show, export, order)
     found = paging.page(context().session, *listing, limit=ROWS_A_PAGE, cursor=request.args.get("cursor"), order=order)
@@ -165,6 +196,9 @@ def _directions(kind: type[Any], column: str) -> tuple[str, str]:
 def _file(wanted: str, listing: Listing[Any], show: Show, export: Export, order: Order) -> Response:
     if wanted not in WRITERS:
         raise Invalid.field("unduh", "A list is had as csv or xlsx.")
+    direct = resources().settings.direct_rows
+    if paging.count(context().session, listing, direct) > direct and (page := link_to(ASKED, daftar=request.full_path)):
+        return cast("Response", redirect(page, 303))  # the worker writes it, and this page asks for it
     header = [str(name) for name in export.columns]
     return long_table(wanted, export.name, header, _lines(listing, show, export, order))
 
@@ -186,8 +220,12 @@ def _lines(listing: Listing[Any], show: Show, export: Export, order: Order) -> I
                 groups.close()
                 unit.end_read()
     if left < 0:
-        most = format_decimal(export.most)
-        yield [gettext("The list goes on: only its first %(most)s rows are here. Narrow it by its filters.", most=most)]
+        yield [_goes_on(export.most)]
+
+
+def _goes_on(most: int) -> str:
+    words = gettext("The list goes on: only its first %(most)s rows are here. Narrow it by its filters.", most=format_decimal(most))
+    return str(words)
 
 
 def _group(groups: Iterator[Sequence[Any]], show: Show, export: Export, allowed: Allowance) -> list[list[object]] | None:

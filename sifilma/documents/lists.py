@@ -18,6 +18,8 @@ from sifilma.kernel.errors import NotFound
 from sifilma.web.forms import Form
 
 MOST_EXPORTED = 100_000  # rows
+EXPORTED_ROWS = {"csv": 1_000_000, "xlsx": MOST_EXPORTED}
+"""Rows of a list that the worker writes: a sheet of XLSX is made as a whole, in one turn."""
 SECONDS = 60.0  # as long as proxies usually wait for the first byte, which an XLSX sends when all its rows are written
 AGES = (1, 3, 7, 14, 30)  # days
 WRITERS = {

@@ -22,6 +22,7 @@ from sifilma.handover.models import HANDOVER
 from sifilma.jobs.models import JOB
 from sifilma.kernel.lifecycle import LifeCycle
 from sifilma.oversight.models import CASE, CHANGE
+from sifilma.own_files.models import OWN_FILE
 from sifilma.personalisation.blanks.models import BLANK_CARD, BLANK_DELIVERY
 from sifilma.personalisation.models import CLOSING, PERSONALISATION
 
@@ -37,6 +38,7 @@ CYCLES = (
     CASE,
     CHANGE,
     JOB,
+    OWN_FILE,
     REVOCATION,
     USER_CHANGE,
     CONSENT,
@@ -109,6 +111,8 @@ ACTS: dict[str, dict[str, tuple[str, ...]]] = {
         "applied": (f"{_M}.apply",), "approved_to_test": (f"{_M}.admit", f"{_M}.return"), "tested": (f"{_M}.test",),
         "certified": (f"{_M}.approve",), "reported": (f"{_M}.report",), "rejected": (f"{_M}.reject",), "cancelled": (f"{_M}.cancel",),
     },
+    "own_file": {"queued": ("file.ask",), "running": ("file.run",), "ready": ("file.ready",), "stopped": ("file.stop",),
+                 "cancelled": ("file.cancel",), "expired": ("file.expire",)},
     "job": {"queued": ("job.begin",), "running": ("job.run",), "completed": ("job.complete",), "stopped": ("job.stop",),
             "cancelled": ("job.cancel",)},
     "revocation": {"proposed": ("manifest.revoke_propose",), "executed": ("manifest.revoke",), "rejected": ("manifest.revoke_reject",)},

@@ -9,6 +9,7 @@ from sifilma.fsck.dialects import bare, dashed, fact
 from sifilma.fsck.registry import Found, in_snapshot
 from sifilma.fsck.snapshot import Snapshot
 from sifilma.jobs.models import ENDED_SQL
+from sifilma.own_files.models import GONE_SQL
 from sifilma.reports.task_labels import TASKS
 
 _ROWS = "(SELECT COUNT(*) FROM job_row r WHERE r.job_id = j.id)"
@@ -137,3 +138,29 @@ def told(now: Snapshot) -> Found:
     query = select(notice.c.id).where(~exists().where(user.c.id == notice.c.user_id))
     yield from now.find("notice", query, "is to an account that is not there")
     yield from now.find("notice", select(notice.c.id).where(notice.c.task.not_in(sorted(TASKS))), "says nothing that has words")
+
+
+@in_snapshot("own-file-content", "A file that somebody asked for has its rows and its parts exactly until it ends.")
+def own_file_content(now: Snapshot) -> Found:
+    """Check that the content goes with the file, and that a file that is ready is whole."""
+    parts, rows = (f"(SELECT COUNT(*) FROM {table} p WHERE p.file_id = f.id)" for table in ("own_file_part", "own_file_rows"))
+    body = f"{parts[:-1]} AND p.role = 'body')"
+    yield from now.find(
+        "own_file",
+        f"SELECT f.id, f.state FROM own_file f WHERE f.state IN {GONE_SQL} AND {parts} + {rows} > 0",
+        "is {state}, and keeps its content",
+    )
+    yield from now.find(
+        "own_file",
+        f"SELECT f.id FROM own_file f WHERE f.state = 'ready' AND ({body} = 0 OR {parts} <> {body})",
+        "is ready, and its parts are not those of the file",
+    )
+
+
+@in_snapshot("own-file-asked", "Whoever a file is for asked for it.")
+def own_file_asked(now: Snapshot) -> Found:
+    """Compare the row with the record of who asked."""
+    file, entry = bare("own_file"), bare("audit_entry")
+    about = and_(entry.c.object_kind == "own_file", entry.c.object_id == dashed(file.c.id), entry.c.action == "file.ask")
+    by = and_(entry.c.user_id.is_not_distinct_from(file.c.user_id), entry.c.api_key_id.is_not_distinct_from(file.c.api_key_id))
+    yield from now.find("own_file", select(file.c.id).where(~exists().where(about, by)), "is for somebody who did not ask for it")

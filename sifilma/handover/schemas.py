@@ -102,6 +102,13 @@ class HandoverOut(HandoverBrief):
     history: list[StepOut]
 
 
+class PrintListIn(Strict):
+    """Which BASTs of the list are printed: those with this part of the number, in this state; empty: all."""
+
+    number: str = Field("", max_length=60)
+    state: str = Field("", max_length=20)
+
+
 class PrintIn(Strict):
     """The BASTs that are printed together, in this order."""
 

@@ -19,13 +19,15 @@ from sifilma.documents.file_views import paper
 from sifilma.documents.known_people import fill
 from sifilma.documents.lists import Export
 from sifilma.documents.responses import PDF, inline_pdf
-from sifilma.handover import bast, form_choices, service
+from sifilma.handover import bast, form_choices, print_runs, service
 from sifilma.handover.models import HANDOVER, Handover, HandoverKind, HandoverState
 from sifilma.handover.queries import cards_of, some_cards
-from sifilma.handover.schemas import HandoverIn, PrintIn
+from sifilma.handover.schemas import HandoverIn, PrintIn, PrintListIn
 from sifilma.handover.serializers import brief, discrepancy_out
 from sifilma.kernel.context import Context
+from sifilma.own_files import service as own_files
 from sifilma.resources import resources
+from sifilma.web import languages
 from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
@@ -110,6 +112,16 @@ def together() -> Response:
     chosen = form.model(PrintIn, handovers=form.values.getlist("pilih"))
     data = bast.print_file(ctx, resources().settings, resources().files, service.chosen_handovers(ctx, chosen.handovers))
     return paper(data, PDF, f"cetak-{len(chosen.handovers)}-BAST.pdf")
+
+
+@blueprint.post("/cetak")
+@operation("handover.view")
+def print_all() -> AnyResponse:
+    """Have the worker write all BASTs of the list, as it is filtered, to be printed."""
+    ctx, form = context(), Form.sent()
+    wanted = form.model(PrintListIn)
+    file = own_files.ask(ctx, print_runs.asked_for(wanted.number, wanted.state, languages.current()))
+    return seen("own_file_pages.show", "file_asked", file_id=file.id)
 
 
 @blueprint.get("/<uuid:handover_id>")

@@ -128,6 +128,11 @@ def walk(session: Session, listing: Listing[Any], order: Order, most: int) -> Ge
         yield from rows.partitions()
 
 
+def ordered(query: Select[Any], key: Key, order: Order) -> Select[Any]:
+    """Return the query in an order, in which no two rows are equal."""
+    return query.order_by(None).order_by(*_ordering(_columns(key, order), order))
+
+
 def _columns(key: Key, order: Order) -> list[InstrumentedAttribute[Any]]:
     return [key] if order.by is None else [order.by, key]
 

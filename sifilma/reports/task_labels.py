@@ -128,6 +128,7 @@ TASKS = {
     "revocation_proposed": Task(_("Revocation of a manifest awaits a decision"), "hourglass-split", *_MANIFEST),
     "user_change_proposed": Task(_("Change of an account awaits another person"), "hourglass-split", *_PROPOSALS),
     "invitation_open": Task(_("Invitation not taken up yet"), "envelope", *_USER),
+    "own_file_ready": Task(_("A file that you asked for is ready"), "file-earmark-check", "own_file_pages.show", "file_id"),
     "confirm_people": Task(_("Confirm the accounts of your people"), "person-check", *_REVIEW),
     "review_late": Task(_("Confirmation of accounts is late"), "hourglass-split", *_REVIEW),
     "unused_needed": Task(_("Unused account that is the last of its kind"), "clock-history", *_USER),

@@ -33,6 +33,7 @@ from sifilma.kernel.timekeeping import watch
 from sifilma.lost_access import models as lost_access
 from sifilma.notifications import models as notifications
 from sifilma.oversight import models as oversight
+from sifilma.own_files import models as own_files
 from sifilma.personalisation import models as personalisation
 from sifilma.personalisation.blanks import models as blanks
 from sifilma.reconciliation import models as reconciliation
@@ -45,6 +46,6 @@ METADATA = Base.metadata
 PACKAGES = (
     access_review, accounts, activation, activation_rules, assignment, audit, cards, cards_upkeep, carrying, conversation, destruction,
     discrepancies, documents, factors, field_notes, handover, idempotency, identity, identity_rules, jobs, kept_forms, lifecycle,
-    lost_access, notifications, numbering, outlets, watch, oversight, personalisation, regions, succession,
+    lost_access, notifications, numbering, outlets, own_files, watch, oversight, personalisation, regions, succession,
     suspensions, blanks, derived, dispatch, tallies, beyond, reconciliation, witness,
 )  # fmt: skip

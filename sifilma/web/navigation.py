@@ -34,6 +34,7 @@ ENTRIES = (
     Entry(_("Suspensions"), "suspension_pages.index", "place.suspension.see", "pause-circle", "pembekuan"),
     Entry(_("Destruction"), "destruction_pages.index", "destruction.view", "trash", "pemusnahan"),
     Entry(_("Work by file"), "job_pages.index", "job.see", "list-check", "pekerjaan"),
+    Entry(_("My files"), "own_file_pages.index", "session.self", "file-earmark-arrow-down", "berkas"),
     Entry(_("Models"), "model_pages.index", "model.view", "patch-check", "model"),
     Entry(_("Organisations"), "organisation_pages.index", "reference.read", "building", "organisasi"),
     Entry(_("People"), "user_pages.index", "users.see", "people", "pengguna"),

@@ -85,6 +85,7 @@ DONE = {
     "lifted": _("Lifted: card and manifest are as they were before."),
     "revoked": _("Revoked: it opens nothing any more."),
     "language": _("Language changed."),
+    "file_asked": _("The file is being written for you."),
     "queued": _("The message is queued again."),
     "sent": _("A code is on its way to you."),
     "contact": _("Your addresses are kept. The former ones are told."),

@@ -46,6 +46,7 @@ ONLY_IDS = (
     "unit_correction",
     "unit_key_change",
     "kept_form",
+    "own_file",
     "passkey",
     "session",
     "leaf",

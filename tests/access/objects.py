@@ -16,12 +16,14 @@ from sifilma.demo.facts import ACCOUNTS, Account
 from sifilma.documents.tables.writing import write_csv
 from sifilma.identity.models import Organisation
 from sifilma.kept_forms.service import Page, add_form
-from sifilma.kernel.actor import OrganisationKind, Role
+from sifilma.kernel.actor import Actor, OrganisationKind, Role
 from sifilma.kernel.ids import uuid7
 from sifilma.notifications import bell, outbox
 from sifilma.notifications.bell import Ring
 from sifilma.notifications.contract import Channel
 from sifilma.notifications.outbox import Recipient
+from sifilma.own_files.models import FileKind
+from sifilma.own_files.service import NewFile, ask
 from sifilma.reconciliation.models import OpenQuestion
 from sifilma.sign_in.models import Passkey
 from sifilma.witness.models import Reconciliation, Step
@@ -125,6 +127,7 @@ SELECTS: dict[str, str] = {
     "unit_correction": "SELECT id, state, id, organisation_id, NULL, NULL FROM unit_correction",
     "unit_key_change": "SELECT id, state, id, organisation_id, by_organisation_id, NULL FROM unit_key_change",
     "kept_form": "SELECT id, 'kept', id, user_id, NULL, NULL FROM kept_form",
+    "own_file": "SELECT id, state, id, asked_by, NULL, NULL FROM own_file",
     "notice": "SELECT id, 'unseen', id, user_id, NULL, NULL FROM notice WHERE seen_at IS NULL",
     "passkey": "SELECT id, 'active', id, user_id, NULL, NULL FROM passkey WHERE ended_at IS NULL",
     "session": "SELECT id, 'running', id, user_id, NULL, NULL FROM login_session WHERE ended_at IS NULL",
@@ -185,6 +188,7 @@ def populate(world: World) -> None:
     _messages(world)
     _notices(world)
     _questions(world)
+    _own_files(world)
     with world.context() as ctx:
         for organisation in ctx.session.scalars(select(Organisation)).all():
             open_review(ctx, world.settings, organisation)
@@ -258,6 +262,18 @@ def _questions(world: World) -> None:
         told = {"kind": "card", "id": str(uuid7()), "uid": "30154B0100009999", "action": "card.register"}
         asked = OpenQuestion(reconciliation_id=ended.id, kind="card", subject=told["id"], told=told, witnessed_at=ctx.now)
         ctx.session.add(asked)
+
+
+def _own_files(world: World) -> None:
+    new = NewFile(FileKind.LIST, "pemberitahuan", "csv", {"address": "/pemberitahuan?unduh=csv", "language": "id"})
+    users = world.sql("SELECT id, organisation_id FROM user_account")
+    for user, organisation in ((_uuid(user), _uuid(organisation)) for user, organisation in users):
+        with world.context(Actor(organisation, user_id=user)) as ctx:
+            ask(ctx, new)
+
+
+def _uuid(key: Any) -> UUID:
+    return key if isinstance(key, UUID) else UUID(str(key))
 
 
 def _office(world: World, who: str) -> None:

@@ -99,7 +99,7 @@ class Visitor:
         """Tell whether the table's scope for an operation covers an object."""
         if item.kind in ("organisation", "buyer"):  # everybody who may do this chooses among all of them
             return self.cell(operation) != NEVER
-        if item.kind in ("passkey", "session", "consent", "own_report", "kept_form", "notice"):
+        if item.kind in ("passkey", "session", "consent", "own_report", "kept_form", "notice", "own_file"):
             return self.person in item.owners
         scope = self.cell(operation)[0]
         if scope == "A":

@@ -55,7 +55,9 @@ STEMS: dict[str, str] = {
     "/aktivasi/": "activation_request",
     "/aktivasi/berkas/": "job",
     "/aktivasi/riwayat/": "activation",
+    "/api/v1/files/": "own_file",
     "/bast/": "handover",
+    "/berkas/": "own_file",
     "/gerai/": "outlet",
     "/gerai/pengguna/": "user",
     "/gerai/unit/": "unit",
@@ -144,6 +146,7 @@ SEEN_BY: dict[str, str] = {
     "outlet": "outlet.see",
     "passkey": "session.self",
     "notice": "session.self",
+    "own_file": "session.self",
     "own_letter": "conversation.read",
     "personalisation_request": "personalisation.view",
     "open_question": "restore.see",
@@ -160,7 +163,7 @@ LISTS: dict[str, tuple[str, str]] = {
     stem.rstrip("/"): (kind, SEEN_BY[kind])
     for stem, kind in STEMS.items()
     if stem.startswith("/api/")
-    and kind not in ("leaf", "session", "user", "central_user", "user_change", "consent", "own_report", "orphaned_consent")
+    and kind not in ("leaf", "session", "user", "central_user", "user_change", "consent", "own_report", "orphaned_consent", "own_file")
 } | {"/api/v1/users": ("user", "users.see"), "/api/v1/audit": ("audit_entry", "audit.read")}
 # Well-formed bodies: the view must accept them and then look for its object. They change nothing where no object is found.
 NOTE = {"note": "catatan uji"}

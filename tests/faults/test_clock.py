@@ -396,6 +396,8 @@ def test_every_job_of_the_worker_says_whether_it_goes_by_the_clock() -> None:
         "temporary roles ended": True,
         "changes of cards added up": False,
         "data keys sealed anew": False,
+        "files written": True,
+        "own files ended": True,
         "manifests issued anew": True,
         "papers stored": False,
         "known people asked": True,

@@ -23,6 +23,7 @@ from sifilma.notifications import outbox
 from sifilma.notifications.contract import Channel
 from sifilma.notifications.delivery import deliver
 from sifilma.notifications.outbox import Recipient
+from sifilma.own_files.writer import end_old
 from sifilma.sign_in import recovery_codes
 from sifilma.sign_in.models import Passkey
 from tests.accounts.known_people import accepted, asked, invited_by, take_up
@@ -34,6 +35,8 @@ from tests.cards.unit_keys import register_key
 from tests.destruction.test_service import record
 from tests.oversight import case_steps
 from tests.oversight.test_reference import digest, proposed
+from tests.own_files.files import asked as file_asked
+from tests.own_files.files import written
 from tests.sign_in.test_codes import password_step, signed_in
 from tests.succession import head_successions
 from tests.support.softhsm import PIN
@@ -354,6 +357,13 @@ def _files(world: World) -> None:
     sent(world.client(HEAD), sheet([*rows, [new_uid(), *rows[0][1:]]]))
     assert worked(world) == 3
     sent(world.client(HEAD), sheet(rows_of(world.ready(HEAD, "R", 1))))
+    for address in ("/unit", "/kartu"):  # one whose time is over, and one that is ready
+        file_asked(world.client(HEAD), address)
+        written(world)
+        if address == "/unit":
+            world.sql("UPDATE own_file SET ends_at = created_at")
+            with world.context() as ctx:
+                assert end_old(ctx) == 1
 
 
 def _reference(world: World) -> None:

@@ -25,8 +25,17 @@ def files_to_folder(connection: Connection, folder: Path) -> None:
             file.write(data)
 
 
+def back_to_0053(connection: Connection) -> None:
+    """Undo 0054 on a database without triggers: nobody has asked for a file."""
+    undo = Operations(MigrationContext.configure(connection))
+    for table in ("own_file_part", "own_file_rows", "own_file"):
+        undo.drop_table(table)
+    connection.execute(text("UPDATE alembic_version SET version_num = '0053'"))
+
+
 def back_to_0049(connection: Connection) -> None:
-    """Undo 0050 on a database without triggers: nothing was cosigned."""
+    """Undo 0050, and what came after it, on a database without triggers: nothing was cosigned."""
+    back_to_0053(connection)
     undo = Operations(MigrationContext.configure(connection))
     for table in ("log_standing", "log_cosignature"):
         undo.drop_table(table)

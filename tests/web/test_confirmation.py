@@ -57,6 +57,8 @@ REASONS = {
     "upkeep_pages.correct": "a correction, which is corrected again, or decided by another person",
     "activate_pages.following": SHOWN,
     "archive_pages.fetch": SHOWN,
+    "own_file_pages": "a file, which is written again for whoever asks for it anew",
+    "handover_pages.print_all": SHOWN,
     "together_pages.fill": SHOWN,
     "together_pages.begin": "a job, which can be cancelled while it runs",
     "conversation_pages": "a message, which another one corrects",

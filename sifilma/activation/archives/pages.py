@@ -9,13 +9,14 @@ from flask_babel import gettext as _
 
 from config.settings import Settings
 from sifilma.activation.archives import service
-from sifilma.activation.archives.service import Archive, Entry, Writer
+from sifilma.activation.archives.service import Archive, Entry
 from sifilma.activation.trust import keyset
 from sifilma.documents.indonesian import WIB
 from sifilma.documents.tables.writing import write_csv
 from sifilma.kernel.context import Context
 from sifilma.kernel.deadline import Allowance
 from sifilma.kernel.errors import Unavailable
+from sifilma.own_files.zips import ZipPart, closed
 from sifilma.web.pages import moment
 from sifilma.web.states import state
 from sifilma.web.streams import RETRY_AFTER, place
@@ -33,17 +34,16 @@ def filename(ctx: Context) -> str:
 def parts(ctx: Context, settings: Settings, archive: Archive) -> Generator[bytes, None, None]:
     """Yield the ZIP while it is written, after the records of its downloads are committed. Raise Unavailable if that takes too long."""
     allowed = Allowance(SECONDS, settings.request_deadline)
-    out, lines = Writer(ctx.now.astimezone(WIB)), list[Sequence[object]]()
+    out, lines = ZipPart(0, ctx.now.astimezone(WIB)), list[Sequence[object]]()
     with place():
-        out.add(READ_FIRST, _read_first(settings, archive, ctx.now).encode())
+        out.add(READ_FIRST, read_first(settings, len(archive.packed), len(archive.manifests), ctx.now).encode())
         groups = service.groups(ctx, archive, out)
         while (entries := _next(groups, allowed)) is not None:
-            lines += [_line(entry) for entry in entries]
+            lines += [line(entry) for entry in entries]
             if data := out.taken():
                 yield data
-        out.add(INDEX, write_csv(_header(), lines))
-        out.close()
-        yield out.taken()
+        out.add(INDEX, write_csv(header(), lines))
+        yield out.taken() + b"".join(closed(out, ()))
 
 
 def _next(groups: Generator[list[Entry], None, None], allowed: Allowance) -> list[Entry] | None:
@@ -54,27 +54,28 @@ def _next(groups: Generator[list[Entry], None, None], allowed: Allowance) -> lis
         return next(groups, None)
 
 
-def _header() -> list[str]:
+def header() -> list[str]:
+    """Return the heading of the index."""
     return [
         _("SAM card"), _("Sequence"), _("Machine"), _("Model"), _("Address"), _("Region code"), _("State"), _("Valid until"),
         _("File"), "SHA-256", _("File (JWE)"), _("SHA-256 (JWE)"),
     ]  # fmt: skip
 
 
-def _line(entry: Entry) -> list[object]:
+def line(entry: Entry) -> list[object]:
+    """Return the line of a manifest in the index."""
     of = entry.of
     named = [of.uid, of.seq, of.hardware_number, of.model, of.address, of.region_code, str(state(of.state).name), moment(of.expires_at)]
     files = (f"{of.name}.jws", f"{of.name}.jwe")
     return named + [cell for name in files for cell in ((name, entry.files[name]) if name in entry.files else ("", ""))]
 
 
-def _read_first(settings: Settings, archive: Archive, now: datetime) -> str:
-    """Return the note, as plain text with the line ends that every editor knows."""
+def read_first(settings: Settings, packed: int, listed: int, now: datetime) -> str:
+    """Return the note that says what is packed, as plain text with the line ends that every editor knows."""
     pin, url = keyset.load(settings).pin, settings.public_url
     lines = [
         _("MANIFESTS OF SAM CARDS"),
-        _("Written on %(moment)s: %(packed)s of %(listed)s manifests are packed.", moment=moment(now), packed=len(archive.packed),
-          listed=len(archive.manifests)),
+        _("Written on %(moment)s: %(packed)s of %(listed)s manifests are packed.", moment=moment(now), packed=packed, listed=listed),
         "",
         _("1. Each manifest opens one card in one machine. %(index)s says which file belongs to which machine.", index=INDEX),
         _("2. Put the .jws file on the machine that the index names. A machine with a public key takes the .jwe file instead: only that"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import zipfile
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -25,14 +23,12 @@ from sifilma.cards.outlets.queries import card_at_outlets
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped
 from sifilma.kernel.context import Context
-from sifilma.kernel.errors import Conflict, Invalid
+from sifilma.kernel.errors import Conflict
 from sifilma.kernel.text import say
+from sifilma.own_files.zips import ZipPart
 
-MOST = 2000
-"""Manifests in one archive, those that are listed only included."""
 AT_ONCE = 200
 NONE = say("None of these manifests can be given out: no manifest is active, or no machine has a public key.")
-OWNER_READS = 0o600 << 16
 
 
 @dataclass(frozen=True)
@@ -84,13 +80,21 @@ def prepare(ctx: Context, hsm: HSM, manifests: Select[Manifest]) -> Archive:
     """Choose what is packed, and record a download for each manifest of it. Whoever may not have the files finds none.
 
     Packed are the active manifests; the others are listed. An API key gets JWEs only, so a manifest whose unit has no public key is listed.
-    Raise Conflict (`no-manifests`) if there is none to be packed, or a unit's row was changed past the service, and Invalid for more than
-    MOST.
+    Raise Conflict (`no-manifests`) if there is none to be packed, or a unit's row was changed past the service.
+    """
+    archive = record_downloads(ctx, hsm, manifests)
+    if not archive.packed:
+        raise Conflict(NONE, type="no-manifests")
+    return archive
+
+
+def record_downloads(ctx: Context, hsm: HSM, manifests: Select[Manifest]) -> Archive:
+    """Choose what is packed of some manifests, in the order in which they were issued, and record a download for each.
+
+    Ends the reading transaction, and leaves the records to be committed. Raise Conflict if a unit's row was changed past the service.
     """
     only_jwe = ctx.actor.api_key_id is not None
     found = [_listed(row, only_jwe) for row in ctx.session.execute(_rows_query(ctx, manifests))]
-    if len(found) > MOST:
-        raise Invalid(say("More than %(most)s manifests: choose fewer by the filters, and fetch them in parts.", most=MOST))
     for unit_id in _units_with_keys(ctx, [one for one in found if one.packed]):
         rounds.require_recorded(ctx, Unit, unit_id)  # whoever puts a key of their own into the row would read the file
     data_keys = ctx.session.scalars(select(DataKey).where(DataKey.id.in_({one.data_key_id for one in found if one.packed}))).all()
@@ -98,8 +102,6 @@ def prepare(ctx: Context, hsm: HSM, manifests: Select[Manifest]) -> Archive:
     keys = {one.id: sealing.unwrap(hsm, one) for one in data_keys}
     ctx.uow.begin_write()
     archive = Archive(_as_they_stand(ctx, found), keys, only_jwe)
-    if not archive.packed:
-        raise Conflict(NONE, type="no-manifests")
     for one in archive.packed:
         record(ctx, Action.MANIFEST_DOWNLOAD, "manifest", one.id, form=_form(one, only_jwe), card=one.uid, seq=one.seq, archive=True)
     return archive
@@ -109,9 +111,14 @@ def _form(one: Listed, only_jwe: bool) -> str:
     return "jwe" if only_jwe else "jws, jwe" if one.jwk else "jws"
 
 
-def _rows_query(ctx: Context, manifests: Select[Manifest]) -> Select[Any]:
+def given_out_query(ctx: Context, manifests: Select[Manifest]) -> Select[Manifest]:
+    """Restrict a query to the manifests whose files the actor may have."""
     there = card_at_outlets(Manifest.card_id)
-    mine = scoped(manifests, ctx.actor, Operation.MANIFEST_BODY, Manifest.organisation_id, unit=there).order_by(None)
+    return scoped(manifests, ctx.actor, Operation.MANIFEST_BODY, Manifest.organisation_id, unit=there).order_by(None)
+
+
+def _rows_query(ctx: Context, manifests: Select[Manifest]) -> Select[Any]:
+    mine = given_out_query(ctx, manifests)
     return (
         select(Manifest.id, Card.uid, Manifest.seq, Unit.hardware_number, DeviceModel.name.label("model"))
         .add_columns(Activation.address, Activation.region_code, Manifest.state, Manifest.expires_at, Manifest.data_key_id, Unit.public_jwk)
@@ -121,7 +128,6 @@ def _rows_query(ctx: Context, manifests: Select[Manifest]) -> Select[Any]:
         .join(DeviceModel, DeviceModel.id == Unit.model_id)
         .where(Manifest.id.in_(mine.with_only_columns(Manifest.id)))
         .order_by(Manifest.id)
-        .limit(MOST + 1)
     )
 
 
@@ -152,53 +158,30 @@ def _parts(found: Sequence[Listed]) -> Iterator[Sequence[Listed]]:
     return (found[start : start + AT_ONCE] for start in range(0, len(found), AT_ONCE))
 
 
-class Writer:
-    """A ZIP that is taken away in pieces as it grows: what was taken is not kept."""
-
-    def __init__(self, at: datetime) -> None:
-        self._made, self._at = bytearray(), at.timetuple()[:6]
-        self._zip = zipfile.ZipFile(self, "w", zipfile.ZIP_DEFLATED)
-
-    def write(self, data: bytes) -> int:
-        """Take bytes of the ZIP."""
-        self._made += data
-        return len(data)
-
-    def flush(self) -> None:
-        """Do nothing: nothing is held back."""
-
-    def add(self, name: str, data: bytes) -> str:
-        """Add a file; return its SHA-256 in hexadecimal digits."""
-        told = zipfile.ZipInfo(name, self._at)
-        told.compress_type, told.external_attr = zipfile.ZIP_DEFLATED, OWNER_READS
-        self._zip.writestr(told, data)
-        return hashlib.sha256(data).hexdigest()
-
-    def close(self) -> None:
-        """Write the ZIP's own index, with which it ends."""
-        self._zip.close()
-
-    def taken(self) -> bytes:
-        """Return what was written since the last call."""
-        made = bytes(self._made)
-        self._made.clear()
-        return made
-
-
-def groups(ctx: Context, archive: Archive, out: Writer) -> Generator[list[Entry], None, None]:
+def groups(ctx: Context, archive: Archive, out: ZipPart) -> Generator[list[Entry], None, None]:
     """Write the files into the ZIP, AT_ONCE manifests at a time, and yield their entries of the index. The transactions are its own.
 
     The HSM is not needed any more. A manifest that was revoked since its download was recorded is left out, and listed as it stands now.
     """
     for part in _parts(archive.manifests):
         ctx.uow.begin_read()
-        query = select(Manifest.id, Manifest.state, Manifest.sealed_body).where(Manifest.id.in_([one.id for one in part]))
-        rows = {row.id: row for row in ctx.session.execute(query)}
+        rows = _bodies(ctx, part)
         ctx.uow.end_read()
         yield [Entry(*_written(archive, one, rows[one.id], out)) for one in part]
 
 
-def _written(archive: Archive, one: Listed, row: Any, out: Writer) -> tuple[Listed, dict[str, str]]:
+def write_all(ctx: Context, archive: Archive, out: ZipPart) -> list[Entry]:
+    """Write the files into the ZIP in the transaction in which their downloads are recorded. Return their entries of the index."""
+    rows = _bodies(ctx, archive.manifests)
+    return [Entry(*_written(archive, one, rows[one.id], out)) for one in archive.manifests]
+
+
+def _bodies(ctx: Context, some: Sequence[Listed]) -> dict[UUID, Any]:
+    query = select(Manifest.id, Manifest.state, Manifest.sealed_body).where(Manifest.id.in_([one.id for one in some]))
+    return {row.id: row for row in ctx.session.execute(query)}
+
+
+def _written(archive: Archive, one: Listed, row: Any, out: ZipPart) -> tuple[Listed, dict[str, str]]:
     if not one.packed or row.state != ManifestState.ACTIVE:
         return replace(one, state=row.state, packed=False), {}
     line = sealing.open_sealed(archive.keys[one.data_key_id], row.sealed_body, b"manifest", one.id)

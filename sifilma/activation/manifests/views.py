@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from uuid import UUID
 
 from flask import Blueprint, Response, g, request
@@ -11,7 +10,7 @@ from flask_babel import ngettext
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.activation import queries
-from sifilma.activation.archives.service import MOST
+from sifilma.activation.archives.queries import SOON
 from sifilma.activation.carrying import queries as carried
 from sifilma.activation.carrying.pages import CAUSES
 from sifilma.activation.manifests import download, revocation
@@ -37,7 +36,6 @@ from sifilma.web.requests import context
 from sifilma.web.states import named, state
 
 blueprint = Blueprint("manifest_pages", __name__, url_prefix="/manifest", template_folder="../templates")
-SOON = timedelta(days=90)
 EXPORT = Export(
     "manifest",
     {
@@ -84,7 +82,7 @@ def index() -> Response:
         form=form,
         usual="berlaku" if form.get("soon") else "",
         states=named(ManifestState),
-        most=MOST,
+        most=resources().settings.direct_manifests,
     )
 
 

@@ -42,6 +42,13 @@ def csv_parts(header: Sequence[str], rows: Iterable[Sequence[object]], _title: s
     yield out.getvalue().encode()
 
 
+def csv_lines(rows: Iterable[Sequence[object]]) -> bytes:
+    """Return rows as they stand in such a file, without its beginning."""
+    out = io.StringIO(newline="")
+    csv.writer(out).writerows([defused(cell) for cell in row] for row in rows)
+    return out.getvalue().encode()
+
+
 def defused(cell: object) -> str:
     """Return a number as it is (a negative latitude is no formula), and a text that could be a formula with a quote in front."""
     if isinstance(cell, int | float):

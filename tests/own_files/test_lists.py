@@ -1,0 +1,159 @@
+"""Long lists are written by the worker: the rows of the page, once each, to whoever asked and may still see them."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from sifilma.documents import lists as documents_lists
+from sifilma.own_files import lists
+from sifilma.own_files.models import FileState
+from sifilma.own_files.writer import end_old
+from tests.cards.outlets.test_limits import limit
+from tests.cards.outlets.test_service import HEAD, SECOND, STAFF, registered, unit_of
+from tests.documents.files import table_lines
+from tests.own_files.files import PARTS, asked, fetched, one_turn, written
+from tests.support.visitor import Visitor, landed
+from tests.support.world import World, done
+
+OFFICE = "magetan.kepala"
+
+
+@pytest.fixture
+def direct(world: World) -> World:
+    """A world in which a list of two rows is long."""
+    world.configure(direct_rows=1)
+    return world
+
+
+def test_a_long_list_is_asked_for_on_a_page_written_by_the_worker_and_told_of_by_the_bell(direct: World) -> None:
+    world = direct
+    ready = world.ready(OFFICE, "R", 3)
+    visitor = Visitor(world, OFFICE)
+    ask = landed(visitor.get("/kartu", unduh="csv", urut="usia"))
+    assert ask.startswith("/berkas/baru?daftar=")
+    visitor.get(ask)
+    assert "Daftar panjang" in visitor.seen
+    page = landed(visitor.send("/berkas", daftar="/kartu?unduh=csv&urut=usia", bentuk="csv")).partition("?")[0]
+    again = landed(visitor.send("/berkas", daftar="/kartu?urut=usia", bentuk="csv")).partition("?")[0]
+    assert again == page  # twice at once is one file
+    assert "hx-trigger" in visitor.get(page).get_data(as_text=True)
+    assert "Saat ini tidak ada proses latar" in visitor.seen
+    world.beat()
+    assert "Saat ini tidak ada proses latar" not in visitor.text(page)
+    written(world)
+    assert "Berkas sudah siap." in visitor.text(page)
+    visitor.get("/pemberitahuan")
+    assert "Berkas yang Anda minta sudah siap" in visitor.seen
+    answer = visitor.send(f"{page}/unduh")
+    assert "kartu.csv" in answer.headers["Content-Disposition"]
+    rows = table_lines(answer.get_data())
+    assert [row["UID"].replace(" ", "") for row in rows] == ready.uids
+    digest = hashlib.sha256(answer.get_data()).hexdigest()
+    assert world.sql("SELECT sha256, total, done, written FROM own_file") == [(digest, 3, 3, 3)]
+    assert world.sql("SELECT COUNT(*) FROM audit_entry WHERE action = 'file.fetch'")[0][0] == 1
+
+
+def test_the_same_rows_come_as_the_direct_download_has_them_in_both_forms(world: World) -> None:
+    world.ready(OFFICE, "R", 5)
+    visitor = Visitor(world, OFFICE)
+    for form in ("csv", "xlsx"):
+        straight = table_lines(visitor.get("/kartu", unduh=form, state="received").get_data())
+        file = asked(world.client(OFFICE), "/kartu?state=received", form)
+        written(world)
+        mine = fetched(world.client(OFFICE), file)
+        assert mine.status_code == 200
+        assert len(straight) == 5
+        assert [list(row.values()) for row in table_lines(mine.get_data())] == [list(row.values()) for row in straight]
+
+
+def test_a_worker_that_ends_loses_nothing_and_doubles_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lists, "ROWS", 2)
+    ready = world.ready(OFFICE, "R", 5)
+    file = asked(world.client(OFFICE), "/kartu?urut=usia")
+    for _ in range(3):
+        one_turn(world, file["id"])
+    assert world.sql("SELECT done, state FROM own_file") == [(4, "running")]
+    written(world)
+    rows = table_lines(fetched(world.client(OFFICE), file).get_data())
+    assert sorted(row["UID"].replace(" ", "") for row in rows) == sorted(ready.uids)
+
+
+def test_a_file_is_its_askers_alone_and_ends(world: World) -> None:
+    world.ready(OFFICE, "R", 2)
+    client, staff = world.client(OFFICE), world.client("magetan.staf")
+    file = asked(client, "/kartu")
+    written(world)
+    for other in (staff, world.client("operator1")):
+        assert other.get(f"/files/{file['id']}").status_code == 404
+        assert fetched(other, file).status_code == 404
+        assert other.post(f"/files/{file['id']}/cancel").status_code == 404
+    assert done(client.get("/files"))["items"][0]["links"]["download"].endswith("/download")
+    assert world.sql(PARTS)[0][0] > 0
+    world.clock.advance(days=world.settings.keep_own_files_days, seconds=1)
+    assert fetched(world.client(OFFICE), file).json["type"].endswith("not-ready")
+    with world.context() as ctx:
+        assert end_old(ctx) == 1
+    assert world.sql(PARTS)[0][0] == world.sql("SELECT COUNT(*) FROM own_file_rows")[0][0] == 0
+    assert done(world.client(OFFICE).get(f"/files/{file['id']}"))["state"] == FileState.EXPIRED
+
+
+def test_whoever_sees_a_row_no_more_gets_no_file_with_it(world: World) -> None:
+    head = world.client(HEAD)
+    here, there = registered(head), registered(head, **SECOND)
+    ready, _ = world.active(HEAD, "R", 2)
+    for uid, outlet in zip(ready.uids, (here, there), strict=True):
+        done(head.post(f"/units/{unit_of(head, ready.hardware[uid])['id']}/move", {"outlet": outlet["id"]}))
+    file = asked(world.client(STAFF), "/kartu?state=active")
+    written(world)
+    done(head.post(f"/cards/{ready.uids[0]}/reports", {"condition": "damaged", "note": "patah"}))
+    assert fetched(world.client(STAFF), file).status_code == 200  # it left the filter, not the reach
+    limit(world, here)
+    staff = world.client(STAFF)
+    refused = fetched(staff, file)
+    assert (refused.status_code, refused.json["type"].rpartition(":")[2]) == (403, "out-of-reach")
+    assert "tidak lagi dalam jangkauan" in Visitor(world, STAFF).send(f"/berkas/{file['id']}/unduh").get_data(as_text=True)
+    anew = asked(staff, "/kartu")
+    written(world)
+    assert [row["UID"].replace(" ", "") for row in table_lines(fetched(staff, anew).get_data())] == [ready.uids[0]]
+
+
+def test_a_cancelled_file_leaves_nothing_and_may_be_asked_for_again(world: World) -> None:
+    world.ready(OFFICE, "R", 2)
+    client = world.client(OFFICE)
+    file = asked(client, "/kartu")
+    one_turn(world, file["id"])
+    assert done(client.post(f"/files/{file['id']}/cancel"))["state"] == "cancelled"
+    assert done(client.post(f"/files/{file['id']}/cancel"))["state"] == "cancelled"
+    one_turn(world, file["id"])
+    assert world.sql("SELECT state FROM own_file") == [("cancelled",)]
+    assert asked(client, "/kartu")["id"] != file["id"]
+
+
+def test_what_is_no_list_of_the_asker_is_refused_in_words(sqlite_world: World) -> None:
+    client = sqlite_world.client(OFFICE)
+    for address in ("https://contoh.invalid/kartu", "//contoh.invalid/kartu", "/tidak-ada", "/profil", "/api/v1/cards", "/kartu/baru"):
+        assert client.post("/files", {"list": address}).status_code == 422, address
+    assert client.post("/files", {"list": "/pengguna"}).status_code in (202, 403)
+    assert sqlite_world.client("mandiri.kepala").post("/files", {"list": "/sam-kosong"}).status_code == 403
+
+
+def test_what_a_disabled_account_asked_for_is_stopped(world: World) -> None:
+    world.ready(OFFICE, "R", 2)
+    file = asked(world.client("magetan.staf"), "/kartu")
+    one_turn(world, file["id"])
+    world.change_account("magetan.staf", state="disabled")
+    written(world)
+    assert world.sql("SELECT state FROM own_file") == [("stopped",)]
+    assert world.sql(PARTS)[0][0] == world.sql("SELECT COUNT(*) FROM own_file_rows")[0][0] == 0
+
+
+def test_a_list_that_goes_on_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(documents_lists.EXPORTED_ROWS, "csv", 2)
+    world.ready(OFFICE, "R", 3)
+    file = asked(world.client(OFFICE), "/kartu")
+    written(world)
+    lines = fetched(world.client(OFFICE), file).get_data().decode("utf-8-sig").splitlines()
+    assert len(lines) == 4
+    assert "2" in lines[-1]
