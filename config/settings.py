@@ -223,6 +223,11 @@ class Settings(BaseSettings):
         ge=1,
     )
     batch_max_rows: int = Field(100_000, description="rows of a file of cards, units, keys or results accepted in one request")
+    rows_at_once: int = Field(
+        2_000,
+        description="rows of a batch or of results that are checked while their sender waits; a longer file is taken in by the worker",
+        ge=1,
+    )
     blank_ledger_required: bool = Field(
         False, description="whether a result is refused whose UID was never delivered as a blank SAM; otherwise it is asked about"
     )

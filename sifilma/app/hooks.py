@@ -29,6 +29,7 @@ from sifilma.kernel.timekeeping import watch
 from sifilma.kernel.unit_of_work import UnitOfWork
 from sifilma.oversight import region_imports
 from sifilma.personalisation import refused_batches
+from sifilma.personalisation.intake import job as intake
 from sifilma.reports import decision_notices
 from sifilma.reports.duties import service as duties
 from sifilma.resources import resources
@@ -53,6 +54,7 @@ def register() -> None:
     duties.register_hooks(resources)
     bulk.register_kind()
     refused_batches.register_kind()
+    intake.register_kinds()
     discrepancies.register_hooks()
     returns.bind(busy_cards_query)
     returns.bind(proposed_cards_query)

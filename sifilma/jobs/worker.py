@@ -47,7 +47,7 @@ from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.many.copying import insert_all, table_of
 from sifilma.kernel.sealing import seal
-from sifilma.kernel.text import packed, say
+from sifilma.kernel.text import Text, packed, say
 from sifilma.kernel.timekeeping.moments import has_come
 from sifilma.regions.place import PlaceCheck
 from sifilma.sign_in.authentication import find_actor
@@ -77,6 +77,14 @@ REFUSALS = (Invalid, Conflict, NotFound, ValidationError)
 
 class Lost(Exception):
     """The job had another turn meanwhile, or has ended. Nothing this worker still does for the job counts."""
+
+
+class Moot(Exception):
+    """What the job is for has changed, so that it has nothing to do any more. The message says so in words."""
+
+    def __init__(self, told: Text) -> None:
+        super().__init__(told)
+        self.told = told
 
 
 class Barred(Exception):
@@ -145,7 +153,7 @@ class Kind(Protocol):
     def work(self, taken: Taken) -> bool:
         """Settle rows until the turn is over, at least one. Return whether all rows are settled.
 
-        May raise Lost, Barred and what is an outage (`outages.outage_of`). Everything else counts against the job.
+        May raise Lost, Barred, Moot and what is an outage (`outages.outage_of`). Everything else counts against the job.
         """
         ...
 
@@ -240,6 +248,8 @@ def _serve(taken: Taken) -> int:
             _end(taken, JobState.COMPLETED) if finished else _give_back(taken)
     except Lost:
         log.info("job taken over", job=str(taken.job.id))
+    except Moot as moot:
+        _end(taken, JobState.STOPPED, moot.told)
     except Barred:
         _end(taken, JobState.STOPPED, say("Whoever began it may not do this any more."))
     except Exception as fault:  # noqa: BLE001  # the turn's edge: no job keeps the others from their turns
@@ -410,14 +420,14 @@ def keep(ctx: Context, job: Job, rows: Collection[Settled]) -> None:
 def own_fault(act: Callable[[], None]) -> Exception | None:
     """Run the act on a row. Return its fault if it is the row's own, None if there is none.
 
-    Raise every other fault: Lost, Barred, and outages (`outages.outage_of`).
+    Raise every other fault: Lost, Barred, Moot, and outages (`outages.outage_of`).
     """
     try:
         act()
         return None
     except Exception as caught:  # noqa: BLE001  # sorted below
         fault = caught
-    if isinstance(fault, Lost | Barred) or outage_of(fault):
+    if isinstance(fault, Lost | Barred | Moot) or outage_of(fault):
         raise fault
     return fault
 

@@ -107,6 +107,8 @@ KINDS = {
     "models": _("Models"),
     "activation": _("Activation of cards"),
     "batch": _("Batch of a manufacturer"),
+    "intake": _("Batch of many rows"),
+    "results": _("Results of personalisation"),
     "new": _("New"),
     "delivery": _("Delivery"),
     "return": _("Return"),

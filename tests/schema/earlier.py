@@ -34,8 +34,29 @@ def files_to_folder(connection: Connection, folder: Path) -> None:
             file.write(data)
 
 
+def back_to_0048(connection: Connection) -> None:
+    """Undo 0054 on a database without triggers that has no job of its kinds: requests have an upper limit."""
+    _switch_keys_off(connection)
+    undo = Operations(MigrationContext.configure(connection))
+    undo.drop_index("ix_batch_row_odd", "batch_row")
+    undo.drop_index("ix_job_subject_id_id", "job")
+    with undo.batch_alter_table("batch_row") as batch:
+        for column in ("pcid", "sam_uid"):
+            batch.drop_constraint(f"uq_batch_row_personalisation_request_id_{column}", type_="unique")
+        batch.create_index("ix_batch_row_personalisation_request_id", ["personalisation_request_id"])
+    for table, check, condition in (
+        ("personalisation_request", "quantity", "quantity BETWEEN 1 AND 100000"),
+        ("activation_request", "machines", "machines BETWEEN 1 AND 100000"),
+        ("job", "kind", "kind IN ('activation', 'batch')"),
+    ):
+        with undo.batch_alter_table(table) as batch:
+            batch.drop_constraint(f"ck_{table}_{check}", type_="check")
+            batch.create_check_constraint(f"ck_{table}_{check}", condition)
+
+
 def back_to_0047(connection: Connection) -> None:
-    """Undo 0048 on a database without triggers: files and trust state lie in folders."""
+    """Undo 0048 and what came after it on a database without triggers: files and trust state lie in folders."""
+    back_to_0048(connection)
     undo = Operations(MigrationContext.configure(connection))
     for table in ("published_trust", "stored_part", "stored_file"):
         undo.drop_table(table)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+import sys
+from collections.abc import Collection, Iterable, Iterator
 
 from sifilma.documents.reader_refusals import LONG_TEXT, TOO_MUCH, NotAccepted
 from sifilma.documents.tables.headings import Candidate, Line, Wanted, filled_rows
@@ -22,6 +23,8 @@ FOR_HEADING = 64 * 1024
 """Bytes of the answer that are kept for its last line."""
 MAX_TEXT = 32_767
 """Characters of a cell; a spreadsheet program takes no more."""
+SIGN_OF_LIFE = 1000
+"""Rows that are passed over between two empty lines, by which the parent sees that the file is being read."""
 
 
 def answer_of(found: Candidate, wanted: Wanted, most_rows: int, most_bytes: int, hidden: Collection[int] = ()) -> bytes:
@@ -40,6 +43,29 @@ def answer_of(found: Candidate, wanted: Wanted, most_rows: int, most_bytes: int,
             unseen.append(number)
     told = {"sheet": found.sheet, "row": heading.row, "texts": heading.texts, "names": heading.names}
     return bytes(out + _packed(told | {"hidden": unseen[:MOST_NAMED], "hollow": hollow[:MOST_NAMED]}))
+
+
+def stream_of(found: Candidate, wanted: Wanted, passed: int, hidden: Collection[int] = ()) -> Iterator[bytes]:
+    """Yield the heading of a table, its rows (number, cells) after the first `passed`, and what is told of all of them with their number.
+
+    There is no limit of rows: whoever reads holds a few at a time. Raise NotAccepted for a cell that no spreadsheet program takes.
+    """
+    heading = found.heading
+    assert heading is not None  # noqa: S101  # the caller's
+    yield _packed({"sheet": found.sheet, "row": heading.row, "texts": heading.texts, "names": heading.names})
+    unseen: list[int] = []
+    hollow: list[int] = []
+    count = 0
+    for number, line in filled_rows(found, wanted, sys.maxsize, hollow):
+        _check_texts(number, line)
+        if number in hidden and len(unseen) < MOST_NAMED:
+            unseen.append(number)
+        if count >= passed:
+            yield _packed([number, *line])
+        elif count % SIGN_OF_LIFE == 0:
+            yield b"\n"
+        count += 1
+    yield _packed({"hidden": unseen, "hollow": hollow[:MOST_NAMED], "rows": count})
 
 
 def _lines(rows: Iterable[Line], most_bytes: int) -> Iterable[tuple[int, bytes]]:

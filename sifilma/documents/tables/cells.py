@@ -11,6 +11,7 @@ from sifilma.kernel.text import Text, say
 from sifilma.web.characters import is_fit
 
 LONGEST = 4000  # characters; no field takes more, and a column of errors that comes back has its place
+SHORT = 40
 DIGITS = 15
 """A spreadsheet keeps this many digits of a number; the others become zeros."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\x00", "＝", "＋", "－", "＠")  # with the full-width forms (ASVS 5.0, 1.2.10)
@@ -25,6 +26,20 @@ _DATE = re.compile(
 )
 """How a spreadsheet program writes a date into a CSV file, where it took an identifier for one: `12-Mar`, `Mar-26`, `12/03/2026`."""
 _SCIENTIFIC = re.compile(r"[+-]?\d+(?:[.,]\d+)?E[+-]\d{1,3}", re.IGNORECASE)
+
+
+def is_plain(cell: Cell, column: Column) -> bool:
+    """Return whether a cell is taken as it stands: a short text of letters, digits and dashes that is no date. Most cells of a file are."""
+    if not isinstance(cell, str) or column.choices or len(cell) > SHORT:
+        return False
+    bare = cell.replace("-", "")
+    if not (bare.isalnum() and bare.isascii()):
+        return False
+    if not column.is_identifier:
+        return True
+    if cell.upper() in ("TRUE", "FALSE"):
+        return False
+    return len(bare) == len(cell) or not (_DATE.fullmatch(cell) or _SCIENTIFIC.fullmatch(cell))
 
 
 def taken(cell: Cell, column: Column, place: str) -> tuple[str, Text | None]:

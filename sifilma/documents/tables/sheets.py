@@ -5,15 +5,18 @@ from __future__ import annotations
 import difflib
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from sifilma.documents import reader_refusals as reasons
-from sifilma.documents.reading import read_in_child
-from sifilma.documents.tables.cells import taken
+from sifilma.documents.reading import lines_from_child, read_in_child
+from sifilma.documents.tables.cells import is_plain, taken
 from sifilma.documents.tables.columns import NOTES, Column, Format, headings
 from sifilma.documents.tables.headings import key
+from sifilma.kernel import deadline
 from sifilma.kernel.errors import Invalid
 from sifilma.kernel.text import Text, joined, say
 
@@ -21,6 +24,8 @@ CSV_TYPE = "text/csv"
 XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 MAX_ANSWER = 8 * 1024 * 1024
 """Bytes of all rows of a file as JSON: 10,000 rows of 800 bytes."""
+BYTES_OF_ROW = 50
+"""Of a file, about: by it is told how long it may take to read one."""
 MOST_NAMED = 10
 """Headings that a sentence names."""
 NAMELESS = Column("", say("a column without a name"))
@@ -83,12 +88,9 @@ def read(data: bytes, form: Format, *, max_rows: int = 1000, field: str = "batch
 
     Its heading names the columns, in any order, in Indonesian or English. Rows that are blank in all of them are none.
     """
-    # The content decides: name and media type are only the client's word.
-    is_xlsx = data.startswith(b"PK\x03\x04")
     if not data.strip():
         raise Invalid.field(field, "The file is empty.")
-    *lines, told = _lines(data, "xlsx" if is_xlsx else "csv", max_rows + 1, form, field)
-    places = {name: letters(index) for index, name in enumerate(told["names"]) if name and name != NOTES.name}
+    *lines, told = _lines(data, "xlsx" if _is_xlsx(data) else "csv", max_rows + 1, form, field)
     warnings = _unknown(form, told, field)
     if not lines:
         raise Invalid.field(field, "The file has a header but no rows.")
@@ -96,7 +98,78 @@ def read(data: bytes, form: Format, *, max_rows: int = 1000, field: str = "batch
         raise Invalid.field(field, say("The file has too many rows; at most %(most)s are accepted.", most=max_rows))
     rows, faults = _rows(form, told, lines)
     warnings += _passed_over(told)
-    return Sheet(XLSX_TYPE if is_xlsx else CSV_TYPE, rows, places, faults, warnings)
+    return Sheet(_media_type(data), rows, _places(told), faults, warnings)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is known of a table before its rows are read: the media type of its file, its columns, how many rows it has, and warnings."""
+
+    media_type: str
+    places: dict[str, str]
+    rows: int
+    warnings: list[Text]
+
+
+def measure(data: bytes, form: Format, *, field: str = "batch") -> Measured:
+    """Read a file once from its start to its end, and hold none of its rows. Raise Invalid as `read` does; there is no limit of rows."""
+    if not data.strip():
+        raise Invalid.field(field, "The file is empty.")
+    # A row costs some twenty bytes at least, packed ones less: the request may take as long as so many may take.
+    deadline.allow_for(len(data) // BYTES_OF_ROW)
+    with _stream(data, form, sys.maxsize, field) as lines:
+        told = json.loads(next(lines)) | json.loads(next(lines))
+    warnings = _unknown(form, told, field)
+    if not told["rows"]:
+        raise Invalid.field(field, "The file has a header but no rows.")
+    return Measured(_media_type(data), _places(told), told["rows"], warnings + _passed_over(told))
+
+
+def parts(data: bytes, form: Format, size: int, *, passed: int = 0, field: str = "batch") -> Generator[Sheet]:
+    """Yield the table in a file, `size` rows at a time, after the first `passed` rows. No more than these are held.
+
+    Raise Invalid as `read` does. Of columns and rows that were passed over `measure` tells.
+    """
+    with _stream(data, form, passed, field) as lines:
+        told = json.loads(next(lines))
+        held: list[list[Any]] = []
+        for line in lines:
+            if line.startswith(b"["):
+                held.append(json.loads(line.decode(errors="surrogatepass")))
+            if len(held) == size:
+                yield _part(data, form, told, held)
+                held = []
+        if held:
+            yield _part(data, form, told, held)
+
+
+def _part(data: bytes, form: Format, told: dict[str, Any], lines: list[list[Any]]) -> Sheet:
+    rows, faults = _rows(form, told, lines)
+    return Sheet(_media_type(data), rows, _places(told), faults)
+
+
+@contextmanager
+def _stream(data: bytes, form: Format, passed: int, field: str) -> Iterator[Iterator[bytes]]:
+    """Give the lines of a child that reads the file. Raise Invalid, with the field, for what it refuses."""
+    kind = "xlsx" if _is_xlsx(data) else "csv"
+    try:
+        with lines_from_child(f"{kind}-rows", data, passed, form.wanted.packed()) as lines:
+            yield lines
+    except reasons.NotAccepted as refused:
+        raise Invalid.field(field, _refusal(kind.upper(), refused, form)) from refused
+
+
+def _is_xlsx(data: bytes) -> bool:
+    # The content decides: name and media type are only the client's word.
+    return data.startswith(b"PK\x03\x04")
+
+
+def _media_type(data: bytes) -> str:
+    return XLSX_TYPE if _is_xlsx(data) else CSV_TYPE
+
+
+def _places(told: Mapping[str, Any]) -> dict[str, str]:
+    return {name: letters(index) for index, name in enumerate(told["names"]) if name and name != NOTES.name}
 
 
 def letters(index: int) -> str:
@@ -119,6 +192,9 @@ def _rows(form: Format, told: dict[str, Any], lines: Iterable[list[Any]]) -> tup
         for index, cell in enumerate(line):
             column = columns[index] if index < len(columns) else NAMELESS
             if column is None:
+                continue
+            if is_plain(cell, column) and column is not NAMELESS:
+                cells[column.name] = cell
                 continue
             place = f"{letters(index)}{number}"
             cells[column.name], wrong = taken(cell, column, place)
