@@ -6,6 +6,12 @@ import heapq
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from uuid import UUID
+
+import structlog
+from pydantic import ValidationError
+from sqlalchemy.exc import IntegrityError, StatementError
+from sqlalchemy.orm.exc import StaleDataError
 
 from config.settings import Settings
 from sifilma.documents.tables.columns import NOTES, Format
@@ -14,10 +20,12 @@ from sifilma.documents.tables.templates import Filled, Say
 from sifilma.jobs.models import Job, JobLine, JobRow, JobState
 from sifilma.jobs.service import failed_rows, undone_lines
 from sifilma.kernel.context import Context
+from sifilma.kernel.errors import Conflict, SifilmaError
 from sifilma.kernel.sealing import open_sealed
 from sifilma.kernel.text import Text, say, unpacked
 
 ERROR = NOTES.name
+log = structlog.get_logger()
 CELLS = "job-cells"
 UNDONE = {
     JobState.STOPPED: say("Not done: the work was stopped before this row."),
@@ -98,3 +106,25 @@ def _told(job: Job, row: JobRow | JobLine, filled: Filled, number: int, say: Say
     if isinstance(row, JobRow):
         return told_of(row, filled, number, say)
     return (say or str)(UNDONE[JobState(job.state)])
+
+
+def refusal_for(fault: Exception, job_id: UUID, number: int) -> Exception:
+    """Return the refusal, in words, for a row's own fault. One that nobody expected is logged with its trace."""
+    match fault:
+        case SifilmaError() | ValidationError():
+            return fault
+        case StaleDataError():
+            return Conflict("Somebody else changed this a moment ago. Look again.")
+        case IntegrityError():
+            return Conflict("The database refused this: it contradicts what is recorded.")
+    # The trace of a statement would show its parameters, which are the row's cells.
+    of_data = isinstance(fault, StatementError)
+    log.error("row failed", job=str(job_id), row=number, fault=type(fault).__name__, exc_info=None if of_data else fault)
+    if of_data or isinstance(fault, ValueError | OverflowError):
+        return Conflict("A value in this row cannot be stored.")
+    return Conflict("An internal error: this row was not done. The operators of this service find it in the log.")
+
+
+def broke_off(times: int) -> Conflict:
+    """Return the refusal of a row at which workers ended again and again."""
+    return Conflict(say("The work broke off %(times)s times at this row. It was given up.", times=times))

@@ -21,13 +21,12 @@ from sifilma.documents.tables.columns import Format
 from sifilma.documents.tables.sheets import RowError, Sheet
 from sifilma.documents.tables.templates import Filled, Say
 from sifilma.jobs import service, worker
-from sifilma.jobs.failed_rows import ERROR, told_of
+from sifilma.jobs.failed_rows import ERROR, broke_off, refusal_for, told_of
 from sifilma.jobs.models import Job
 from sifilma.jobs.worker import Settled, Taken
 from sifilma.kernel.context import Context
-from sifilma.kernel.errors import Conflict, Invalid, NotFound
+from sifilma.kernel.errors import Invalid, NotFound
 from sifilma.kernel.file_store import FileStore
-from sifilma.kernel.text import say
 
 TURN = 5.0
 """Seconds of a turn: to find its place a turn reads the file from the start, which costs a second for some 100,000 rows."""
@@ -137,12 +136,11 @@ def _alone(taken: Taken, part: Sheet, act: Act) -> None:
     if worker.try_alone(taken, row.number):
         _do(taken, part, act)
     else:
-        told = say("The work broke off %(times)s times at this row. It was given up.", times=worker.ROW_TRIES)
-        _give_up(taken, row.number, Conflict(told))
+        _give_up(taken, row.number, broke_off(worker.ROW_TRIES))
 
 
 def _give_up(taken: Taken, number: int, fault: Exception) -> None:
-    told = worker.told_of(fault, taken.job.id, number)
+    told = refusal_for(fault, taken.job.id, number)
     words = str(getattr(told, "detail", "") or getattr(told, "title", "") or told)
     with taken.tools.open() as ctx:
         worker.advance(ctx, taken, 1, 1)

@@ -23,9 +23,7 @@ from uuid import UUID
 import structlog
 from pydantic import ValidationError
 from sqlalchemy import ColumnElement, Select, case, delete, exists, func, select, update
-from sqlalchemy.exc import IntegrityError, StatementError
 from sqlalchemy.orm import aliased
-from sqlalchemy.orm.exc import StaleDataError
 
 from config.settings import Settings
 from hsm import HSM
@@ -42,7 +40,7 @@ from sifilma.jobs.service import close, has_turns
 from sifilma.kernel import deadline
 from sifilma.kernel.context import Act, Context
 from sifilma.kernel.db import among, changed
-from sifilma.kernel.errors import Conflict, Invalid, NotFound, SifilmaError
+from sifilma.kernel.errors import Conflict, Invalid, NotFound
 from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.many.copying import insert_all, table_of
@@ -430,23 +428,6 @@ def own_fault(act: Callable[[], None]) -> Exception | None:
     if isinstance(fault, Lost | Barred | Moot) or outage_of(fault):
         raise fault
     return fault
-
-
-def told_of(fault: Exception, job_id: UUID, number: int) -> Exception:
-    """Return the refusal, in words, for a row's own fault. One that nobody expected is logged with its trace."""
-    match fault:
-        case SifilmaError() | ValidationError():
-            return fault
-        case StaleDataError():
-            return Conflict("Somebody else changed this a moment ago. Look again.")
-        case IntegrityError():
-            return Conflict("The database refused this: it contradicts what is recorded.")
-    # The trace of a statement would show its parameters, which are the row's cells.
-    of_data = isinstance(fault, StatementError)
-    log.error("row failed", job=str(job_id), row=number, fault=type(fault).__name__, exc_info=None if of_data else fault)
-    if of_data or isinstance(fault, ValueError | OverflowError):
-        return Conflict("A value in this row cannot be stored.")
-    return Conflict("An internal error: this row was not done. The operators of this service find it in the log.")
 
 
 def sealed_cells(settings: Settings, job_id: UUID, number: int, cells: Mapping[str, str]) -> bytes:

@@ -29,8 +29,6 @@ from sifilma.personalisation.schemas import BatchRowIn
 AT = replace(OUTLET, expected=say("Branch code or name of the buyer's outlet at which the unit stands. It may stay empty."))
 BATCH = Format(say("Batch"), (HARDWARE_NUMBER, MODEL, needed(PCID), SAM_UID, SAM_PERSO, AT))
 NAMED_ONCE = ("hardware_number", "pcid", "sam_uid")
-READ_AT_ONCE = 32 * 1024
-"""Bytes of a file that is read without being measured first: it has some hundreds of rows."""
 AT_ONCE = 2000
 MOST_WARNED = 20
 
@@ -71,9 +69,7 @@ def read_table(data: bytes, max_rows: int) -> Sheet | Measured:
 
     Raise Invalid if it is no such table. This may take seconds, so the caller reads the file before it uses the database.
     """
-    if len(data) > READ_AT_ONCE and (found := sheets.measure(data, BATCH)).rows > max_rows:
-        return found
-    return sheets.read(data, BATCH, max_rows=max_rows)
+    return sheets.read_few(data, BATCH, max_rows)
 
 
 def read_batch(ctx: Context, sheet: Sheet, buyer_id: UUID) -> Batch:

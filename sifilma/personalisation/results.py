@@ -18,7 +18,6 @@ from sifilma.audit.service import record
 from sifilma.cards.import_table import HARDWARE_NUMBER, SAM_UID, list_of_units, needed
 from sifilma.cards.models import CARD, Card, CardState, Unit, UnitCondition
 from sifilma.cards.service import ENDED, register_cards
-from sifilma.documents.tables import sheets
 from sifilma.documents.tables.columns import Column, Format, Kind
 from sifilma.documents.tables.rows import NO_SHEET, parsed
 from sifilma.documents.tables.sheets import Row, RowError, Sheet
@@ -84,9 +83,8 @@ class Given:
     sheet: Sheet = NO_SHEET
 
 
-def read_results(ctx: Context, data: bytes, max_rows: int) -> Given:
-    """Read results from a CSV or XLSX file. Raise Invalid if it is no such table or has more than `max_rows` rows."""
-    sheet = sheets.read(data, RESULTS, max_rows=max_rows, field="results")
+def given_in(ctx: Context, sheet: Sheet) -> Given:
+    """Return the results in a table that was read."""
     ctx.warn(sheet.warnings)
     return Given(*parsed(sheet, ResultIn), sheet)
 

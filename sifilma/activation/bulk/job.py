@@ -36,15 +36,15 @@ from sifilma.documents.tables.sheets import Row, RowError
 from sifilma.documents.tables.templates import Filled, Say
 from sifilma.identity.permissions import Operation
 from sifilma.jobs import service, worker
-from sifilma.jobs.failed_rows import ERROR, Sheet, cells_of, corrected
+from sifilma.jobs.failed_rows import ERROR, Sheet, broke_off, cells_of, corrected, refusal_for
 from sifilma.jobs.models import Job, JobKind, JobLine
 from sifilma.jobs.service import NewJob
 from sifilma.jobs.worker import Line, Settled, Taken
 from sifilma.kernel.context import Context
-from sifilma.kernel.errors import Conflict, Invalid, NotFound, SifilmaError
+from sifilma.kernel.errors import Invalid, NotFound, SifilmaError
 from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.ids import uuid7
-from sifilma.kernel.text import Wrong, say
+from sifilma.kernel.text import Wrong
 
 SEALED = b"job"
 MOST_LOCKED = 50
@@ -241,7 +241,7 @@ def _do(taken: Taken, rows: Sequence[_Row]) -> None:
     if len(rows) == 1:  # its own fault: it is not tried again, and the rest of the file goes on
         line = rows[0].line
         with taken.tools.open() as ctx:
-            worker.settle(ctx, taken, [_failed(line, worker.told_of(fault, taken.job.id, line.number))])
+            worker.settle(ctx, taken, [_failed(line, refusal_for(fault, taken.job.id, line.number))])
         return
     half = len(rows) // 2
     _do(taken, rows[:half])
@@ -280,7 +280,7 @@ def _checked(ctx: Context, taken: Taken, rows: Sequence[_Row]) -> tuple[list[tup
     if refused and any(_leaves_its_machine(one) for _, one in ready):
         raise Entangled  # another row may name that machine
     unread = [(row.line, row.given) for row in rows if isinstance(row.given, Exception)]
-    told = [(line, worker.told_of(fault, taken.job.id, line.number)) for line, fault in unread]
+    told = [(line, refusal_for(fault, taken.job.id, line.number)) for line, fault in unread]
     return ready, [_failed(line, why) for line, why in [*refused, *told]]
 
 
@@ -303,9 +303,8 @@ def _alone(taken: Taken, row: _Row) -> None:
     if worker.try_alone(taken, row.line.number):
         _do(taken, [row])
     else:
-        told = say("The work broke off %(times)s times at this row. It was given up.", times=worker.ROW_TRIES)
         with taken.tools.open() as ctx:
-            worker.settle(ctx, taken, [_failed(row.line, Conflict(told))])
+            worker.settle(ctx, taken, [_failed(row.line, broke_off(worker.ROW_TRIES))])
 
 
 def _failed(line: JobLine, refused: Exception) -> Settled:

@@ -26,6 +26,8 @@ MAX_ANSWER = 8 * 1024 * 1024
 """Bytes of all rows of a file as JSON: 10,000 rows of 800 bytes."""
 BYTES_OF_ROW = 50
 """Of a file, about: by it is told how long it may take to read one."""
+READ_WHOLE = 32 * 1024
+"""Bytes of a file that is read without being measured first: it has some hundreds of rows."""
 MOST_NAMED = 10
 """Headings that a sentence names."""
 NAMELESS = Column("", say("a column without a name"))
@@ -123,6 +125,14 @@ def measure(data: bytes, form: Format, *, field: str = "batch") -> Measured:
     if not told["rows"]:
         raise Invalid.field(field, "The file has a header but no rows.")
     return Measured(_media_type(data), _places(told), told["rows"], warnings + _passed_over(told))
+
+
+def read_few(data: bytes, form: Format, most: int, *, field: str = "batch") -> Sheet | Measured:
+    """Return the table in a file, or of one with more than `most` rows only what it is. Raise Invalid as `read` does."""
+    if len(data) > READ_WHOLE and (found := measure(data, form, field=field)).rows > most:
+        return found
+    sheet = read(data, form, max_rows=sys.maxsize - 1, field=field)
+    return sheet if len(sheet.rows) <= most else Measured(sheet.media_type, sheet.places, len(sheet.rows), sheet.warnings)
 
 
 def parts(data: bytes, form: Format, size: int, *, passed: int = 0, field: str = "batch") -> Generator[Sheet]:

@@ -30,15 +30,17 @@ from sifilma.kernel.ids import uuid7
 from sifilma.kernel.many.copying import insert_all, table_of
 from sifilma.kernel.text import say
 from sifilma.personalisation import results
-from sifilma.personalisation.batch import BATCH, READ_AT_ONCE, check_rows
+from sifilma.personalisation.batch import BATCH, check_rows
 from sifilma.personalisation.intake.service import clear, holds
 from sifilma.personalisation.models import BatchRow, PersonalisationRequest
 from sifilma.personalisation.results import RESULTS, Given
 from sifilma.personalisation.schemas import ResultIn
 from sifilma.personalisation.service import get_request
 
-AT_ONCE, RESULTS_AT_ONCE = 2000, 500
-"""Rows of a batch, and results, in one transaction."""
+RESULTS_AT_ONCE = 500
+"""Results in one transaction, at most: each is an act about a card."""
+READ = 2000
+"""Rows that are looked through at a time."""
 MOST_NAMED = 20
 """Cards that a sentence names."""
 
@@ -50,7 +52,7 @@ class Batches:
 
     def work(self, taken: Taken) -> bool:
         """Store rows until the turn is over. Return whether all have been looked at; then none is left if any was refused."""
-        if not file_rows.work_through(taken, BATCH, AT_ONCE, _Rows(taken.job)):
+        if not file_rows.work_through(taken, BATCH, taken.tools.settings.rows_at_once, _Rows(taken.job)):
             return False
         with taken.tools.open() as ctx:
             worker.advance(ctx, taken, 0, 0)
@@ -109,15 +111,16 @@ def read_results(ctx: Context, data: bytes, most: int) -> Given | Measured:
 
     Raise Invalid if it is no such table. This may take seconds, so the caller reads the file before it uses the database.
     """
-    if len(data) <= READ_AT_ONCE or (found := sheets.measure(data, RESULTS, field="results")).rows <= most:
-        return results.read_results(ctx, data, most)
+    found = sheets.read_few(data, RESULTS, most, field="results")
+    if isinstance(found, Sheet):
+        return results.given_in(ctx, found)
     ctx.warn(results.told_of_failures(_failed(data)))
     return found
 
 
 def _failed(data: bytes) -> list[str]:
     """Return the UIDs of cards that failed, as many as a sentence names."""
-    with closing(sheets.parts(data, RESULTS, AT_ONCE, field="results")) as parts:
+    with closing(sheets.parts(data, RESULTS, READ, field="results")) as parts:
         uids = (row.cells["sam_uid"] for part in parts for row in part.rows if row.cells["outcome"] == "failed")
         return list(islice(uids, MOST_NAMED))
 
@@ -144,7 +147,7 @@ class Results:
 
     def work(self, taken: Taken) -> bool:
         """Record results until the turn is over. Return whether all have been looked at."""
-        return file_rows.work_through(taken, RESULTS, RESULTS_AT_ONCE, _Results(taken))
+        return file_rows.work_through(taken, RESULTS, min(RESULTS_AT_ONCE, taken.tools.settings.rows_at_once), _Results(taken))
 
     def result(self, ctx: Context, settings: Settings, store: FileStore, job: Job, say: Say) -> Table:
         """Return the rows of `corrected`."""
