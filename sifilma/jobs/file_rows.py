@@ -53,17 +53,18 @@ class Act(Protocol):
 
 def work_through(taken: Taken, form: Format, size: int, act: Act) -> bool:
     """Settle rows until the turn is over, `size` at a time, at least one set. Return whether all have a result."""
-    until, first = time.monotonic() + TURN, True
+    until = time.monotonic() + TURN
     with closing(_parts(taken, form, CAREFUL if taken.careful else size)) as parts:
         for part in parts:
             if taken.careful:
                 for row in part.rows:
-                    _alone(taken, _of_rows(part, [row.number]), act)
+                    _alone(taken, _of_rows(part, [row.number]), act, until)
+                    if time.monotonic() >= until:
+                        break
                 return False
-            _do(taken, part, act)
-            if not first and time.monotonic() >= until:
+            _do(taken, part, act, until)
+            if time.monotonic() >= until:
                 return False
-            first = False
     return True
 
 
@@ -81,7 +82,7 @@ def data_of(ctx: Context, store: FileStore, job: Job) -> bytes:
     return store.get(ctx.session, get_document(ctx, job.document_id).sha256)
 
 
-def _do(taken: Taken, part: Sheet, act: Act) -> None:
+def _do(taken: Taken, part: Sheet, act: Act, until: float) -> None:
     """Settle rows in one transaction. If that fails, halve them until what fails stands alone, and settle it with its fault."""
     fault = worker.own_fault(partial(_together, taken, part, act))
     if fault is None:
@@ -91,8 +92,9 @@ def _do(taken: Taken, part: Sheet, act: Act) -> None:
         _give_up(taken, numbers[0], fault)
         return
     half = len(numbers) // 2
-    for some in (numbers[:half], numbers[half:]):
-        _do(taken, _of_rows(part, some), act)
+    _do(taken, _of_rows(part, numbers[:half]), act, until)
+    if time.monotonic() < until:  # else the rest is the next turn's
+        _do(taken, _of_rows(part, numbers[half:]), act, until)
 
 
 def _together(taken: Taken, part: Sheet, act: Act) -> None:
@@ -130,11 +132,11 @@ def _of_rows(part: Sheet, numbers: Sequence[int]) -> Sheet:
     return replace(part, rows=rows, faults=[fault for fault in part.faults if fault.row in those])
 
 
-def _alone(taken: Taken, part: Sheet, act: Act) -> None:
+def _alone(taken: Taken, part: Sheet, act: Act, until: float) -> None:
     """Try a row alone after a turn that failed. If workers ended at it again and again, it fails without being tried."""
     (row,) = part.rows
     if worker.try_alone(taken, row.number):
-        _do(taken, part, act)
+        _do(taken, part, act, until)
     else:
         _give_up(taken, row.number, broke_off(worker.ROW_TRIES))
 

@@ -19,7 +19,7 @@ from sifilma.documents.tables.columns import Format
 from sifilma.documents.tables.rows import parsed
 from sifilma.documents.tables.sheets import Measured, RowError, Sheet
 from sifilma.kernel.context import Context
-from sifilma.kernel.db import among
+from sifilma.kernel.db import among, one_of
 from sifilma.kernel.errors import Conflict, Invalid
 from sifilma.kernel.repeats import repeats, same_as
 from sifilma.kernel.text import Text, say
@@ -163,7 +163,7 @@ def _units(ctx: Context, numbers: Collection[str], buyer_id: UUID, maker_id: UUI
         select(Unit.id, Unit.hardware_number, Unit.function, Unit.condition, Unit.pcid, Unit.outlet_id, DeviceModel.name)
         .join(DeviceModel, DeviceModel.id == Unit.model_id)
         .where(Unit.organisation_id == buyer_id, DeviceModel.manufacturer_id == maker_id)
-        .where(among(ctx.session, Unit.hardware_number, numbers))
+        .where(one_of(ctx.session, Unit.hardware_number, numbers))
     )
     return {row.hardware_number: _Machine(*row) for row in ctx.session.execute(query)}
 
@@ -221,7 +221,7 @@ def _taken(ctx: Context, lines: list[_Line], units: Mapping[str, _Machine]) -> I
     Whose unit or card it is, is not told: the words are the same for the maker's own.
     """
     own = [unit.id for unit in units.values()]
-    of_pcids = select(Unit.pcid, Unit.id).where(among(ctx.session, Unit.pcid, [line.pcid for line in lines]))
+    of_pcids = select(Unit.pcid, Unit.id).where(one_of(ctx.session, Unit.pcid, [line.pcid for line in lines]))
     pcids: dict[str | None, UUID] = dict(ctx.session.execute(of_pcids).all())
     uids = set(ctx.session.scalars(select(Card.uid).where(among(ctx.session, Card.uid, [line.sam_uid for line in lines if line.sam_uid]))))
     tied = set(ctx.session.scalars(select(Card.unit_id).where(among(ctx.session, Card.unit_id, own), Card.state.not_in(ENDED))))

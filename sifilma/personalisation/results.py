@@ -25,7 +25,7 @@ from sifilma.documents.tables.templates import Filled
 from sifilma.identity.permissions import Operation
 from sifilma.kernel import deadline
 from sifilma.kernel.context import Context
-from sifilma.kernel.db import among, hold
+from sifilma.kernel.db import among, hold, one_of
 from sifilma.kernel.errors import Conflict, Invalid
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.repeats import repeats, same_as
@@ -194,7 +194,7 @@ def check_values(ctx: Context, settings: Settings, hsm: HSM, results: Sequence[R
 def _units_named(ctx: Context, request: PersonalisationRequest, results: Sequence[ResultIn]) -> dict[str, Unit]:
     """Return the units that results name, by number."""
     numbers = {result.hardware_number for result in results if result.hardware_number}
-    named = among(ctx.session, Unit.hardware_number, numbers)
+    named = one_of(ctx.session, Unit.hardware_number, numbers)
     of_request = (Unit.organisation_id == request.buyer_id, Unit.function == request.function)
     return {unit.hardware_number: unit for unit in ctx.session.scalars(select(Unit).where(named, *of_request))}
 

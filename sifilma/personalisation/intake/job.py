@@ -25,6 +25,7 @@ from sifilma.jobs.models import ENDED, Job, JobKind
 from sifilma.jobs.service import NewJob
 from sifilma.jobs.worker import Moot, Taken
 from sifilma.kernel.context import Context
+from sifilma.kernel.db import by_index_only
 from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.many.copying import insert_all, table_of
@@ -89,6 +90,7 @@ class _Rows:
         """Check the rows and store those that have no error. Raise Moot if the draft has another batch, or is none any more."""
         if not _is_its_batch(ctx, self._job):
             raise Moot(say("The request does not wait for this batch any more."))
+        by_index_only(ctx.session)
         request = ctx.session.get_one(PersonalisationRequest, self._job.subject_id)
         rows, errors = check_rows(ctx, part, request.buyer_id, earlier=request.id)
         wrong = {error.row for error in errors}
