@@ -19,6 +19,18 @@ def upgrade() -> None:
         batch.drop_constraint(op.f("ck_job_kind"), type_="check")
         batch.create_check_constraint(op.f("ck_job_kind"), "kind IN ('activation', 'batch', 'intake', 'results')")
     op.create_index(op.f("ix_job_subject_id_id"), "job", ["subject_id", "id"])
+    op.create_table(
+        "job_part",
+        sa.Column("job_id", sa.Uuid(), nullable=False),
+        sa.Column("start", sa.Integer(), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.Column("data", sa.LargeBinary(), nullable=False),
+        sa.CheckConstraint("start >= 0 AND count >= 1", name=op.f("ck_job_part_counts")),
+        sa.ForeignKeyConstraint(["job_id"], ["job.id"], name=op.f("fk_job_part_job_id")),
+        sa.PrimaryKeyConstraint("job_id", "start", name=op.f("pk_job_part")),
+    )
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("ALTER TABLE job_part ALTER COLUMN data SET STORAGE EXTERNAL")  # packed already
     for table, check, at_least in (
         ("personalisation_request", "quantity", "quantity >= 1"),
         ("activation_request", "machines", "machines >= 1"),

@@ -43,6 +43,16 @@ def lines(now: Snapshot) -> Found:
         f" CASE WHEN j.kind IN {_OF_FILES} THEN 0 ELSE j.total - j.done END AND (j.state NOT IN {ENDED_SQL} OR {_LINES} > 0)",
         "is {state} with {done} of {total} rows done, and {there} wait",
     )
+    # Parts cover the rows from the first one without a result to the last one, without a gap; none is left when the job has ended.
+    needless = f"j.state IN {ENDED_SQL} OR j.kind NOT IN {_OF_FILES} OR j.done = j.total"
+    yield from now.find(
+        "job",
+        "SELECT j.id, j.state, j.total, j.done, COALESCE(SUM(p.count), 0) AS there FROM job j LEFT JOIN job_part p ON p.job_id = j.id"
+        f" GROUP BY j.id, j.kind, j.state, j.total, j.done HAVING CASE WHEN {needless} THEN COUNT(p.start) > 0"
+        " ELSE COUNT(p.start) = 0 OR MIN(p.start) > j.done OR MIN(p.start + p.count) <= j.done"
+        " OR MAX(p.start + p.count) <> j.total OR SUM(p.count) <> j.total - MIN(p.start) END",
+        "is {state} with {done} of {total} rows done, and parts of {there} rows wait",
+    )
     yield from now.find(
         "job",
         "SELECT j.id, l.number FROM job j JOIN job_line l ON l.job_id = j.id JOIN job_row r ON r.job_id = j.id AND r.number = l.number",

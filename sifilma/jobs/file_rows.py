@@ -1,4 +1,4 @@
-"""Jobs whose rows wait in a stored file: a turn reads on where the one before ended, a set of rows at a time, and holds no more of them.
+"""Jobs about the rows of a stored file, which wait in parts: a set of rows is done at a time, and no more of them is held.
 
 `done` says how far the job is, since rows are settled in the order of the file. It moves on in the transaction of their act: broken off
 anywhere, the work goes on behind the last set that was committed, and no row is done twice.
@@ -7,29 +7,32 @@ anywhere, the work goes on behind the last set that was committed, and no row is
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from sifilma.documents.service import get_document
 from sifilma.documents.tables import sheets
 from sifilma.documents.tables.columns import Format
-from sifilma.documents.tables.sheets import RowError, Sheet
+from sifilma.documents.tables.sheets import Measured, RowError, Sheet
 from sifilma.documents.tables.templates import Filled, Say
 from sifilma.jobs import service, worker
 from sifilma.jobs.failed_rows import ERROR, broke_off, refusal_for, told_of
-from sifilma.jobs.models import Job
-from sifilma.jobs.worker import Settled, Taken
+from sifilma.jobs.models import Job, JobPart
+from sifilma.jobs.service import NewJob
+from sifilma.jobs.worker import Lost, Settled, Taken
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Invalid, NotFound
 from sifilma.kernel.file_store import FileStore
+from sifilma.kernel.many.copying import insert_all, table_of
 
 TURN = 5.0
-"""Seconds of a turn: to find its place a turn reads the file from the start, which costs a second for some 100,000 rows."""
+"""Seconds of a turn."""
 CAREFUL = 100
 """Rows that are tried one by one in a turn after one that failed."""
 SHOWN = 2000
@@ -51,28 +54,44 @@ class Act(Protocol):
         ...
 
 
-def work_through(taken: Taken, form: Format, size: int, act: Act) -> bool:
-    """Settle rows until the turn is over, `size` at a time, at least one set. Return whether all have a result."""
+def begin(ctx: Context, new: NewJob, table: Measured) -> Job:
+    """Queue a job for the rows of a table. Raise Conflict (`too-many-jobs`) as `service.begin` does."""
+    job = service.begin(ctx, new)
+    insert_all(
+        ctx.session, table_of(JobPart), [{"job_id": job.id, "start": p.start, "count": p.count, "data": p.data} for p in table.parts]
+    )
+    return job
+
+
+def work_through(taken: Taken, form: Format, act: Act) -> bool:
+    """Settle rows until the turn is over, a part at a time, at least one set. Return whether all have a result."""
     until = time.monotonic() + TURN
-    with closing(_parts(taken, form, CAREFUL if taken.careful else size)) as parts:
-        for part in parts:
-            if taken.careful:
-                for row in part.rows:
-                    _alone(taken, _of_rows(part, [row.number]), act, until)
-                    if time.monotonic() >= until:
-                        break
-                return False
+    while (part := _next(taken, form)) is not None:
+        if not taken.careful:
             _do(taken, part, act, until)
+        for row in part.rows[:CAREFUL] if taken.careful else ():
+            _alone(taken, _of_rows(part, [row.number]), act)
             if time.monotonic() >= until:
-                return False
+                break
+        if taken.careful or time.monotonic() >= until:
+            return False
     return True
 
 
-def _parts(taken: Taken, form: Format, size: int) -> Generator[Sheet]:
+def _next(taken: Taken, form: Format) -> Sheet | None:
+    """Return the rows of the first part that have no result yet, None if all have one. Raise Lost if the job had another turn."""
     with taken.tools.open() as ctx:
         ctx.uow.begin_read()
-        data = data_of(ctx, taken.tools.files, taken.job)
-    return sheets.parts(data, form, size, passed=taken.job.done)
+        mine = select(Job.done).where(*worker.mine(taken))
+        done = ctx.session.scalar(mine)
+        if done is None:
+            raise Lost
+        query = select(JobPart.start, JobPart.data).where(JobPart.job_id == taken.job.id, JobPart.start + JobPart.count > done)
+        found = ctx.session.execute(query.order_by(JobPart.start).limit(1)).first()
+    if found is None:
+        return None
+    part = sheets.unpacked(found.data, form)
+    return _of_rows(part, [row.number for row in part.rows[done - found.start :]])
 
 
 def data_of(ctx: Context, store: FileStore, job: Job) -> bytes:
@@ -110,6 +129,14 @@ def _together(taken: Taken, part: Sheet, act: Act) -> None:
             failed = by_row(errors)
             worker.advance(ctx, taken, 0, len(failed))
             worker.keep(ctx, taken.job, failed)
+        _leave(ctx, taken)
+
+
+def _leave(ctx: Context, taken: Taken) -> None:
+    """Delete the parts whose rows all have a result."""
+    done = select(Job.done).where(Job.id == taken.job.id).scalar_subquery()
+    gone = delete(JobPart).where(JobPart.job_id == taken.job.id, JobPart.start + JobPart.count <= done)
+    ctx.session.execute(gone.execution_options(synchronize_session=False))
 
 
 def _settled(ctx: Context, part: Sheet, act: Act, prepared: Any) -> list[RowError]:
@@ -132,11 +159,11 @@ def _of_rows(part: Sheet, numbers: Sequence[int]) -> Sheet:
     return replace(part, rows=rows, faults=[fault for fault in part.faults if fault.row in those])
 
 
-def _alone(taken: Taken, part: Sheet, act: Act, until: float) -> None:
+def _alone(taken: Taken, part: Sheet, act: Act) -> None:
     """Try a row alone after a turn that failed. If workers ended at it again and again, it fails without being tried."""
     (row,) = part.rows
     if worker.try_alone(taken, row.number):
-        _do(taken, part, act, until)
+        _do(taken, part, act, 0)
     else:
         _give_up(taken, row.number, broke_off(worker.ROW_TRIES))
 
@@ -147,6 +174,7 @@ def _give_up(taken: Taken, number: int, fault: Exception) -> None:
     with taken.tools.open() as ctx:
         worker.advance(ctx, taken, 1, 1)
         worker.keep(ctx, taken.job, [Settled(number, errors=[worker.error("", words)])])
+        _leave(ctx, taken)
 
 
 def by_row(errors: Iterable[RowError]) -> list[Settled]:

@@ -26,7 +26,7 @@ class JobKind(StrEnum):
 
 
 OF_FILES = (JobKind.INTAKE, JobKind.RESULTS)
-"""Kinds whose rows wait in the file itself, in its order. Only results that are errors are kept row by row."""
+"""Kinds whose rows are done in the order of their file, and wait in parts. Only results that are errors are kept row by row."""
 
 
 class JobState(StrEnum):
@@ -60,7 +60,7 @@ JOB = LifeCycle(
 class Job(Stateful, Base):
     """One file of `total` rows. `done` of them have a result (`JobRow`), and `failed` of those have errors. The others wait as `JobLine`s.
 
-    `document_id` is the file itself, if it holds no secret. The rows of the kinds OF_FILES wait there; `done` says how far the job is.
+    `document_id` is the file itself, if it holds no secret. The rows of the kinds OF_FILES wait in parts; `done` says how far the job is.
     `sealed` held all rows of a file that an earlier version took in; the worker turns it into lines. `subject_id` is the object the rows
     belong to. `served` numbers the turns of all jobs: it is the number of this job's latest turn, which the worker `taken_by` began;
     whoever had an earlier turn can write nothing more.
@@ -135,6 +135,21 @@ class JobLine(Base):
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     cells: Mapped[bytes] = mapped_column(LargeBinary)
     secret: Mapped[bytes | None] = mapped_column(LargeBinary)
+
+
+class JobPart(Base):
+    """Rows of a job of the kinds OF_FILES that have no result yet, packed as they were read (`documents.tables.sheets.Packed`).
+
+    `start` counts the rows before them. A part leaves with the result of its last row, or when the job ends: the file itself stays.
+    """
+
+    __tablename__ = "job_part"
+    __table_args__ = (CheckConstraint("start >= 0 AND count >= 1", name="counts"),)
+
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("job.id"), primary_key=True)
+    start: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    count: Mapped[int]
+    data: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class JobRow(Base):

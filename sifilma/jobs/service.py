@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, delete, func, select
 
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
@@ -16,7 +16,7 @@ from sifilma.documents.uploads import clean_name
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped
-from sifilma.jobs.models import ENDED, JOB, Job, JobKind, JobLine, JobRow, JobState
+from sifilma.jobs.models import ENDED, JOB, Job, JobKind, JobLine, JobPart, JobRow, JobState
 from sifilma.kernel.context import Act, Context
 from sifilma.kernel.db import hold
 from sifilma.kernel.errors import Conflict, NotFound
@@ -153,6 +153,7 @@ def close(ctx: Context, job: Job, state: JobState, act: Act, note: str = "") -> 
     JOB.move(ctx.session, job, state, act, note)
     job.sealed, job.taken_by, job.waits_for, job.waiting_since = b"", "", "", None
     job.tries, job.working_on, job.ended_at, job.paused_at = 0, None, ctx.now, None
+    ctx.session.execute(delete(JobPart).where(JobPart.job_id == job.id).execution_options(synchronize_session=False))
     queue.cancel(ctx.session, ROWS, job.id)
 
 

@@ -294,10 +294,10 @@ def _rate(ctx: Context, job: Job) -> Any:
 
 def _release(ctx: Context, taken: Taken, due_at: datetime, values: Mapping[str, Any]) -> None:
     released = {"taken_by": "", "due_at": due_at} | dict(values)
-    ctx.session.execute(update(Job).where(*_mine(taken)).values(**released).execution_options(synchronize_session=False))
+    ctx.session.execute(update(Job).where(*mine(taken)).values(**released).execution_options(synchronize_session=False))
 
 
-def _mine(taken: Taken) -> tuple[ColumnElement[bool], ...]:
+def mine(taken: Taken) -> tuple[ColumnElement[bool], ...]:
     """Return the conditions of the turn that this worker gives: nobody has begun another one, and the job goes on."""
     return (Job.id == taken.job.id, Job.served == taken.job.served, Job.state == JobState.RUNNING)
 
@@ -305,7 +305,7 @@ def _mine(taken: Taken) -> tuple[ColumnElement[bool], ...]:
 def _end(taken: Taken, state: JobState, note: str = "") -> None:
     """End the job. Do nothing if the turn was lost."""
     with taken.tools.open() as ctx:
-        job = ctx.session.scalars(select(Job).where(*_mine(taken))).first()
+        job = ctx.session.scalars(select(Job).where(*mine(taken))).first()
         if job is not None:
             action = Action.JOB_COMPLETE if state is JobState.COMPLETED else Action.JOB_STOP
             close(ctx, job, state, _act(ctx, action, job), note)
@@ -337,8 +337,8 @@ def settled_numbers(ctx: Context, job: Job) -> set[int]:
 
 def next_lines(ctx: Context, taken: Taken, most: int) -> list[JobLine]:
     """Return the first rows without a result, at most `most`, as detached objects. There are none if the turn is lost."""
-    mine = select(JobLine).join(Job, Job.id == JobLine.job_id).where(*_mine(taken))
-    lines = list(ctx.session.scalars(mine.order_by(JobLine.number).limit(most)))
+    waiting = select(JobLine).join(Job, Job.id == JobLine.job_id).where(*mine(taken))
+    lines = list(ctx.session.scalars(waiting.order_by(JobLine.number).limit(most)))
     for line in lines:
         ctx.session.expunge(line)
     return lines
@@ -352,7 +352,7 @@ def try_alone(taken: Taken, number: int) -> bool:
     if taken.job.working_on == number and taken.job.tries > ROW_TRIES:
         return False
     with taken.tools.open() as ctx:
-        noted = update(Job).where(*_mine(taken)).values(working_on=number).execution_options(synchronize_session=False)
+        noted = update(Job).where(*mine(taken)).values(working_on=number).execution_options(synchronize_session=False)
         if changed(ctx.session.execute(noted)) == 0:
             raise Lost
     return True
@@ -374,7 +374,7 @@ def advance(ctx: Context, taken: Taken, done: int, failed: int) -> None:
     """
     counts = {"done": Job.done + done, "failed": Job.failed + failed, "tries": 1, "working_on": None}
     values = counts | {"waits_for": "", "waiting_since": None}
-    counted = update(Job).where(*_mine(taken)).values(**values).execution_options(synchronize_session=False)
+    counted = update(Job).where(*mine(taken)).values(**values).execution_options(synchronize_session=False)
     if changed(ctx.session.execute(counted)) == 0:
         raise Lost
 
@@ -391,7 +391,7 @@ def spread(ctx: Context, taken: Taken, lines: Collection[Line]) -> None:
     """Store the rows of a job whose file was sealed as a whole, in its place. Raise Lost if it had another turn."""
     advance(ctx, taken, 0, 0)
     _store(ctx, taken.job, lines)
-    ctx.session.execute(update(Job).where(*_mine(taken)).values(sealed=b"").execution_options(synchronize_session=False))
+    ctx.session.execute(update(Job).where(*mine(taken)).values(sealed=b"").execution_options(synchronize_session=False))
 
 
 def _store(ctx: Context, job: Job, lines: Collection[Line]) -> None:

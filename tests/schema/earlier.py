@@ -38,6 +38,7 @@ def back_to_0048(connection: Connection) -> None:
     """Undo 0054 on a database without triggers that has no job of its kinds: requests have an upper limit."""
     _switch_keys_off(connection)
     undo = Operations(MigrationContext.configure(connection))
+    undo.drop_table("job_part")
     undo.drop_index("ix_batch_row_odd", "batch_row")
     undo.drop_index("ix_job_subject_id_id", "job")
     with undo.batch_alter_table("batch_row") as batch:

@@ -23,8 +23,6 @@ FOR_HEADING = 64 * 1024
 """Bytes of the answer that are kept for its last line."""
 MAX_TEXT = 32_767
 """Characters of a cell; a spreadsheet program takes no more."""
-SIGN_OF_LIFE = 1000
-"""Rows that are passed over between two empty lines, by which the parent sees that the file is being read."""
 
 
 def answer_of(found: Candidate, wanted: Wanted, most_rows: int, most_bytes: int, hidden: Collection[int] = ()) -> bytes:
@@ -45,8 +43,8 @@ def answer_of(found: Candidate, wanted: Wanted, most_rows: int, most_bytes: int,
     return bytes(out + _packed(told | {"hidden": unseen[:MOST_NAMED], "hollow": hollow[:MOST_NAMED]}))
 
 
-def stream_of(found: Candidate, wanted: Wanted, passed: int, hidden: Collection[int] = ()) -> Iterator[bytes]:
-    """Yield the heading of a table, its rows (number, cells) after the first `passed`, and what is told of all of them with their number.
+def stream_of(found: Candidate, wanted: Wanted, hidden: Collection[int] = ()) -> Iterator[bytes]:
+    """Yield the heading of a table, its rows (number, cells), and what is told of all of them.
 
     There is no limit of rows: whoever reads holds a few at a time. Raise NotAccepted for a cell that no spreadsheet program takes.
     """
@@ -55,17 +53,12 @@ def stream_of(found: Candidate, wanted: Wanted, passed: int, hidden: Collection[
     yield _packed({"sheet": found.sheet, "row": heading.row, "texts": heading.texts, "names": heading.names})
     unseen: list[int] = []
     hollow: list[int] = []
-    count = 0
     for number, line in filled_rows(found, wanted, sys.maxsize, hollow):
         _check_texts(number, line)
         if number in hidden and len(unseen) < MOST_NAMED:
             unseen.append(number)
-        if count >= passed:
-            yield _packed([number, *line])
-        elif count % SIGN_OF_LIFE == 0:
-            yield b"\n"
-        count += 1
-    yield _packed({"hidden": unseen, "hollow": hollow[:MOST_NAMED], "rows": count})
+        yield _packed([number, *line])
+    yield _packed({"hidden": unseen, "hollow": hollow[:MOST_NAMED]})
 
 
 def _lines(rows: Iterable[Line], most_bytes: int) -> Iterable[tuple[int, bytes]]:

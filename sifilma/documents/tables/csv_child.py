@@ -29,10 +29,10 @@ def read_csv(data: bytes, most_rows: str, most_bytes: str, packed: str) -> bytes
     return answer_of(_found(_text(data), wanted), wanted, int(most_rows), int(most_bytes))
 
 
-def stream_csv(data: bytes, passed: str, packed: str) -> Iterator[bytes]:
+def stream_csv(data: bytes, packed: str) -> Iterator[bytes]:
     """Yield the rows as `stream_of` does. Raise NotAccepted for what cannot be read."""
     wanted = Wanted.of(packed)
-    return stream_of(_found(_text(data), wanted), wanted, int(passed))
+    return stream_of(_found(_text(data), wanted), wanted)
 
 
 def _text(data: bytes) -> str:

@@ -6,10 +6,12 @@ import difflib
 import io
 import json
 import sys
+import zlib
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 from sifilma.documents import reader_refusals as reasons
 from sifilma.documents.reading import lines_from_child, read_in_child
@@ -20,6 +22,7 @@ from sifilma.kernel import deadline
 from sifilma.kernel.errors import Invalid
 from sifilma.kernel.text import Text, joined, say
 
+T = TypeVar("T")
 CSV_TYPE = "text/csv"
 XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 MAX_ANSWER = 8 * 1024 * 1024
@@ -28,6 +31,8 @@ BYTES_OF_ROW = 50
 """Of a file, about: by it is told how long it may take to read one."""
 READ_WHOLE = 32 * 1024
 """Bytes of a file that is read without being measured first: it has some hundreds of rows."""
+FAST = 1
+"""The level at which rows are packed: half as small again costs three times as much."""
 MOST_NAMED = 10
 """Headings that a sentence names."""
 NAMELESS = Column("", say("a column without a name"))
@@ -104,66 +109,84 @@ def read(data: bytes, form: Format, *, max_rows: int = 1000, field: str = "batch
 
 
 @dataclass(frozen=True)
+class Packed:
+    """Some rows of a table as they were read, packed: they come before their checks, and may wait. `start` counts the rows before them."""
+
+    start: int
+    count: int
+    data: bytes
+
+
+@dataclass(frozen=True)
 class Measured:
-    """What is known of a table before its rows are read: the media type of its file, its columns, how many rows it has, and warnings."""
+    """A table of many rows: the media type of its file, its columns, how many rows it has, warnings, and the rows, packed in parts."""
 
     media_type: str
     places: dict[str, str]
     rows: int
     warnings: list[Text]
+    parts: list[Packed]
 
 
-def measure(data: bytes, form: Format, *, field: str = "batch") -> Measured:
-    """Read a file once from its start to its end, and hold none of its rows. Raise Invalid as `read` does; there is no limit of rows."""
+def measure(data: bytes, form: Format, size: int, *, field: str = "batch") -> Measured:
+    """Read a file once from its start to its end, and pack its rows, `size` in a part. None of them is checked.
+
+    Raise Invalid as `read` does; there is no limit of rows.
+    """
     if not data.strip():
         raise Invalid.field(field, "The file is empty.")
-    # A row costs some twenty bytes at least, packed ones less: the request may take as long as so many may take.
+    # A row costs some fifty bytes at least, packed ones less: the request may take as long as so many may take.
     deadline.allow_for(len(data) // BYTES_OF_ROW)
-    with _stream(data, form, sys.maxsize, field) as lines:
-        told = json.loads(next(lines)) | json.loads(next(lines))
+    found: list[Packed] = []
+    count = 0
+    with _stream(data, form, field) as lines:
+        heading = next(lines)
+        for some in batched(lines, size):
+            rows = [line for line in some if line.startswith(b"[")]
+            if rows:
+                found.append(Packed(count, len(rows), zlib.compress(b"\n".join((heading, *rows)), FAST)))
+                count += len(rows)
+            last = some[-1]
+    told = json.loads(heading) | json.loads(last)
     warnings = _unknown(form, told, field)
-    if not told["rows"]:
+    if not count:
         raise Invalid.field(field, "The file has a header but no rows.")
-    return Measured(_media_type(data), _places(told), told["rows"], warnings + _passed_over(told))
+    return Measured(_media_type(data), _places(told), count, warnings + _passed_over(told), found)
+
+
+def unpacked(data: bytes, form: Format, media_type: str = CSV_TYPE) -> Sheet:
+    """Return the rows of a part as a table, with the faults of single cells."""
+    heading, *lines = zlib.decompress(data).split(b"\n")
+    return _part(media_type, form, json.loads(heading), lines)
 
 
 def read_few(data: bytes, form: Format, most: int, *, field: str = "batch") -> Sheet | Measured:
-    """Return the table in a file, or of one with more than `most` rows only what it is. Raise Invalid as `read` does."""
-    if len(data) > READ_WHOLE and (found := measure(data, form, field=field)).rows > most:
+    """Return the table in a file, or of one with more than `most` rows what `measure` does. Raise Invalid as `read` does."""
+    if len(data) > READ_WHOLE and (found := measure(data, form, most, field=field)).rows > most:
         return found
     sheet = read(data, form, max_rows=sys.maxsize - 1, field=field)
-    return sheet if len(sheet.rows) <= most else Measured(sheet.media_type, sheet.places, len(sheet.rows), sheet.warnings)
+    return sheet if len(sheet.rows) <= most else measure(data, form, most, field=field)
 
 
-def parts(data: bytes, form: Format, size: int, *, passed: int = 0, field: str = "batch") -> Generator[Sheet]:
-    """Yield the table in a file, `size` rows at a time, after the first `passed` rows. No more than these are held.
-
-    Raise Invalid as `read` does. Of columns and rows that were passed over `measure` tells.
-    """
-    with _stream(data, form, passed, field) as lines:
+def parts(data: bytes, form: Format, size: int, *, field: str = "batch") -> Generator[Sheet]:
+    """Yield the table in a file, `size` rows at a time. No more than these are held. Raise Invalid as `read` does."""
+    with _stream(data, form, field) as lines:
         told = json.loads(next(lines))
-        held: list[list[Any]] = []
-        for line in lines:
-            if line.startswith(b"["):
-                held.append(json.loads(line.decode(errors="surrogatepass")))
-            if len(held) == size:
-                yield _part(data, form, told, held)
-                held = []
-        if held:
-            yield _part(data, form, told, held)
+        for some in batched((line for line in lines if line.startswith(b"[")), size):
+            yield _part(_media_type(data), form, told, some)
 
 
-def _part(data: bytes, form: Format, told: dict[str, Any], lines: list[list[Any]]) -> Sheet:
-    rows, faults = _rows(form, told, lines)
-    return Sheet(_media_type(data), rows, _places(told), faults)
+def _part(media_type: str, form: Format, told: dict[str, Any], lines: Iterable[bytes]) -> Sheet:
+    rows, faults = _rows(form, told, (json.loads(line.decode(errors="surrogatepass")) for line in lines))
+    return Sheet(media_type, rows, _places(told), faults)
 
 
 @contextmanager
-def _stream(data: bytes, form: Format, passed: int, field: str) -> Iterator[Iterator[bytes]]:
+def _stream(data: bytes, form: Format, field: str) -> Iterator[Iterator[bytes]]:
     """Give the lines of a child that reads the file. Raise Invalid, with the field, for what it refuses."""
     kind = "xlsx" if _is_xlsx(data) else "csv"
     try:
-        with lines_from_child(f"{kind}-rows", data, passed, form.wanted.packed()) as lines:
+        with lines_from_child(f"{kind}-rows", data, form.wanted.packed()) as lines:
             yield lines
     except reasons.NotAccepted as refused:
         raise Invalid.field(field, _refusal(kind.upper(), refused, form)) from refused
@@ -180,6 +203,13 @@ def _media_type(data: bytes) -> str:
 
 def _places(told: Mapping[str, Any]) -> dict[str, str]:
     return {name: letters(index) for index, name in enumerate(told["names"]) if name and name != NOTES.name}
+
+
+def batched(items: Iterable[T], size: int) -> Iterator[tuple[T, ...]]:
+    """Yield items in parts of `size`; the last one may be shorter."""
+    left = iter(items)
+    while some := tuple(islice(left, size)):
+        yield some
 
 
 def letters(index: int) -> str:

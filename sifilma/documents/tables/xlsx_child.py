@@ -31,11 +31,11 @@ def read_xlsx(data: bytes, most_rows: str, most_bytes: str, packed: str) -> byte
         return answer_of(found, wanted, int(most_rows), int(most_bytes), hidden)
 
 
-def stream_xlsx(data: bytes, passed: str, packed: str) -> Iterator[bytes]:
+def stream_xlsx(data: bytes, packed: str) -> Iterator[bytes]:
     """Yield the rows as `stream_of` does, of the same sheet. The sheet is read piece by piece; only its shared texts are held."""
     wanted = Wanted.of(packed)
     with _found(data, wanted, MAX_STREAMED) as (found, hidden):
-        yield from stream_of(found, wanted, int(passed), hidden)
+        yield from stream_of(found, wanted, hidden)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import closing
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -38,10 +37,6 @@ from sifilma.personalisation.results import RESULTS, Given
 from sifilma.personalisation.schemas import ResultIn
 from sifilma.personalisation.service import get_request
 
-RESULTS_AT_ONCE = 500
-"""Results in one transaction, at most: each is an act about a card."""
-READ = 2000
-"""Rows that are looked through at a time."""
 MOST_NAMED = 20
 """Cards that a sentence names."""
 
@@ -53,7 +48,7 @@ class Batches:
 
     def work(self, taken: Taken) -> bool:
         """Store rows until the turn is over. Return whether all have been looked at; then none is left if any was refused."""
-        if not file_rows.work_through(taken, BATCH, taken.tools.settings.rows_at_once, _Rows(taken.job)):
+        if not file_rows.work_through(taken, BATCH, _Rows(taken.job)):
             return False
         with taken.tools.open() as ctx:
             worker.advance(ctx, taken, 0, 0)
@@ -116,15 +111,14 @@ def read_results(ctx: Context, data: bytes, most: int) -> Given | Measured:
     found = sheets.read_few(data, RESULTS, most, field="results")
     if isinstance(found, Sheet):
         return results.given_in(ctx, found)
-    ctx.warn(results.told_of_failures(_failed(data)))
+    ctx.warn(results.told_of_failures(_failed(found)))
     return found
 
 
-def _failed(data: bytes) -> list[str]:
+def _failed(table: Measured) -> list[str]:
     """Return the UIDs of cards that failed, as many as a sentence names."""
-    with closing(sheets.parts(data, RESULTS, READ, field="results")) as parts:
-        uids = (row.cells["sam_uid"] for part in parts for row in part.rows if row.cells["outcome"] == "failed")
-        return list(islice(uids, MOST_NAMED))
+    rows = (row.cells for part in table.parts for row in sheets.unpacked(part.data, RESULTS).rows)
+    return list(islice((cells["sam_uid"] for cells in rows if cells["outcome"] == "failed"), MOST_NAMED))
 
 
 def begin_results(ctx: Context, store: FileStore, request_id: UUID, file: Upload, table: Measured) -> Job:
@@ -139,7 +133,8 @@ def begin_results(ctx: Context, store: FileStore, request_id: UUID, file: Upload
         return job
     ctx.warn(table.warnings)
     document = keep_table(ctx, store, file, table.media_type)
-    return jobs.begin(ctx, NewJob(uuid7(), JobKind.RESULTS, file.filename, list(table.places), table.rows, document.id, request.id))
+    new = NewJob(uuid7(), JobKind.RESULTS, file.filename, list(table.places), table.rows, document.id, request.id)
+    return file_rows.begin(ctx, new, table)
 
 
 class Results:
@@ -149,7 +144,7 @@ class Results:
 
     def work(self, taken: Taken) -> bool:
         """Record results until the turn is over. Return whether all have been looked at."""
-        return file_rows.work_through(taken, RESULTS, min(RESULTS_AT_ONCE, taken.tools.settings.rows_at_once), _Results(taken))
+        return file_rows.work_through(taken, RESULTS, _Results(taken))
 
     def result(self, ctx: Context, settings: Settings, store: FileStore, job: Job, say: Say) -> Table:
         """Return the rows of `corrected`."""

@@ -10,6 +10,7 @@ from sqlalchemy import delete, func, select
 from sifilma.documents.models import Document
 from sifilma.documents.service import Upload
 from sifilma.documents.tables.sheets import Measured
+from sifilma.jobs import file_rows
 from sifilma.jobs import service as jobs
 from sifilma.jobs.models import ENDED, Job, JobKind, JobState
 from sifilma.jobs.service import NewJob
@@ -27,7 +28,7 @@ def begin(ctx: Context, request: PersonalisationRequest, file: Upload, table: Me
     """Queue the intake of the stored batch of a draft. Raise Conflict (`too-many-jobs`) as `jobs.service.begin` does."""
     ctx.warn(table.warnings)
     new = NewJob(uuid7(), JobKind.INTAKE, file.filename, list(table.places), table.rows, request.batch_document_id, request.id)
-    return jobs.begin(ctx, new)
+    return file_rows.begin(ctx, new, table)
 
 
 def find(ctx: Context, request: PersonalisationRequest) -> Job | None:
