@@ -86,17 +86,12 @@ def read_batch(ctx: Context, sheet: Sheet, buyer_id: UUID) -> Batch:
     return Batch(sheet.media_type, rows)
 
 
-def check_rows(ctx: Context, sheet: Sheet, buyer_id: UUID, earlier: UUID | None = None) -> tuple[list[dict[str, Any]], list[RowError]]:
-    """Return the values of the rows that the buyer has a unit for, and every error of every row.
-
-    `earlier` is the request whose saved rows come before those of the sheet: none of them is named again. The cost is that of the rows.
-    """
+def check_rows(ctx: Context, sheet: Sheet, buyer_id: UUID) -> tuple[list[dict[str, Any]], list[RowError]]:
+    """Return the values of the rows that the buyer has a unit for, and every error of every row. The cost is that of the rows."""
     rows_in, errors = parsed(sheet, BatchRowIn)
     lines = [_Line(n, one.hardware_number, one.model, one.pcid, one.sam_uid, one.sam_perso, one.outlet) for n, one in rows_in.items()]
     units = _units(ctx, [line.hardware_number for line in lines], buyer_id, ctx.actor.organisation_id)
     errors += _twice(lines)
-    if earlier is not None:
-        errors += _named_before(ctx, lines, units, earlier)
     errors += [error for line in lines for error in _mismatches(line, units)]
     errors += _taken(ctx, lines, units)
     errors += _elsewhere(ctx, lines, units)
@@ -174,17 +169,16 @@ def _twice(lines: list[_Line]) -> Iterator[RowError]:
             yield RowError(row, column, same_as(first))
 
 
-def _named_before(ctx: Context, lines: list[_Line], units: Mapping[str, _Machine], request_id: UUID) -> Iterator[RowError]:
-    """Yield an error for what a saved row of the request names already."""
-    values: dict[str, dict[Any, _Line]] = {
-        "hardware_number": {unit.id: line for line in lines if (unit := units.get(line.hardware_number))},
-        "pcid": {line.pcid: line for line in lines},
-        "sam_uid": {line.sam_uid: line for line in lines if line.sam_uid},
-    }
-    for (name, named), column in zip(values.items(), (BatchRow.unit_id, BatchRow.pcid, BatchRow.sam_uid), strict=True):
+def named_before(ctx: Context, rows: Sequence[Mapping[str, Any]], request_id: UUID) -> list[RowError]:
+    """Return an error for each value of these rows that a saved row of the request has already."""
+    found: list[RowError] = []
+    columns = (BatchRow.unit_id, BatchRow.pcid, BatchRow.sam_uid)
+    for name, column in zip(NAMED_ONCE, columns, strict=True):
+        named = {row[column.key]: row["row_no"] for row in rows if row[column.key]}
         query = select(column, BatchRow.row_no).where(BatchRow.personalisation_request_id == request_id)
         for value, row in ctx.session.execute(query.where(among(ctx.session, column, list(named)))):
-            yield RowError(named[value].row, name, same_as(row))
+            found.append(RowError(named[value], name, same_as(row)))
+    return found
 
 
 def _mismatches(line: _Line, units: Mapping[str, _Machine]) -> Iterator[RowError]:

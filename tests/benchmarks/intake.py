@@ -80,6 +80,7 @@ def _taken_in(world: World, kind: str, data: bytes) -> tuple[float, float]:
 
 
 def _ran(session: Any) -> float:
+    session.commit()  # else the connections are those that it saw before
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return _all_backends(session) + time.process_time() + children.ru_utime + children.ru_stime
 

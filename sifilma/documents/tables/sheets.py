@@ -227,22 +227,27 @@ def _rows(form: Format, told: dict[str, Any], lines: Iterable[list[Any]]) -> tup
     faults: list[RowError] = []
     columns = [_column(form, name, text) for name, text in zip(told["names"], told["texts"], strict=True)]
     names = [column.name for column in columns if column is not None]
+    empty = dict.fromkeys(filter(None, names), "")
+    plain = [column is not None and column is not NAMELESS and not column.choices for column in columns]
     for number, *line in lines:
-        cells = dict.fromkeys(names, "")
+        cells = empty.copy()
         for index, cell in enumerate(line):
             column = columns[index] if index < len(columns) else NAMELESS
             if column is None:
                 continue
-            if is_plain(cell, column) and column is not NAMELESS:
+            # Nearly all cells of a long file: neither a word nor a number that a program wrote.
+            if index < len(plain) and plain[index] and is_plain(cell):
                 cells[column.name] = cell
                 continue
             place = f"{letters(index)}{number}"
-            cells[column.name], wrong = taken(cell, column, place)
+            text, wrong = taken(cell, column, place)
             if column is NAMELESS:
-                wrong = say("%(cell)s holds a value, but its column has no name.", cell=place) if cells.pop("") else None
+                wrong = say("%(cell)s holds a value, but its column has no name.", cell=place) if text else None
+            else:
+                cells[column.name] = text
             if wrong is not None:
                 faults.append(RowError(number, column.name, wrong))
-        rows.append(Row(number, {name: cells[name] for name in names if name}))
+        rows.append(Row(number, cells))
     return rows, faults
 
 

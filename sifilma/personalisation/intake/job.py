@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
 from config.settings import Settings
 from sifilma.approvals.four_eyes import EDITABLE
@@ -30,7 +31,7 @@ from sifilma.kernel.ids import uuid7
 from sifilma.kernel.many.copying import insert_all, table_of
 from sifilma.kernel.text import say
 from sifilma.personalisation import results
-from sifilma.personalisation.batch import BATCH, check_rows
+from sifilma.personalisation.batch import BATCH, check_rows, named_before
 from sifilma.personalisation.intake.service import clear, holds
 from sifilma.personalisation.models import BatchRow, PersonalisationRequest
 from sifilma.personalisation.results import RESULTS, Given
@@ -87,11 +88,30 @@ class _Rows:
             raise Moot(say("The request does not wait for this batch any more."))
         by_index_only(ctx.session)
         request = ctx.session.get_one(PersonalisationRequest, self._job.subject_id)
-        rows, errors = check_rows(ctx, part, request.buyer_id, earlier=request.id)
+        rows, errors = check_rows(ctx, part, request.buyer_id)
         wrong = {error.row for error in errors}
-        fixed = {"personalisation_request_id": request.id}
-        insert_all(ctx.session, table_of(BatchRow), [{"id": uuid7()} | fixed | row for row in rows if row["row_no"] not in wrong])
+        rows = [row for row in rows if row["row_no"] not in wrong]
+        if not _stored(ctx, request.id, rows):
+            again = named_before(ctx, rows, request.id)
+            wrong = {error.row for error in again}
+            _store(ctx, request.id, [row for row in rows if row["row_no"] not in wrong])
+            errors += again
         return errors
+
+
+def _stored(ctx: Context, request_id: UUID, rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Store rows. Return False, with nothing stored, if one of them names what an earlier row of the batch names: indexes know that."""
+    try:
+        with ctx.session.begin_nested():
+            _store(ctx, request_id, rows)
+    except IntegrityError:
+        return False
+    return True
+
+
+def _store(ctx: Context, request_id: UUID, rows: Sequence[Mapping[str, Any]]) -> None:
+    of = {"personalisation_request_id": request_id}
+    insert_all(ctx.session, table_of(BatchRow), [{"id": uuid7(), **of, **row} for row in rows])
 
 
 def _is_its_batch(ctx: Context, job: Job) -> bool:
