@@ -40,6 +40,7 @@ from sifilma.jobs.failed_rows import ERROR, Sheet, broke_off, cells_of, correcte
 from sifilma.jobs.models import Job, JobKind, JobLine
 from sifilma.jobs.service import NewJob
 from sifilma.jobs.worker import Line, Settled, Taken
+from sifilma.kernel import deadline
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Invalid, NotFound, SifilmaError
 from sifilma.kernel.file_store import FileStore
@@ -152,6 +153,8 @@ class Activations:
 
         The first rows are done whatever the time, so that every turn settles some. After a turn that failed rows are tried one by one.
         """
+        with deadline.suspended():  # read once in a process: a second of CPU, which on a loaded machine takes as long as a turn may wait
+            taken.tools.places()
         with taken.tools.open() as ctx:
             ctx.uow.begin_read()
             worker.on_behalf(ctx, taken)
