@@ -130,8 +130,8 @@ def require_fitting(ctx: Context, request: PersonalisationRequest) -> None:
         raise Conflict(told, type="batch-changed", errors=[error.as_dict() for error in errors])
 
 
-def saved_rows(ctx: Context, request_id: UUID) -> Iterator[Sequence[Any]]:
-    """Yield the rows of a saved batch in their order, AT_ONCE at a time, with the number and the model of each unit."""
+def saved_rows(ctx: Context, request_id: UUID, size: int = AT_ONCE) -> Iterator[Sequence[Any]]:
+    """Yield the rows of a saved batch in their order, `size` at a time, with the number and the model of each unit."""
     query = (
         select(
             BatchRow.row_no, BatchRow.unit_id, BatchRow.pcid, BatchRow.sam_uid, BatchRow.sam_perso, Unit.hardware_number,
@@ -141,12 +141,12 @@ def saved_rows(ctx: Context, request_id: UUID) -> Iterator[Sequence[Any]]:
         .join(DeviceModel, DeviceModel.id == Unit.model_id)
         .where(BatchRow.personalisation_request_id == request_id)
         .order_by(BatchRow.row_no)
-        .limit(AT_ONCE)
+        .limit(size)
     )  # fmt: skip
-    after = 0
-    while rows := ctx.session.execute(query.where(BatchRow.row_no > after)).all():
+    rows = ctx.session.execute(query).all()
+    while rows:
         yield rows
-        after = rows[-1].row_no
+        rows = ctx.session.execute(query.where(BatchRow.row_no > rows[-1].row_no)).all() if len(rows) == size else []
 
 
 def _units(ctx: Context, numbers: Collection[str], buyer_id: UUID, maker_id: UUID | None) -> dict[str, _Machine]:

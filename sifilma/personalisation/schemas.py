@@ -139,7 +139,7 @@ class PersonalisationBrief(BaseModel):
 class PersonalisationOut(PersonalisationBrief):
     """A request with all it holds: files by their SHA-256, the batch row by row, its cards so far, its history.
 
-    `batch_job` is the job that takes in a batch of many rows: `batch` is whole when it is completed without an error.
+    `batch_job` is the job that takes in the batch of many rows of a draft: `batch` is whole when it is completed without an error.
     `made` counts the personalised cards, `remaining` those still to be made: none once it is completed or closed.
     """
 

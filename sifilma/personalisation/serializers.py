@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -28,7 +28,7 @@ from sifilma.personalisation.models import PERSONALISATION, PersonalisationReque
 from sifilma.personalisation.models import PersonalisationState as State
 from sifilma.personalisation.proposals import CLOSINGS, find_closing, may_propose
 from sifilma.personalisation.queries import request_warnings
-from sifilma.personalisation.results import OPEN, personalised
+from sifilma.personalisation.results import OPEN
 from sifilma.personalisation.schemas import ApprovalOut, ClosingOut, PersonalisationBrief, PersonalisationOut
 from sifilma.personalisation.service import REQUESTS, WAY
 from sifilma.web.links import steps
@@ -74,7 +74,8 @@ class RequestPage:
 
 def request_page(ctx: Context, request: PersonalisationRequest) -> RequestPage:
     """Return the page of a request."""
-    shown = full(ctx, request, with_history=False, most=SHOWN)  # the time line has the history
+    counts = _counted(ctx, request)
+    shown = full(ctx, request, with_history=False, most=SHOWN, counts=counts)  # the time line has the history
     names = _names(ctx, [request.submitted_by_user])
     return RequestPage(
         request=shown,
@@ -85,11 +86,11 @@ def request_page(ctx: Context, request: PersonalisationRequest) -> RequestPage:
         verified_at=request.verified_at,
         given=given(ctx, request),
         steps=timeline(ctx, PERSONALISATION.kind, request.id),
-        done=shown.made,
-        failed=_failed(ctx, request),
-        cards=_count(ctx, Card, request),
-        replaced=_count(ctx, ReplacedCard, request),
-        intake=intake.find(ctx, request) if request.state in EDITABLE else None,
+        done=counts.made,
+        failed=counts.failed,
+        cards=counts.cards,
+        replaced=counts.replaced,
+        intake=ctx.session.get(Job, shown.batch_job) if shown.batch_job else None,
         closes=_closes(ctx, request),
     )
 
@@ -120,27 +121,53 @@ def brief(request: PersonalisationRequest) -> PersonalisationBrief:
     return PersonalisationBrief.model_validate(_common(request))
 
 
-def full(ctx: Context, request: PersonalisationRequest, *, with_history: bool = True, most: int | None = None) -> PersonalisationOut:
+class Counts(NamedTuple):
+    """How many cards a request has: those personalised and failed, all, and those that it replaces."""
+
+    made: int
+    failed: int
+    cards: int
+    replaced: int
+
+
+def _counted(ctx: Context, request: PersonalisationRequest) -> Counts:
+    """Count in one statement. The personalised cards are numbered; those that failed have no place."""
+    result = PersonalisationResult
+    of_results = select(func.coalesce(func.max(result.place), 0), func.count().filter(result.place.is_(None)))
+    made = of_results.where(result.personalisation_request_id == request.id).subquery()
+    cards, replaced = (
+        select(func.count()).where(model.personalisation_request_id == request.id).scalar_subquery() for model in (Card, ReplacedCard)
+    )
+    return Counts(*ctx.session.execute(select(*made.c, cards, replaced)).one())
+
+
+def full(
+    ctx: Context,
+    request: PersonalisationRequest,
+    *,
+    with_history: bool = True,
+    most: int | None = None,
+    counts: Counts | None = None,
+) -> PersonalisationOut:
     """Return a request with its files, its batch, its cards and its steps; of rows and cards the first `most`, if it is given."""
     files = {
         "letter": request.letter_document_id,
         "purchase_order": request.purchase_order_document_id,
         "batch": request.batch_document_id,
     }
-    made = personalised(ctx, request)
-    replaced = select(Card.uid).join(ReplacedCard, ReplacedCard.card_id == Card.id)
-    replaced = replaced.where(ReplacedCard.personalisation_request_id == request.id).order_by(ReplacedCard.position).limit(most)
+    counts = counts or _counted(ctx, request)
+    job = intake.find(ctx, request) if request.state in EDITABLE else None
     return PersonalisationOut(
         **_common(request),
         notes=request.notes,
         purchase_order_number=request.purchase_order_number,
         files=sha256_of(ctx, files),
         batch=_batch(ctx, request, most),
-        batch_job=job.id if (job := intake.find(ctx, request)) else None,
-        replaces=list(ctx.session.scalars(replaced)),
-        cards=_cards(ctx, request, most),
-        made=made,
-        remaining=request.quantity - made if request.state in OPEN else 0,
+        batch_job=job.id if job else None,
+        replaces=_replaced(ctx, request, most) if counts.replaced else [],
+        cards=_cards(ctx, request, most) if counts.cards else [],
+        made=counts.made,
+        remaining=request.quantity - counts.made if request.state in OPEN else 0,
         closing=_closing(ctx, request),
         history=history_out(ctx, PERSONALISATION.kind, request.id) if with_history else [],
         warnings=list(dict.fromkeys((*request_warnings(ctx, request), *ctx.warnings))),
@@ -178,7 +205,7 @@ def _closing(ctx: Context, request: PersonalisationRequest) -> ClosingOut | None
 def _batch(ctx: Context, request: PersonalisationRequest, most: int | None) -> list[dict[str, Any]]:
     if request.batch_document_id is None:
         return []
-    rows = (row for some in saved_rows(ctx, request.id) for row in some)
+    rows = (row for some in (saved_rows(ctx, request.id, most) if most else saved_rows(ctx, request.id)) for row in some)
     names = ("hardware_number", "pcid", "sam_uid", "sam_perso")
     return [{"row": row.row_no} | {name: getattr(row, name) for name in names} for row in islice(rows, most)]
 
@@ -191,11 +218,7 @@ def _cards(ctx: Context, request: PersonalisationRequest, most: int | None) -> l
     return [dict(zip(names, row, strict=True)) for row in ctx.session.execute(query)]
 
 
-def _failed(ctx: Context, request: PersonalisationRequest) -> int:
-    """Return how many cards failed, as they are counted by their places: those that have none."""
-    result = PersonalisationResult
-    return ctx.session.scalar(select(func.count()).where(result.personalisation_request_id == request.id, result.place.is_(None))) or 0
-
-
-def _count(ctx: Context, model: type[Card | ReplacedCard], request: PersonalisationRequest) -> int:
-    return ctx.session.scalar(select(func.count()).where(model.personalisation_request_id == request.id)) or 0
+def _replaced(ctx: Context, request: PersonalisationRequest, most: int | None) -> list[str]:
+    query = select(Card.uid).join(ReplacedCard, ReplacedCard.card_id == Card.id)
+    query = query.where(ReplacedCard.personalisation_request_id == request.id).order_by(ReplacedCard.position)
+    return list(ctx.session.scalars(query.limit(most)))

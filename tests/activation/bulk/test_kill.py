@@ -15,7 +15,7 @@ import pytest
 from hsm import HSM
 from sifilma.fsck.run import examine
 from tests.activation.bulk.sheets import HEADER, rows_of, sent, sheet
-from tests.dispatch.workers import Worker, take_for_dead
+from tests.dispatch.workers import Managed, take_for_dead
 from tests.fsck.conftest import installation
 from tests.support.world import World, done
 
@@ -33,30 +33,6 @@ def present_world(postgresql_url: str, tmp_path: Path, signing_token: HSM, root_
         World(postgresql_url, tmp_path / "home", signing_token, root_token, datetime.now(UTC), request_deadline=60.0, bulk_at_once=50)
     ) as made:
         yield made
-
-
-class Managed:
-    """A worker as a service manager keeps it: one that ended by itself, since a run took too long on a loaded machine, is started anew."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._worker = Worker(world)
-
-    def kill(self) -> None:
-        self._worker.kill()
-
-    def progress(self, job: Any, beyond: int, seconds: float = 120) -> int:
-        """Wait until more rows than `beyond`, or all, are done; return their number."""
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            (state, count) = self._world.sql("SELECT state, done FROM job WHERE id = :id", id=job["id"])[0]
-            if count > beyond or state == "completed":
-                return int(count)
-            if not self._worker.lives:
-                take_for_dead(self._world)
-                self._worker = Worker(self._world)
-            time.sleep(0.05)
-        raise TimeoutError((self._world.settings.home / "worker.log").read_text()[-2000:])
 
 
 def test_every_row_runs_exactly_once_although_workers_are_killed(present_world: World, long_form: bool) -> None:
