@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -27,6 +27,8 @@ from sifilma.kernel.text import Text, say, unpacked
 ERROR = NOTES.name
 log = structlog.get_logger()
 CELLS = "job-cells"
+AT_ONCE = 1000
+"""Rows that are read at a time, where all of a file may be given back."""
 UNDONE = {
     JobState.STOPPED: say("Not done: the work was stopped before this row."),
     JobState.CANCELLED: say("Not done: the work was cancelled before this row."),
@@ -51,8 +53,17 @@ def cells_of(settings: Settings, row: JobRow | JobLine) -> dict[str, str]:
 
 def rows_given_back(ctx: Context, job: Job) -> Iterator[JobRow | JobLine]:
     """Yield the rows to be sent again, in the order of the file: those with errors and, of a job that has ended, those without a result."""
-    parts: tuple[Sequence[JobRow | JobLine], ...] = (failed_rows(ctx, job), undone_lines(ctx, job))
-    yield from heapq.merge(*parts, key=lambda row: row.number)
+    yield from heapq.merge(_walked(ctx, failed_rows, job), _walked(ctx, undone_lines, job), key=lambda row: row.number)
+
+
+def _walked(ctx: Context, find: Callable[..., Sequence[JobRow | JobLine]], job: Job) -> Iterator[JobRow | JobLine]:
+    """Yield what is found, AT_ONCE at a time, and let go of it."""
+    after = 0
+    while rows := find(ctx, job, after=after, most=AT_ONCE):
+        yield from rows
+        after = rows[-1].number
+        for row in rows:
+            ctx.session.expunge(row)
 
 
 def errors_of(row: JobRow, say: Say = str) -> Iterator[tuple[str, str]]:

@@ -193,8 +193,9 @@ def failed_rows(ctx: Context, job: Job, *, after: int = 0, to: int | None = None
     return list(ctx.session.scalars(query.limit(most) if most else query))
 
 
-def undone_lines(ctx: Context, job: Job) -> list[JobLine]:
-    """Return the rows without a result of a job that has ended, in the order of the file. Their secrets are gone."""
+def undone_lines(ctx: Context, job: Job, *, after: int = 0, most: int | None = None) -> list[JobLine]:
+    """Return the rows without a result of a job that has ended, in the order of the file, as `failed_rows` does. Their secrets are gone."""
     if job.state not in ENDED:
         return []
-    return list(ctx.session.scalars(select(JobLine).where(JobLine.job_id == job.id).order_by(JobLine.number)))
+    query = select(JobLine).where(JobLine.job_id == job.id, JobLine.number > after).order_by(JobLine.number)
+    return list(ctx.session.scalars(query.limit(most) if most else query))

@@ -32,7 +32,7 @@ from sifilma.activation.tokens import service as tokens
 from sifilma.documents.service import Upload
 from sifilma.documents.tables import sheets
 from sifilma.documents.tables.rows import parsed, refuse
-from sifilma.documents.tables.sheets import Row, RowError
+from sifilma.documents.tables.sheets import Measured, Row, RowError
 from sifilma.documents.tables.templates import Filled, Say
 from sifilma.identity.permissions import Operation
 from sifilma.jobs import service, worker
@@ -48,6 +48,8 @@ from sifilma.kernel.ids import uuid7
 from sifilma.kernel.text import Wrong
 
 SEALED = b"job"
+READ = 2000
+"""Rows of an upload that lie in memory at a time."""
 MOST_LOCKED = 50
 """Rows per transaction on SQLite, where all others wait for it."""
 ROW_KEY = 16  # bytes: the id of the data key, before a sealed token
@@ -67,18 +69,36 @@ def begin(ctx: Context, settings: Settings, hsm: HSM, file: Upload | None) -> Jo
     if file is None:
         raise Invalid.field("file", "Choose a file.")
     ctx.uow.end_read()
-    sheet = sheets.read(file.data, ACTIVATIONS, max_rows=settings.bulk_max_rows, field="file")
-    ctx.warn(sheet.warnings)
-    good, errors = parsed(sheet, RowIn)
-    if sheet.faults:
-        refuse(errors, sheet)
+    table = sheets.measure(file.data, ACTIVATIONS, READ, field="file")
+    ctx.warn(table.warnings)
+    deadline.allow_for(table.rows)
     job_id, organisation = uuid7(), ctx.actor.organisation_id
     assert organisation is not None  # noqa: S101  # the gate admits only members of an organisation
-    lines, failed = _checked_in(settings, job_id, key_of(ctx, hsm, organisation), sheet.rows, good, errors)
+    lines, failed = _read(settings, job_id, key_of(ctx, hsm, organisation), table)
     ctx.uow.begin_write()
-    job = service.begin(ctx, NewJob(job_id, JobKind.ACTIVATION, file.filename, sheet.columns, len(sheet.rows)))
+    job = service.begin(ctx, NewJob(job_id, JobKind.ACTIVATION, file.filename, list(table.places), table.rows))
     worker.take_in(ctx, job, lines, failed)
     return job
+
+
+def _read(settings: Settings, job_id: UUID, key: Key, table: Measured) -> tuple[list[Line], list[Settled]]:
+    """Return the rows to be done, sealed, and those that the schema refuses. Of the others no more than a part lies in memory at a time.
+
+    Raise Invalid, with every error of every row, if a cell cannot be read.
+    """
+    lines, failed, errors, unread = list[Line](), list[Settled](), list[RowError](), False
+    for part in table.parts:
+        sheet = sheets.unpacked(part.data, ACTIVATIONS, table.media_type)
+        good, wrong = parsed(sheet, RowIn)
+        errors.extend(wrong)
+        unread = unread or bool(sheet.faults)
+        if not unread:
+            some, refused = _checked_in(settings, job_id, key, sheet.rows, good, wrong)
+            lines.extend(some)
+            failed.extend(refused)
+    if unread:
+        refuse(errors, sheet)
+    return lines, failed
 
 
 def key_of(ctx: Context, hsm: HSM, organisation: UUID) -> Key:
