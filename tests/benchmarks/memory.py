@@ -76,11 +76,16 @@ class Watch:
 class Walk:
     """Calls a server over HTTP, and notes the memory and the seconds of each act."""
 
-    def __init__(self, world: World, port: int, server: int, worker: int) -> None:
-        self.world, self._port = world, port
-        self._names = {str(server): "server", str(worker): "worker", "child": "child that reads"}
-        self._watch = Watch(server, worker)
+    def __init__(self, world: World, port: int, server: int) -> None:
+        self.world, self._port, self._server = world, port, server
         self.lines: list[Line] = []
+        self.begin_worker()
+
+    def begin_worker(self) -> None:
+        """Start a worker, in place of one that has kept the memory of what it did before."""
+        self.worker = Worker(self.world, SIFILMA_REQUEST_DEADLINE="10")
+        self._names = {str(self._server): "server", str(self.worker.pid): "worker", "child": "child that reads"}
+        self._watch = Watch(self._server, self.worker.pid)
 
     def act(self, name: str, call: Callable[[], Any]) -> Any:
         """Run one act, and note it."""
@@ -120,11 +125,11 @@ class Walk:
 def run(world: World, count: int) -> list[Line]:
     """Walk a request of `count` cards from its draft to its activations."""
     with running(world, SIFILMA_WORKERS="1", SIFILMA_REQUEST_DEADLINE="120", SIFILMA_STILL_SECONDS="600") as server:
-        worker = Worker(world, SIFILMA_REQUEST_DEADLINE="10")
+        walk = Walk(world, server.port, server.pid)
         try:
-            return _walk(Walk(world, server.port, server.pid, worker.pid), count)
+            return _walk(walk, count)
         finally:
-            worker.kill()
+            walk.worker.kill()
 
 
 def _walk(walk: Walk, count: int) -> list[Line]:
@@ -145,6 +150,10 @@ def _walk(walk: Walk, count: int) -> list[Line]:
     body = {"to": str(world.organisation_of(HEAD)), "cards": uids}
     bast = walk.act("BAST", lambda: walk.call(operator, "POST", "/handovers", 201, json=body))["id"]
     walk.act("receipt", lambda: walk.call(head, "POST", f"/handovers/{bast}/receive", json={}))
+    stored = "SELECT COUNT(*) = 1 FROM issued_paper"
+    walk.act("paper of the BAST", lambda: walk.wait(stored))
+    walk.worker.kill()
+    walk.begin_worker()
     stated = world.letter() | {"kind": "new", "machines": count, "cards": uids}
     parts = {"request": json.dumps(stated), "letter": (io.BytesIO(letter()), "letter.pdf")}
     made = walk.act("draft", lambda: walk.call(head, "POST", activations, 201, data=parts))["id"]
