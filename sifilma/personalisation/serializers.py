@@ -138,7 +138,7 @@ def _counted(ctx: Context, request: PersonalisationRequest) -> Counts:
     cards, replaced = (
         select(func.count()).where(model.personalisation_request_id == request.id).scalar_subquery() for model in (Card, ReplacedCard)
     )
-    return Counts(*ctx.session.execute(select(*made.c, cards, replaced)).one())
+    return Counts._make(ctx.session.execute(select(*made.c, cards, replaced)).one())
 
 
 def full(

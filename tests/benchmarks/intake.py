@@ -53,7 +53,7 @@ def batch(world: World, count: int) -> list[list[str]]:
     for start in range(0, count, REGISTERED_AT_ONCE):
         with world.acting(BUYER) as ctx:
             part = numbers[start : start + REGISTERED_AT_ONCE]
-            register_units(ctx, [UnitIn(hardware_number=number, model=MODEL, function="R") for number in part])
+            register_units(ctx, [UnitIn.model_validate({"hardware_number": number, "model": MODEL, "function": "R"}) for number in part])
     return [[number, MODEL, secrets.token_hex(16).upper(), secrets.token_hex(8).upper(), "0123456789ABCDEF"] for number in numbers]
 
 

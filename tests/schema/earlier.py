@@ -27,7 +27,7 @@ def files_to_folder(connection: Connection, folder: Path) -> None:
 
 def back_to_0048(connection: Connection) -> None:
     """Undo 0054 on a database without triggers that has no job of its kinds: requests have an upper limit."""
-    _switch_keys_off(connection)
+    switch_keys_off(connection)
     undo = Operations(MigrationContext.configure(connection))
     undo.drop_table("job_part")
     undo.drop_index("ix_batch_row_odd", "batch_row")

@@ -33,6 +33,7 @@ from sifilma.documents.service import Upload
 from sifilma.documents.tables import sheets
 from sifilma.documents.tables.rows import parsed, refuse
 from sifilma.documents.tables.sheets import Measured, Row, RowError
+from sifilma.documents.tables.sheets import Sheet as Table
 from sifilma.documents.tables.templates import Filled, Say
 from sifilma.identity.permissions import Operation
 from sifilma.jobs import service, worker
@@ -86,18 +87,19 @@ def _read(settings: Settings, job_id: UUID, key: Key, table: Measured) -> tuple[
 
     Raise Invalid, with every error of every row, if a cell cannot be read.
     """
-    lines, failed, errors, unread = list[Line](), list[Settled](), list[RowError](), False
+    lines, failed, errors = list[Line](), list[Settled](), list[RowError]()
+    unread: Table | None = None
     for part in table.parts:
         sheet = sheets.unpacked(part.data, ACTIVATIONS, table.media_type)
         good, wrong = parsed(sheet, RowIn)
         errors.extend(wrong)
-        unread = unread or bool(sheet.faults)
-        if not unread:
+        unread = sheet if sheet.faults else unread
+        if unread is None:
             some, refused = _checked_in(settings, job_id, key, sheet.rows, good, wrong)
             lines.extend(some)
             failed.extend(refused)
-    if unread:
-        refuse(errors, sheet)
+    if unread is not None:
+        refuse(errors, unread)
     return lines, failed
 
 

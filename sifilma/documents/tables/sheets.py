@@ -140,7 +140,7 @@ def measure(data: bytes, form: Format, size: int, *, field: str = "batch") -> Me
     found: list[Packed] = []
     count = 0
     with _stream(data, form, field) as lines:
-        heading = next(lines)
+        heading = last = next(lines)
         for some in batched(lines, size):
             rows = [line for line in some if line.startswith(b"[")]
             if rows:

@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from hsm import HSM
+from sifilma.documents.tables.writing import write_csv
 from sifilma.fsck.run import examine
 from tests.benchmarks.intake import MAKER, batch, sent
 from tests.dispatch.workers import Managed, take_for_dead
 from tests.fsck.conftest import installation
-from tests.personalisation.intake.test_job import COLUMNS, write_csv
+from tests.personalisation.intake.test_job import COLUMNS
 from tests.support.world import World, done
 
 KILLS, ROWS = 2, 400
