@@ -9,7 +9,7 @@ from __future__ import annotations
 import resource
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import text
@@ -90,13 +90,14 @@ def _copied(world: World) -> float:
     with world.context() as ctx:
         newest = text("SELECT id FROM personalisation_request ORDER BY id DESC LIMIT 1")
         request = ctx.session.scalar(newest)
-        rows: Sequence[Any] = ctx.session.execute(BatchRow.__table__.select().where(BatchRow.personalisation_request_id == request)).all()
-        values = [dict(row._mapping) for row in rows]
-        ctx.session.execute(BatchRow.__table__.delete().where(BatchRow.personalisation_request_id == request))  # type: ignore[attr-defined]
+        table = table_of(BatchRow)
+        rows = ctx.session.execute(table.select().where(table.c.personalisation_request_id == request)).mappings()
+        values = [dict(row) for row in rows]
+        ctx.session.execute(table.delete().where(table.c.personalisation_request_id == request))
         ctx.session.execute(text("ALTER TABLE batch_row DISABLE TRIGGER USER"))
 
         def act() -> None:
-            insert_all(ctx.session, table_of(BatchRow), values)
+            insert_all(ctx.session, table, values)
             ctx.session.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
 
         took = _cpu(ctx.session.connection(), act)

@@ -48,6 +48,7 @@ ROLES = {
     "unit_place": "where a unit stands",
     "tasks": "what time alone brings about",
     "cli": "commands",
+    "job": "a kind of work by file: what the worker does with its rows",
 }
 SECOND_FILES = ("_views", "_serializers", "_labels")
 NAMES_USED_ONCE = {
@@ -55,7 +56,6 @@ NAMES_USED_ONCE = {
     "accounts/consents": "a known person asked whether a further account is theirs",
     "accounts/enrolments": "an invitation looked at and taken up, each view with its own seed",
     "accounts/lost_factors": "a lost second factor, reported by one person and decided by another",
-    "activation/bulk/job": "the kind of job that activates row by row",
     "activation/bulk/job_sheets": "the sheets that go out of and come back to that job",
     "activation/issuing/place_form": "the place of an activation while its form is filled in",
     "activation/issuing/statements": "the SQL statements of an activation, compiled once",
@@ -81,6 +81,7 @@ NAMES_USED_ONCE = {
     "identity/fields": "id number, name, phone, address: one type each for every door",
     "identity/permissions": "the permission table",
     "identity/scope": "which rows of a list an actor sees",
+    "jobs/file_rows": "jobs whose rows are done in the order of their file, a part at a time",
     "jobs/failed_rows": "the failed rows of a job as a sheet",
     "jobs/worker": "the worker that takes jobs and settles their rows",
     "oversight/cases": "applications for tests and certificates of models",
