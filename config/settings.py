@@ -242,12 +242,16 @@ class Settings(BaseSettings):
         description="days after a place was rejected until its card is suspended, if nobody decides and it is not relocated",
         ge=1,
     )
-    batch_max_rows: int = Field(100_000, description="rows of a file of cards, units, keys or results accepted in one request")
+    batch_max_rows: int = Field(100_000, description="rows of a file of cards, units, keys or reference data accepted in one request")
+    rows_at_once: int = Field(
+        2_000,
+        description="rows of a batch or of results that are checked while their sender waits; a longer file is taken in by the worker",
+        ge=1,
+    )
     blank_ledger_required: bool = Field(
         False, description="whether a result is refused whose UID was never delivered as a blank SAM; otherwise it is asked about"
     )
     blank_low_stock: int = Field(0, description="operators are told when fewer blank SAMs than this are left; 0: never", ge=0)
-    bulk_max_rows: int = Field(100_000, description="rows of a file of activations, done set by set by the worker")
     bulk_at_once: int = Field(
         500, description="rows of a file of activations in one transaction on PostgreSQL; 50 at most on SQLite, where all others wait", ge=1
     )

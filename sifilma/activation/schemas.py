@@ -32,8 +32,8 @@ class ActivationRequestIn(LetterIn):
 
     kind: Literal["new", "relocation", "renewal", "replacement"] = "new"
     personalisation_request: UUID | None = None
-    machines: int = Field(ge=1, le=100_000)
-    cards: list[Uid] = Field(min_length=1, max_length=100_000)
+    machines: int = Field(ge=1, le=2**31 - 1)  # what a column holds
+    cards: list[Uid] = Field(min_length=1)
     replacements: list[ReplacementIn] = Field(default_factory=list, max_length=10_000)
 
     @model_validator(mode="before")

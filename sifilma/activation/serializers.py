@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
+from sqlalchemy.orm import aliased
 
 from sifilma.accounts.serializers import party
 from sifilma.activation.carrying.queries import made_for
@@ -18,6 +19,7 @@ from sifilma.activation.models import (
     ActivationRequest,
     ActivationRequestCard,
     Manifest,
+    RequestKind,
     Revocation,
     Token,
 )
@@ -32,7 +34,7 @@ from sifilma.activation.schemas import (
     TokenStateOut,
 )
 from sifilma.activation.tokens import service as tokens
-from sifilma.activation.tokens.service import MAX_TRIES, of_request
+from sifilma.activation.tokens.service import MAX_TRIES
 from sifilma.activation.trust import status_list
 from sifilma.approvals.letters import letter_warnings
 from sifilma.cards.models import Card, Unit
@@ -71,35 +73,47 @@ def brief(request: ActivationRequest) -> ActivationRequestBrief:
 
 def full(ctx: Context, request: ActivationRequest) -> ActivationRequestOut:
     """Return a request with its cards, the states of its tokens and its steps."""
-    named = uids(ctx, [card.card_id for card in request.cards])
+    part = ActivationRequestCard
+    of_request = select(Card.uid).join(part, part.card_id == Card.id).where(part.activation_request_id == request.id)
     return ActivationRequestOut(
         **_common(request),
         notes=request.notes,
         personalisation_request=request.personalisation_request_id,
         files=sha256_of(ctx, {"letter": request.letter_document_id}),
-        cards=[named[card.card_id] for card in request.cards],
-        replacements=_replacements_out(ctx, request, named),
-        tokens=[
-            TokenStateOut(sam_uid=uid, state=token.state, tries_left=MAX_TRIES - token.tries, expires_at=token.expires_at)
-            for token, uid in of_request(ctx.session, request.id)
-        ],
+        cards=list(ctx.session.scalars(of_request.order_by(part.position))),
+        replacements=_replacements_out(ctx, request),
+        tokens=_token_states(ctx, request),
         tokens_to_come=tokens_to_come(ctx, request),
         history=history_out(ctx, ACTIVATION_REQUEST.kind, request.id),
         warnings=list[str](letter_warnings(ctx.now, request.letter_number, request.letter_date)),
     )
 
 
-def _replacements_out(ctx: Context, request: ActivationRequest, named: Mapping[UUID, str]) -> list[ReplacementOut]:
-    numbers = replaced_numbers(ctx, request.cards)
+def _token_states(ctx: Context, request: ActivationRequest) -> list[TokenStateOut]:
+    """Return the tokens of a request, oldest first: as columns, since there may be a hundred thousand."""
+    query = select(Card.uid, Token.state, Token.tries, Token.expires_at).join(Card, Card.id == Token.card_id)
+    query = query.where(Token.activation_request_id == request.id, Token.reissue_id.is_(None)).order_by(Token.id)
     return [
-        ReplacementOut(
-            sam_uid=named[one.card_id],
-            former_hardware_number=numbers[one.former_unit_id],
-            hardware_number=numbers[one.unit_id],
-            reason=one.reason,
-        )
-        for one in request.cards
-        if one.unit_id is not None and one.former_unit_id is not None
+        TokenStateOut(sam_uid=uid, state=state, tries_left=MAX_TRIES - tries, expires_at=expires_at)
+        for uid, state, tries, expires_at in ctx.session.execute(query)
+    ]
+
+
+def _replacements_out(ctx: Context, request: ActivationRequest) -> list[ReplacementOut]:
+    if request.kind != RequestKind.REPLACEMENT:
+        return []
+    part, former, unit = ActivationRequestCard, aliased(Unit), aliased(Unit)
+    query = (
+        select(Card.uid, former.hardware_number, unit.hardware_number, part.reason)
+        .join(part, part.card_id == Card.id)
+        .join(former, former.id == part.former_unit_id)
+        .join(unit, unit.id == part.unit_id)
+        .where(part.activation_request_id == request.id)
+        .order_by(part.position)
+    )
+    return [
+        ReplacementOut(sam_uid=uid, former_hardware_number=left, hardware_number=number, reason=reason)
+        for uid, left, number, reason in ctx.session.execute(query)
     ]
 
 

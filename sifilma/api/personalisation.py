@@ -13,10 +13,13 @@ from sifilma.api.common import File, IdPath, JsonPart, Page, RequestsQuery, answ
 from sifilma.api.decisions import add_decisions
 from sifilma.approvals.queries import Wanted
 from sifilma.documents.service import Upload
-from sifilma.documents.tables.sheets import XLSX_TYPE
+from sifilma.documents.tables.sheets import CSV_TYPE, XLSX_TYPE, Measured
+from sifilma.jobs.schemas import JobOut
+from sifilma.jobs.serializers import job_out
 from sifilma.kernel.errors import Faults, Invalid
 from sifilma.kernel.schemas import ApproveIn
 from sifilma.personalisation import proposals, queries, results, service
+from sifilma.personalisation.intake import job as intake
 from sifilma.personalisation.schemas import (
     CloseIn,
     PersonalisationBrief,
@@ -117,16 +120,23 @@ def approve(path: IdPath, body: ApproveIn) -> Response:
     return answer(full(ctx, service.approve(ctx, resources().settings, path.id, body.digest, body.note)))
 
 
-@api.post(f"{PATH}/<uuid:id>/results", responses={200: PersonalisationOut}, summary="Record results, in parts")
+@api.post(
+    f"{PATH}/<uuid:id>/results", responses={200: PersonalisationOut, 202: JobOut}, summary="Record results, in parts or many by a job"
+)
 @operation("personalise", reads_first=True, lists=True)
 def add_results(path: IdPath, raw: ResultsBody) -> Response:
-    """JSON `{results: […]}`, or a CSV or XLSX table with the same columns."""
+    """JSON `{results: […]}`, or a CSV or XLSX table with the same columns. A long table is a job (202): its good rows are recorded."""
     ctx, settings = context(), resources().settings
     if raw.is_json:
         stated = ResultsIn.model_validate(raw.get_json(silent=True))
         given = results.Given(dict(enumerate(stated.results, start=1)))
     elif raw.mimetype in ResultsBody.mimetypes:
-        given = results.read_results(ctx, raw.get_data(), settings.batch_max_rows)
+        found = intake.read_results(ctx, data := raw.get_data(), settings.rows_at_once)
+        if isinstance(found, Measured):
+            ctx.uow.begin_write()
+            file = Upload(f"results.{'csv' if raw.mimetype == CSV_TYPE else 'xlsx'}", data)
+            return answer(job_out(intake.begin_results(ctx, resources().files, path.id, file, found)), 202)
+        given = found
     else:
         raise Invalid.field("body", "Send JSON, or a table as text/csv or XLSX.")
     return answer(full(ctx, results.add_results(ctx, settings, resources().hsm, path.id, given)))

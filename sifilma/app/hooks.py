@@ -39,6 +39,7 @@ from sifilma.own_files import kinds as own_files
 from sifilma.own_files.lists import Lists
 from sifilma.own_files.models import FileKind
 from sifilma.personalisation import refused_batches
+from sifilma.personalisation.intake import job as intake
 from sifilma.reports import decision_notices
 from sifilma.reports.duties import service as duties
 from sifilma.resources import resources
@@ -72,6 +73,7 @@ def register() -> None:
     own_files.register(FileKind.LIST, Lists())
     own_files.register(FileKind.MANIFESTS, Packing(resources))
     own_files.register(FileKind.PRINT, PrintRuns(resources))
+    intake.register_kinds()
     discrepancies.register_hooks()
     returns.bind(busy_cards_query)
     returns.bind(proposed_cards_query)

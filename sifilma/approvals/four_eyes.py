@@ -170,6 +170,7 @@ def protect_parts(part: str, parent: str, *, editable: tuple[str, ...] = EDITABL
             event,
             f"EXISTS (SELECT 1 FROM {parent} p WHERE p.id = {row}.{parent}_id AND p.state NOT IN ({states}))",
             f"{part}: what is submitted does not change",
+            whole=event == "INSERT",
         )
 
 

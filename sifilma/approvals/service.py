@@ -165,6 +165,10 @@ def _nothing_follows(_ctx: Context, _request: Any, _act: Act) -> None:
     return None
 
 
+def _nothing_lacks(_ctx: Context, _request: Any) -> None:
+    return None
+
+
 @dataclass(frozen=True)
 class Operations:
     """The operations of the permission table for one kind of request."""
@@ -181,7 +185,8 @@ class Requests(Generic[R]):
 
     `get` returns a request in the actor's scope for an operation, or raises NotFound. `content` returns what is submitted and approved.
     `require_right` raises if the organisation may not get an approval (docs/domain.md, rule 8). `cancelled` carries out what follows from
-    a cancellation. Every method raises NotFound outside the actor's scope, and what the method of Submissions raises.
+    a cancellation. `require_whole` raises if a part of a request is still to come before it can be submitted. Every method raises NotFound
+    outside the actor's scope, and what the method of Submissions raises.
     """
 
     way: Submissions
@@ -190,6 +195,7 @@ class Requests(Generic[R]):
     content: Callable[[Context, R], dict[str, Any]]
     require_right: Callable[[Context, R], None]
     cancelled: Callable[[Context, R, Act], None] = _nothing_follows
+    require_whole: Callable[[Context, R], None] = _nothing_lacks
 
     def get_own(self, ctx: Context, request_id: UUID) -> R:
         """Return a request that the actor's organisation made.
@@ -204,6 +210,7 @@ class Requests(Generic[R]):
     def submit(self, ctx: Context, request_id: UUID, note: str = "") -> R:
         """Submit a request of the actor's organisation. It then cannot change unless it is returned."""
         request = self.get_own(ctx, request_id)
+        self.require_whole(ctx, request)
         self.way.submit(ctx, request, self.content(ctx, request), note)
         return request
 

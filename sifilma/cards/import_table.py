@@ -26,6 +26,7 @@ from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
+from sifilma.kernel.db import one_of
 from sifilma.kernel.errors import Invalid
 from sifilma.kernel.text import say
 
@@ -159,7 +160,8 @@ def propose_file(ctx: Context, file: Upload | None, max_rows: int) -> UnitKeyCha
 
 def _units(ctx: Context, rows: dict[int, Any]) -> dict[str, list[Unit]]:
     """Return the units for which the actor may propose keys, by hardware number. Units of several organisations may have the same."""
-    query = units_query(ctx, Operation.UNIT_KEY_PROPOSE).where(Unit.hardware_number.in_([row.hardware_number for row in rows.values()]))
+    named = one_of(ctx.session, Unit.hardware_number, [row.hardware_number for row in rows.values()])
+    query = units_query(ctx, Operation.UNIT_KEY_PROPOSE).where(named)
     found: dict[str, list[Unit]] = {}
     for unit in ctx.session.scalars(query):
         found.setdefault(unit.hardware_number, []).append(unit)

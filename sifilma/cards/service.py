@@ -24,7 +24,7 @@ from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped
 from sifilma.kernel.context import Act, Context
-from sifilma.kernel.db import among, hold
+from sifilma.kernel.db import among, hold, one_of
 from sifilma.kernel.errors import Conflict, Faults, Invalid, NotFound
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.lifecycle import History
@@ -277,11 +277,11 @@ def _faults(ctx: Context, new: Mapping[int, Mapping[str, Any]]) -> dict[int, Fau
     numbers = {row: unit.get("hardware_number") for row, unit in new.items()}
     pcids = {row: unit.get("pcid") for row, unit in new.items()}
     registered = select(Unit.hardware_number).where(
-        Unit.organisation_id == ctx.actor.organisation_id, Unit.hardware_number.in_(_some(numbers))
+        Unit.organisation_id == ctx.actor.organisation_id, one_of(ctx.session, Unit.hardware_number, _some(numbers))
     )
     taken: dict[str, set[str | None]] = {
         "hardware_number": set(ctx.session.scalars(registered)),
-        "pcid": set(ctx.session.scalars(select(Unit.pcid).where(Unit.pcid.in_(_some(pcids))))),
+        "pcid": set(ctx.session.scalars(select(Unit.pcid).where(one_of(ctx.session, Unit.pcid, _some(pcids))))),
     }
     again = {"hardware_number": repeats(numbers), "pcid": repeats(pcids)}
     outlets = own_by_text(ctx, [unit.get("outlet", "") for unit in new.values()])

@@ -15,6 +15,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
@@ -29,6 +31,8 @@ CHILD_SECONDS = 10.0  # of time: a child of 2 s of CPU time has five times that 
 ANSWER_SECONDS = 1.0
 """Seconds of a request's deadline that are kept for the answer about its file."""
 PIECE = 64 * 1024  # bytes: what a pipe holds
+LONGEST_LINE = 16 * 1024 * 1024
+"""Bytes of one row: 100 cells of as many characters as a spreadsheet program takes."""
 LONGEST_REFUSAL = 1024  # bytes, also of a child that is asked for no answer
 ROOM = threading.BoundedSemaphore(AT_ONCE)
 
@@ -45,6 +49,44 @@ def read_in_child(kind: str, data: bytes, *arguments: object, most: int) -> byte
         return _answer(kind, data, [str(argument) for argument in arguments], most, until)
     finally:
         ROOM.release()
+
+
+@contextmanager
+def lines_from_child(kind: str, data: bytes, *arguments: object) -> Iterator[Iterator[bytes]]:
+    """Give the lines that a child prints about the file, as it prints them. `kind` is one of `reader_child.READERS` that gives pieces.
+
+    The child is ended with the block. The lines raise NotAccepted, and Unavailable where the child is silent for too long.
+    """
+    if not ROOM.acquire(timeout=_patience()):
+        raise Unavailable("Too many files are being read right now.", type="readers-busy")
+    try:
+        with _as_file(data) as file, _started(file, command_of(kind, *(str(argument) for argument in arguments))) as child:
+            try:
+                yield _lines_of(child)
+            finally:
+                child.kill()
+    finally:
+        ROOM.release()
+
+
+def _lines_of(child: subprocess.Popen[bytes]) -> Iterator[bytes]:
+    pipe, rest = cast(IO[bytes], child.stdout).fileno(), b""
+    waiting = select.poll()
+    waiting.register(pipe, select.POLLIN)
+    while True:
+        if not waiting.poll(_patience() * 1000):
+            raise _busy()
+        piece = os.read(pipe, PIECE)
+        if not piece:
+            break
+        *lines, rest = (rest + piece).split(b"\n")
+        if len(rest) > LONGEST_LINE:
+            raise NotAccepted(TOO_MUCH)
+        yield from filter(None, lines)
+    try:
+        _judged(child.wait(_patience()), rest)  # a reason has no end of line
+    except subprocess.TimeoutExpired as late:
+        raise _busy() from late
 
 
 def command_of(kind: str, *arguments: str) -> list[str]:
@@ -64,11 +106,7 @@ def _patience() -> float:
 def _answer(kind: str, data: bytes, arguments: list[str], most: int, until: float) -> bytes:
     command = command_of(kind, *arguments)
     with _as_file(data) as file:
-        try:
-            # The parent's environment may hold secrets, so the child gets none.
-            child = subprocess.Popen(command, stdin=file, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={})  # noqa: S603
-        except OSError as full:
-            raise _busy() from full
+        child = _started(file, command)
     with child:
         try:
             answer = _read(cast(IO[bytes], child.stdout).fileno(), max(most, LONGEST_REFUSAL), until)
@@ -77,6 +115,14 @@ def _answer(kind: str, data: bytes, arguments: list[str], most: int, until: floa
             raise _busy() from late
         finally:
             child.kill()  # does nothing to one that has ended
+
+
+def _started(file: IO[bytes], command: list[str]) -> subprocess.Popen[bytes]:
+    try:
+        # The parent's environment may hold secrets, so the child gets none.
+        return subprocess.Popen(command, stdin=file, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={})  # noqa: S603
+    except OSError as full:
+        raise _busy() from full
 
 
 def _busy() -> Unavailable:

@@ -50,8 +50,19 @@ def rows(now: Snapshot) -> Found:
         "personalisation_request",
         "SELECT q.id, q.quantity, COUNT(b.id) AS given FROM personalisation_request q LEFT JOIN batch_row b"
         " ON b.personalisation_request_id = q.id WHERE q.batch_document_id IS NOT NULL AND q.state NOT IN ('draft', 'returned')"
+        " AND NOT (q.state = 'cancelled' AND EXISTS (SELECT 1 FROM job j WHERE j.subject_id = q.id AND j.kind = 'intake'"
+        " AND j.document_id = q.batch_document_id AND (j.state <> 'completed' OR j.failed > 0)))"
         " GROUP BY q.id, q.quantity HAVING COUNT(b.id) <> q.quantity",
         "counts {quantity} cards, its batch has {given} rows",
+    )
+    yield from now.find(
+        "personalisation_request",
+        "SELECT q.id, j.done, j.failed, j.state, COUNT(b.id) AS given FROM personalisation_request q JOIN job j ON j.subject_id = q.id"
+        " AND j.document_id = q.batch_document_id AND j.kind = 'intake' LEFT JOIN batch_row b ON b.personalisation_request_id = q.id"
+        " WHERE q.state IN ('draft', 'returned') AND j.state IN ('running', 'completed')"
+        " GROUP BY q.id, j.id, j.done, j.failed, j.state"
+        " HAVING COUNT(b.id) <> j.done - j.failed AND NOT (COUNT(b.id) = 0 AND j.failed > 0)",
+        "has {given} rows of a batch of which {done} are taken in, {failed} of them refused",
     )
     yield from now.find(
         "activation_request",

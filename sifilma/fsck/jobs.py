@@ -8,22 +8,24 @@ from sifilma.assignment.pages import WAITS
 from sifilma.fsck.dialects import bare, dashed, fact
 from sifilma.fsck.registry import Found, in_snapshot
 from sifilma.fsck.snapshot import Snapshot
-from sifilma.jobs.models import ENDED_SQL
+from sifilma.jobs.models import ENDED_SQL, OF_FILES
 from sifilma.own_files.models import GONE_SQL
 from sifilma.reports.task_labels import TASKS
 
 _ROWS = "(SELECT COUNT(*) FROM job_row r WHERE r.job_id = j.id)"
 _FAILED = f"{_ROWS[:-1]} AND r.is_failed)"
+_OF_FILES = "({})".format(", ".join(f"'{kind}'" for kind in OF_FILES))
+"""Kinds whose rows wait in their file."""
 _LINES = "(SELECT COUNT(*) FROM job_line l WHERE l.job_id = j.id)"
 
 
 @in_snapshot("job-counts", "A job counts its rows as they are settled, and is completed with all of them.")
 def counts(now: Snapshot) -> Found:
-    """Compare counts and rows. Of a batch only the rows with errors are kept."""
+    """Compare counts and rows. Of batches and results only the rows with errors are kept."""
     yield from now.find(
         "job",
         f"SELECT j.id, j.done, j.failed, {_ROWS} AS there, {_FAILED} AS wrong FROM job j"
-        f" WHERE (j.kind = 'activation' AND j.done <> {_ROWS}) OR j.failed <> {_FAILED}",
+        f" WHERE (j.kind = 'activation' AND j.done <> {_ROWS}) OR j.failed <> {_FAILED} OR {_ROWS} > j.done",
         "counts {done} rows, {failed} of them failed; {there} have a result, {wrong} of them errors",
     )
     yield from now.find(
@@ -38,9 +40,19 @@ def lines(now: Snapshot) -> Found:
     """Compare the waiting rows with the results. A file that an earlier version took in waits as a whole, in `sealed`."""
     yield from now.find(
         "job",
-        f"SELECT j.id, j.state, j.total, j.done, {_LINES} AS there FROM job j WHERE length(j.sealed) = 0 AND {_LINES} <> j.total - j.done"
-        f" AND (j.state NOT IN {ENDED_SQL} OR {_LINES} > 0)",
+        f"SELECT j.id, j.state, j.total, j.done, {_LINES} AS there FROM job j WHERE length(j.sealed) = 0 AND {_LINES} <>"
+        f" CASE WHEN j.kind IN {_OF_FILES} THEN 0 ELSE j.total - j.done END AND (j.state NOT IN {ENDED_SQL} OR {_LINES} > 0)",
         "is {state} with {done} of {total} rows done, and {there} wait",
+    )
+    # Parts cover the rows from the first one without a result to the last one, without a gap; none is left when the job has ended.
+    needless = f"j.state IN {ENDED_SQL} OR j.kind NOT IN {_OF_FILES} OR j.done = j.total"
+    yield from now.find(
+        "job",
+        "SELECT j.id, j.state, j.total, j.done, COALESCE(SUM(p.count), 0) AS there FROM job j LEFT JOIN job_part p ON p.job_id = j.id"
+        f" GROUP BY j.id, j.kind, j.state, j.total, j.done HAVING CASE WHEN {needless} THEN COUNT(p.start) > 0"
+        " ELSE COUNT(p.start) = 0 OR MIN(p.start) > j.done OR MIN(p.start + p.count) <= j.done"
+        " OR MAX(p.start + p.count) <> j.total OR SUM(p.count) <> j.total - MIN(p.start) END",
+        "is {state} with {done} of {total} rows done, and parts of {there} rows wait",
     )
     yield from now.find(
         "job",

@@ -28,7 +28,7 @@ class HandoverIn(Strict):
     kind: HandoverKind = HandoverKind.DELIVERY
     reason: ReturnReason | None = None
     to: UUID
-    cards: list[Uid] = Field(min_length=1, max_length=100_000)
+    cards: list[Uid] = Field(min_length=1)
     notes: Prose = Field("", max_length=2000)
     place: str = Field("", max_length=200)
     issuer_signatory: SignatoryIn | None = None

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import heapq
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from uuid import UUID
+
+import structlog
+from pydantic import ValidationError
+from sqlalchemy.exc import IntegrityError, StatementError
+from sqlalchemy.orm.exc import StaleDataError
 
 from config.settings import Settings
 from sifilma.documents.tables.columns import NOTES, Format
@@ -14,11 +20,15 @@ from sifilma.documents.tables.templates import Filled, Say
 from sifilma.jobs.models import Job, JobLine, JobRow, JobState
 from sifilma.jobs.service import failed_rows, undone_lines
 from sifilma.kernel.context import Context
+from sifilma.kernel.errors import Conflict, SifilmaError
 from sifilma.kernel.sealing import open_sealed
 from sifilma.kernel.text import Text, say, unpacked
 
 ERROR = NOTES.name
+log = structlog.get_logger()
 CELLS = "job-cells"
+AT_ONCE = 1000
+"""Rows that are read at a time, where all of a file may be given back."""
 UNDONE = {
     JobState.STOPPED: say("Not done: the work was stopped before this row."),
     JobState.CANCELLED: say("Not done: the work was cancelled before this row."),
@@ -43,8 +53,17 @@ def cells_of(settings: Settings, row: JobRow | JobLine) -> dict[str, str]:
 
 def rows_given_back(ctx: Context, job: Job) -> Iterator[JobRow | JobLine]:
     """Yield the rows to be sent again, in the order of the file: those with errors and, of a job that has ended, those without a result."""
-    parts: tuple[Sequence[JobRow | JobLine], ...] = (failed_rows(ctx, job), undone_lines(ctx, job))
-    yield from heapq.merge(*parts, key=lambda row: row.number)
+    yield from heapq.merge(_walked(ctx, failed_rows, job), _walked(ctx, undone_lines, job), key=lambda row: row.number)
+
+
+def _walked(ctx: Context, find: Callable[..., Sequence[JobRow | JobLine]], job: Job) -> Iterator[JobRow | JobLine]:
+    """Yield what is found, AT_ONCE at a time, and let go of it."""
+    after = 0
+    while rows := find(ctx, job, after=after, most=AT_ONCE):
+        yield from rows
+        after = rows[-1].number
+        for row in rows:
+            ctx.session.expunge(row)
 
 
 def errors_of(row: JobRow, say: Say = str) -> Iterator[tuple[str, str]]:
@@ -98,3 +117,25 @@ def _told(job: Job, row: JobRow | JobLine, filled: Filled, number: int, say: Say
     if isinstance(row, JobRow):
         return told_of(row, filled, number, say)
     return (say or str)(UNDONE[JobState(job.state)])
+
+
+def refusal_for(fault: Exception, job_id: UUID, number: int) -> Exception:
+    """Return the refusal, in words, for a row's own fault. One that nobody expected is logged with its trace."""
+    match fault:
+        case SifilmaError() | ValidationError():
+            return fault
+        case StaleDataError():
+            return Conflict("Somebody else changed this a moment ago. Look again.")
+        case IntegrityError():
+            return Conflict("The database refused this: it contradicts what is recorded.")
+    # The trace of a statement would show its parameters, which are the row's cells.
+    of_data = isinstance(fault, StatementError)
+    log.error("row failed", job=str(job_id), row=number, fault=type(fault).__name__, exc_info=None if of_data else fault)
+    if of_data or isinstance(fault, ValueError | OverflowError):
+        return Conflict("A value in this row cannot be stored.")
+    return Conflict("An internal error: this row was not done. The operators of this service find it in the log.")
+
+
+def broke_off(times: int) -> Conflict:
+    """Return the refusal of a row at which workers ended again and again."""
+    return Conflict(say("The work broke off %(times)s times at this row. It was given up.", times=times))

@@ -21,6 +21,12 @@ class JobKind(StrEnum):
 
     ACTIVATION = "activation"
     BATCH = "batch"
+    INTAKE = "intake"
+    RESULTS = "results"
+
+
+OF_FILES = (JobKind.INTAKE, JobKind.RESULTS)
+"""Kinds whose rows are done in the order of their file, and wait in parts. Only results that are errors are kept row by row."""
 
 
 class JobState(StrEnum):
@@ -54,9 +60,10 @@ JOB = LifeCycle(
 class Job(Stateful, Base):
     """One file of `total` rows. `done` of them have a result (`JobRow`), and `failed` of those have errors. The others wait as `JobLine`s.
 
-    `document_id` is the file itself, if it holds no secret. `sealed` held all rows of a file that an earlier version took in; the worker
-    turns it into lines. `subject_id` is the object the rows belong to. `served` numbers the turns of all jobs: it is the number of this
-    job's latest turn, which the worker `taken_by` began; whoever had an earlier turn can write nothing more.
+    `document_id` is the file itself, if it holds no secret. The rows of the kinds OF_FILES wait in parts; `done` says how far the job is.
+    `sealed` held all rows of a file that an earlier version took in; the worker turns it into lines. `subject_id` is the object the rows
+    belong to. `served` numbers the turns of all jobs: it is the number of this job's latest turn, which the worker `taken_by` began;
+    whoever had an earlier turn can write nothing more.
 
     `waits_for` names what was out of reach at the last turn, `waiting_since` since when. `tries` counts the turns, this one included, since
     a row was last settled; turns that met an outage are not counted. `working_on` is the row that is tried alone after a worker died.
@@ -66,7 +73,7 @@ class Job(Stateful, Base):
     __tablename__ = "job"
     __table_args__ = (
         CheckConstraint(state_check(JobState), name="state"),
-        CheckConstraint("kind IN ('activation', 'batch')", name="kind"),
+        CheckConstraint("kind IN ('activation', 'batch', 'intake', 'results')", name="kind"),
         CheckConstraint("(user_id IS NULL) <> (api_key_id IS NULL)", name="by_one"),
         CheckConstraint("0 <= failed AND failed <= done AND done <= total", name="counts"),
         CheckConstraint(f"state NOT IN {ENDED_SQL} OR length(sealed) = 0", name="wiped"),
@@ -74,6 +81,7 @@ class Job(Stateful, Base):
         Index(None, "organisation_id", "id"),
         Index(None, "organisation_id", "served"),
         Index(None, "served"),
+        Index(None, "subject_id", "id"),
         Index(None, "state", "due_at"),
     )
 
@@ -127,6 +135,21 @@ class JobLine(Base):
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     cells: Mapped[bytes] = mapped_column(LargeBinary)
     secret: Mapped[bytes | None] = mapped_column(LargeBinary)
+
+
+class JobPart(Base):
+    """Rows of a job of the kinds OF_FILES that have no result yet, packed as they were read (`documents.tables.sheets.Packed`).
+
+    `start` counts the rows before them. A part leaves with the result of its last row, or when the job ends: the file itself stays.
+    """
+
+    __tablename__ = "job_part"
+    __table_args__ = (CheckConstraint("start >= 0 AND count >= 1", name="counts"),)
+
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("job.id"), primary_key=True)
+    start: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    count: Mapped[int]
+    data: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class JobRow(Base):

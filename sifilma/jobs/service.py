@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, delete, func, select
 
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
@@ -16,12 +16,12 @@ from sifilma.documents.uploads import clean_name
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped
-from sifilma.jobs.models import ENDED, JOB, Job, JobKind, JobLine, JobRow, JobState
+from sifilma.jobs.models import ENDED, JOB, Job, JobKind, JobLine, JobPart, JobRow, JobState
 from sifilma.kernel.context import Act, Context
 from sifilma.kernel.db import hold
 from sifilma.kernel.errors import Conflict, NotFound
 from sifilma.kernel.paging import Listing
-from sifilma.kernel.text import say
+from sifilma.kernel.text import Text, say
 
 MOST_OPEN = 10
 
@@ -96,6 +96,24 @@ def cancel(ctx: Context, job_id: UUID, note: str = "") -> Job:
     return job
 
 
+def withdraw(ctx: Context, job: Job, note: Text) -> None:
+    """Cancel a job, if it has not ended, because what it is for changes by an act of the actor, who need not be allowed to cancel jobs.
+
+    With the commit its worker has lost its turn: it has written either all of a set of rows before, or nothing.
+    """
+    hold(ctx.session, job)
+    if job.state not in ENDED:
+        facts: dict[str, Any] = {"kind": job.kind, "done": job.done, "count": job.total}
+        close(ctx, job, JobState.CANCELLED, record(ctx, Action.JOB_CANCEL, JOB.kind, job.id, **facts), note)
+        ctx.session.flush()
+
+
+def newest_of(ctx: Context, subject_id: UUID, kind: JobKind) -> Job | None:
+    """Return the newest job of this kind about an object. The caller has checked that the actor may see the object."""
+    query = select(Job).where(Job.subject_id == subject_id, Job.kind == kind).order_by(Job.id.desc()).limit(1)
+    return ctx.session.scalars(query).first()
+
+
 def pause(ctx: Context, job_id: UUID) -> Job:
     """Have a job given no turn any more until it is resumed. Pausing it once more changes nothing; what its present turn has done stays.
 
@@ -135,6 +153,7 @@ def close(ctx: Context, job: Job, state: JobState, act: Act, note: str = "") -> 
     JOB.move(ctx.session, job, state, act, note)
     job.sealed, job.taken_by, job.waits_for, job.waiting_since = b"", "", "", None
     job.tries, job.working_on, job.ended_at, job.paused_at = 0, None, ctx.now, None
+    ctx.session.execute(delete(JobPart).where(JobPart.job_id == job.id).execution_options(synchronize_session=False))
     queue.cancel(ctx.session, ROWS, job.id)
 
 
@@ -167,14 +186,16 @@ def waiting_query() -> Select[UUID, UUID]:
     return select(Job.id, Job.organisation_id).where(has_turns(), Job.kind != JobKind.BATCH).order_by(Job.id)
 
 
-def failed_rows(ctx: Context, job: Job, *, after: int = 0, most: int | None = None) -> list[JobRow]:
-    """Return the rows with errors, in the order of the file: those after row `after`, at most `most`."""
+def failed_rows(ctx: Context, job: Job, *, after: int = 0, to: int | None = None, most: int | None = None) -> list[JobRow]:
+    """Return the rows with errors, in the order of the file: those after row `after`, up to row `to`, at most `most`."""
     query = select(JobRow).where(JobRow.job_id == job.id, JobRow.is_failed, JobRow.number > after).order_by(JobRow.number)
+    query = query if to is None else query.where(JobRow.number <= to)
     return list(ctx.session.scalars(query.limit(most) if most else query))
 
 
-def undone_lines(ctx: Context, job: Job) -> list[JobLine]:
-    """Return the rows without a result of a job that has ended, in the order of the file. Their secrets are gone."""
+def undone_lines(ctx: Context, job: Job, *, after: int = 0, most: int | None = None) -> list[JobLine]:
+    """Return the rows without a result of a job that has ended, in the order of the file, as `failed_rows` does. Their secrets are gone."""
     if job.state not in ENDED:
         return []
-    return list(ctx.session.scalars(select(JobLine).where(JobLine.job_id == job.id).order_by(JobLine.number)))
+    query = select(JobLine).where(JobLine.job_id == job.id, JobLine.number > after).order_by(JobLine.number)
+    return list(ctx.session.scalars(query.limit(most) if most else query))

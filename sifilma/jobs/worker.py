@@ -23,9 +23,7 @@ from uuid import UUID
 import structlog
 from pydantic import ValidationError
 from sqlalchemy import ColumnElement, Select, case, delete, exists, func, select, update
-from sqlalchemy.exc import IntegrityError, StatementError
 from sqlalchemy.orm import aliased
-from sqlalchemy.orm.exc import StaleDataError
 
 from config.settings import Settings
 from hsm import HSM
@@ -42,12 +40,12 @@ from sifilma.jobs.service import close, has_turns
 from sifilma.kernel import deadline
 from sifilma.kernel.context import Act, Context
 from sifilma.kernel.db import among, changed
-from sifilma.kernel.errors import Conflict, Invalid, NotFound, SifilmaError
+from sifilma.kernel.errors import Conflict, Invalid, NotFound
 from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.many.copying import insert_all, table_of
 from sifilma.kernel.sealing import seal
-from sifilma.kernel.text import packed, say
+from sifilma.kernel.text import Text, packed, say
 from sifilma.kernel.timekeeping.moments import has_come
 from sifilma.regions.place import PlaceCheck
 from sifilma.sign_in.authentication import find_actor
@@ -77,6 +75,14 @@ REFUSALS = (Invalid, Conflict, NotFound, ValidationError)
 
 class Lost(Exception):
     """The job had another turn meanwhile, or has ended. Nothing this worker still does for the job counts."""
+
+
+class Moot(Exception):
+    """What the job is for has changed, so that it has nothing to do any more. The message says so in words."""
+
+    def __init__(self, told: Text) -> None:
+        super().__init__(told)
+        self.told = told
 
 
 class Barred(Exception):
@@ -145,7 +151,7 @@ class Kind(Protocol):
     def work(self, taken: Taken) -> bool:
         """Settle rows until the turn is over, at least one. Return whether all rows are settled.
 
-        May raise Lost, Barred and what is an outage (`outages.outage_of`). Everything else counts against the job.
+        May raise Lost, Barred, Moot and what is an outage (`outages.outage_of`). Everything else counts against the job.
         """
         ...
 
@@ -240,6 +246,8 @@ def _serve(taken: Taken) -> int:
             _end(taken, JobState.COMPLETED) if finished else _give_back(taken)
     except Lost:
         log.info("job taken over", job=str(taken.job.id))
+    except Moot as moot:
+        _end(taken, JobState.STOPPED, moot.told)
     except Barred:
         _end(taken, JobState.STOPPED, say("Whoever began it may not do this any more."))
     except Exception as fault:  # noqa: BLE001  # the turn's edge: no job keeps the others from their turns
@@ -286,10 +294,10 @@ def _rate(ctx: Context, job: Job) -> Any:
 
 def _release(ctx: Context, taken: Taken, due_at: datetime, values: Mapping[str, Any]) -> None:
     released = {"taken_by": "", "due_at": due_at} | dict(values)
-    ctx.session.execute(update(Job).where(*_mine(taken)).values(**released).execution_options(synchronize_session=False))
+    ctx.session.execute(update(Job).where(*mine(taken)).values(**released).execution_options(synchronize_session=False))
 
 
-def _mine(taken: Taken) -> tuple[ColumnElement[bool], ...]:
+def mine(taken: Taken) -> tuple[ColumnElement[bool], ...]:
     """Return the conditions of the turn that this worker gives: nobody has begun another one, and the job goes on."""
     return (Job.id == taken.job.id, Job.served == taken.job.served, Job.state == JobState.RUNNING)
 
@@ -297,7 +305,7 @@ def _mine(taken: Taken) -> tuple[ColumnElement[bool], ...]:
 def _end(taken: Taken, state: JobState, note: str = "") -> None:
     """End the job. Do nothing if the turn was lost."""
     with taken.tools.open() as ctx:
-        job = ctx.session.scalars(select(Job).where(*_mine(taken))).first()
+        job = ctx.session.scalars(select(Job).where(*mine(taken))).first()
         if job is not None:
             action = Action.JOB_COMPLETE if state is JobState.COMPLETED else Action.JOB_STOP
             close(ctx, job, state, _act(ctx, action, job), note)
@@ -329,8 +337,8 @@ def settled_numbers(ctx: Context, job: Job) -> set[int]:
 
 def next_lines(ctx: Context, taken: Taken, most: int) -> list[JobLine]:
     """Return the first rows without a result, at most `most`, as detached objects. There are none if the turn is lost."""
-    mine = select(JobLine).join(Job, Job.id == JobLine.job_id).where(*_mine(taken))
-    lines = list(ctx.session.scalars(mine.order_by(JobLine.number).limit(most)))
+    waiting = select(JobLine).join(Job, Job.id == JobLine.job_id).where(*mine(taken))
+    lines = list(ctx.session.scalars(waiting.order_by(JobLine.number).limit(most)))
     for line in lines:
         ctx.session.expunge(line)
     return lines
@@ -344,7 +352,7 @@ def try_alone(taken: Taken, number: int) -> bool:
     if taken.job.working_on == number and taken.job.tries > ROW_TRIES:
         return False
     with taken.tools.open() as ctx:
-        noted = update(Job).where(*_mine(taken)).values(working_on=number).execution_options(synchronize_session=False)
+        noted = update(Job).where(*mine(taken)).values(working_on=number).execution_options(synchronize_session=False)
         if changed(ctx.session.execute(noted)) == 0:
             raise Lost
     return True
@@ -366,7 +374,7 @@ def advance(ctx: Context, taken: Taken, done: int, failed: int) -> None:
     """
     counts = {"done": Job.done + done, "failed": Job.failed + failed, "tries": 1, "working_on": None}
     values = counts | {"waits_for": "", "waiting_since": None}
-    counted = update(Job).where(*_mine(taken)).values(**values).execution_options(synchronize_session=False)
+    counted = update(Job).where(*mine(taken)).values(**values).execution_options(synchronize_session=False)
     if changed(ctx.session.execute(counted)) == 0:
         raise Lost
 
@@ -383,7 +391,7 @@ def spread(ctx: Context, taken: Taken, lines: Collection[Line]) -> None:
     """Store the rows of a job whose file was sealed as a whole, in its place. Raise Lost if it had another turn."""
     advance(ctx, taken, 0, 0)
     _store(ctx, taken.job, lines)
-    ctx.session.execute(update(Job).where(*_mine(taken)).values(sealed=b"").execution_options(synchronize_session=False))
+    ctx.session.execute(update(Job).where(*mine(taken)).values(sealed=b"").execution_options(synchronize_session=False))
 
 
 def _store(ctx: Context, job: Job, lines: Collection[Line]) -> None:
@@ -410,33 +418,16 @@ def keep(ctx: Context, job: Job, rows: Collection[Settled]) -> None:
 def own_fault(act: Callable[[], None]) -> Exception | None:
     """Run the act on a row. Return its fault if it is the row's own, None if there is none.
 
-    Raise every other fault: Lost, Barred, and outages (`outages.outage_of`).
+    Raise every other fault: Lost, Barred, Moot, and outages (`outages.outage_of`).
     """
     try:
         act()
         return None
     except Exception as caught:  # noqa: BLE001  # sorted below
         fault = caught
-    if isinstance(fault, Lost | Barred) or outage_of(fault):
+    if isinstance(fault, Lost | Barred | Moot) or outage_of(fault):
         raise fault
     return fault
-
-
-def told_of(fault: Exception, job_id: UUID, number: int) -> Exception:
-    """Return the refusal, in words, for a row's own fault. One that nobody expected is logged with its trace."""
-    match fault:
-        case SifilmaError() | ValidationError():
-            return fault
-        case StaleDataError():
-            return Conflict("Somebody else changed this a moment ago. Look again.")
-        case IntegrityError():
-            return Conflict("The database refused this: it contradicts what is recorded.")
-    # The trace of a statement would show its parameters, which are the row's cells.
-    of_data = isinstance(fault, StatementError)
-    log.error("row failed", job=str(job_id), row=number, fault=type(fault).__name__, exc_info=None if of_data else fault)
-    if of_data or isinstance(fault, ValueError | OverflowError):
-        return Conflict("A value in this row cannot be stored.")
-    return Conflict("An internal error: this row was not done. The operators of this service find it in the log.")
 
 
 def sealed_cells(settings: Settings, job_id: UUID, number: int, cells: Mapping[str, str]) -> bytes:

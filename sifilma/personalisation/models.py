@@ -67,7 +67,7 @@ class PersonalisationRequest(Requested, Base):
     # The unique index refuses a second open request with the same letter, also if both are drafted at once.
     __table_args__ = (
         *request_checks(PersonalisationState),
-        CheckConstraint("quantity BETWEEN 1 AND 100000", name="quantity"),
+        CheckConstraint("quantity >= 1", name="quantity"),
         Index(
             "uq_personalisation_request_letter",
             "requester_id",
@@ -113,6 +113,10 @@ class PersonalisationApproval(Approval, Base):
     personalisation_request_id: Mapped[UUID] = mapped_column(ForeignKey("personalisation_request.id"))
 
 
+ODD_PERSO = "sam_perso <> '' AND length(trim(sam_perso)) <> 16"
+"""The condition, as an index has it, of rows whose SAM Perso is not as printed on the card."""
+
+
 class BatchRow(Base):
     """One row of a manufacturer's batch: a registered unit of the buyer, its PCID (32 hex), and the UID of its card if it is known."""
 
@@ -120,10 +124,19 @@ class BatchRow(Base):
     __table_args__ = (
         UniqueConstraint("personalisation_request_id", "row_no"),
         UniqueConstraint("personalisation_request_id", "unit_id"),
+        UniqueConstraint("personalisation_request_id", "pcid"),
+        UniqueConstraint("personalisation_request_id", "sam_uid"),
+        Index(
+            "ix_batch_row_odd",
+            "personalisation_request_id",
+            "row_no",
+            sqlite_where=text(ODD_PERSO),
+            postgresql_where=text(ODD_PERSO),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
-    personalisation_request_id: Mapped[UUID] = mapped_column(ForeignKey("personalisation_request.id"), index=True)
+    personalisation_request_id: Mapped[UUID] = mapped_column(ForeignKey("personalisation_request.id"))
     row_no: Mapped[int] = mapped_column(Integer)
     unit_id: Mapped[UUID] = mapped_column(ForeignKey("unit.id"))
     pcid: Mapped[str] = mapped_column(String(32))
@@ -214,6 +227,14 @@ four_eyes.protect(
     ),
 )
 four_eyes.protect_parts("batch_row", "personalisation_request")
+triggers.guard(
+    "personalisation_request_whole",
+    "personalisation_request",
+    "UPDATE",
+    "OLD.state <> NEW.state AND NEW.state = 'submitted' AND NEW.batch_document_id IS NOT NULL AND NEW.quantity <>"
+    " (SELECT COUNT(*) FROM batch_row b WHERE b.personalisation_request_id = NEW.id)",
+    "personalisation_request: submitted with its whole batch",
+)
 four_eyes.protect_proposal("personalisation_closing", "personalisation_request_id", "reason")
 triggers.guard(
     "personalisation_request_closed_by_two",

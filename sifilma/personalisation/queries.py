@@ -95,7 +95,7 @@ def replaceable_cards(ctx: Context, buyer_id: UUID, besides: UUID | None = None)
 
 def request_warnings(ctx: Context, request: PersonalisationRequest) -> list[Text]:
     """Return what should be looked at in a request: its letter, its batch, and more cards than its office has machines for."""
-    told = [*letter_warnings(ctx.now, request.letter_number, request.letter_date), *warnings_of(request)]
+    told = [*letter_warnings(ctx.now, request.letter_number, request.letter_date), *warnings_of(ctx, request)]
     if request.batch_document_id is None and request.quantity >= MANY:
         units = _registered(ctx, request)
         if request.quantity > 2 * units:

@@ -54,7 +54,7 @@ def keeping(ctx: Context, settings: Settings, store: FileStore, batch: Upload | 
 def _keep(ctx: Context, settings: Settings, store: FileStore, batch: Upload, errors: list[dict[str, Any]], kept: Kept) -> None:
     """Store the batch as a completed job, since its rows are checked already, and tell `kept`. A file that cannot be read is not stored."""
     try:
-        sheet = sheets.read(batch.data, BATCH, max_rows=settings.batch_max_rows)
+        sheet = sheets.read(batch.data, BATCH, max_rows=settings.rows_at_once)
     except Invalid:
         return
     document = keep_table(ctx, store, batch, sheet.media_type)
@@ -80,7 +80,7 @@ def mended(ctx: Context, settings: Settings, store: FileStore, job_id: UUID, cel
     job = service.get_job(ctx, job_id)
     if job.kind != JobKind.BATCH or job.document_id is None or job.organisation_id != ctx.actor.organisation_id:
         raise NotFound()
-    sheet = sheets.read(store.get(ctx.session, get_document(ctx, job.document_id).sha256), BATCH, max_rows=settings.batch_max_rows)
+    sheet = sheets.read(store.get(ctx.session, get_document(ctx, job.document_id).sha256), BATCH, max_rows=settings.rows_at_once)
     names = [name for name in sheet.columns if name in BATCH.names]
     out = io.StringIO()
     writer = csv.writer(out)

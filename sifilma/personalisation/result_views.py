@@ -9,9 +9,12 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.documents import lists
 from sifilma.documents.forms import upload
+from sifilma.documents.tables.sheets import Measured
 from sifilma.identity.permissions import Operation, grants
 from sifilma.personalisation import results, service
+from sifilma.personalisation.intake import job as intake
 from sifilma.personalisation.models import PersonalisationState
+from sifilma.personalisation.results import Given
 from sifilma.resources import resources
 from sifilma.web.forms import Form
 from sifilma.web.operations import operation
@@ -38,7 +41,12 @@ def record(request_id: UUID) -> AnyResponse:
     ctx, form, settings = context(), Form.sent(), resources().settings
     with form.attempt(ctx):
         file = upload("results")
-        found = results.read_results(ctx, file.data, settings.batch_max_rows) if file else results.parse_results(_filled(_typed(form)))
+        found = intake.read_results(ctx, file.data, settings.rows_at_once) if file else results.parse_results(_filled(_typed(form)))
+        if isinstance(found, Measured) and file:
+            form.settle(ctx)
+            ctx.uow.begin_write()
+            return seen("job_pages.show", "taken_in", job_id=intake.begin_results(ctx, resources().files, request_id, file, found).id)
+        assert isinstance(found, Given)  # noqa: S101  # a file that is only measured began a job
         results.add_results(ctx, settings, resources().hsm, request_id, found)
         ctx.warn(results.failures(found))
         form.settle(ctx)

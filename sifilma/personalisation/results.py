@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
@@ -18,7 +18,6 @@ from sifilma.audit.service import record
 from sifilma.cards.import_table import HARDWARE_NUMBER, SAM_UID, list_of_units, needed
 from sifilma.cards.models import CARD, Card, CardState, Unit, UnitCondition
 from sifilma.cards.service import ENDED, register_cards
-from sifilma.documents.tables import sheets
 from sifilma.documents.tables.columns import Column, Format, Kind
 from sifilma.documents.tables.rows import NO_SHEET, parsed
 from sifilma.documents.tables.sheets import Row, RowError, Sheet
@@ -26,7 +25,7 @@ from sifilma.documents.tables.templates import Filled
 from sifilma.identity.permissions import Operation
 from sifilma.kernel import deadline
 from sifilma.kernel.context import Context
-from sifilma.kernel.db import among, hold
+from sifilma.kernel.db import among, hold, one_of
 from sifilma.kernel.errors import Conflict, Invalid
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.repeats import repeats, same_as
@@ -84,9 +83,8 @@ class Given:
     sheet: Sheet = NO_SHEET
 
 
-def read_results(ctx: Context, data: bytes, max_rows: int) -> Given:
-    """Read results from a CSV or XLSX file. Raise Invalid if it is no such table or has more than `max_rows` rows."""
-    sheet = sheets.read(data, RESULTS, max_rows=max_rows, field="results")
+def given_in(ctx: Context, sheet: Sheet) -> Given:
+    """Return the results in a table that was read."""
     ctx.warn(sheet.warnings)
     return Given(*parsed(sheet, ResultIn), sheet)
 
@@ -100,9 +98,13 @@ def parse_results(lines: Mapping[int, Mapping[str, str]]) -> Given:
 
 def failures(given: Given) -> list[Text]:
     """Return what should be looked at before results are recorded: cards that fail are out of use for good."""
-    failed = [result.sam_uid for result in given.rows.values() if result.outcome == "failed"]
-    told = say("These cards are recorded as failed, which cannot be undone: %(uids)s.", uids=", ".join(failed))
-    return [told] if failed else []
+    return told_of_failures([result.sam_uid for result in given.rows.values() if result.outcome == "failed"])
+
+
+def told_of_failures(uids: Sequence[str]) -> list[Text]:
+    """Return the sentence that names failed cards, if there are any."""
+    told = say("These cards are recorded as failed, which cannot be undone: %(uids)s.", uids=", ".join(uids))
+    return [told] if uids else []
 
 
 def expected(ctx: Context, request: PersonalisationRequest) -> list[Expected]:
@@ -141,20 +143,21 @@ def add_results(ctx: Context, settings: Settings, hsm: HSM, request_id: UUID, gi
     """
     request, results = get_request(ctx, request_id, Operation.PERSONALISE), list(given.rows.values())
     deadline.allow_for(len(results))
-    _require_open(request)
-    key_version = settings.master_version
-    versions = dict(
-        ctx.session.execute(select(Card.uid, Card.key_version).where(among(ctx.session, Card.uid, [r.sam_uid for r in results]))).all()
-    )
-    # No HSM call inside a transaction (docs/architecture.md, rule 3). So the request is read again afterwards, and checked again.
-    ctx.uow.end_read()
-    kcvs = _check_values(hsm, results, versions, key_version)
+    require_open(request)
+    kcvs = check_values(ctx, settings, hsm, results)
     ctx.uow.begin_write()
+    return settle_results(ctx, settings, request_id, given, kcvs)
+
+
+def settle_results(ctx: Context, settings: Settings, request_id: UUID, given: Given, kcvs: Mapping[str, str]) -> PersonalisationRequest:
+    """Record results whose key check values the HSM has told, all or none. Raise as `add_results` does. The cost is that of the results."""
+    results = list(given.rows.values())
     request = get_request(ctx, request_id, Operation.PERSONALISE)
     hold(ctx.session, request)  # otherwise two concurrent files would each see too few results
-    _require_open(request)
-    cards = {card.uid: card for card in ctx.session.scalars(select(Card).where(Card.personalisation_request_id == request.id))}
-    units = _units_by_number(ctx, request)
+    require_open(request)
+    named = among(ctx.session, Card.uid, [result.sam_uid for result in results])
+    cards = {card.uid: card for card in ctx.session.scalars(select(Card).where(named, Card.personalisation_request_id == request.id))}
+    units = _units_named(ctx, request, results)
     errors = [*given.errors, *_errors(ctx, request, given.rows, cards, units, kcvs), *_ledger_errors(ctx, settings, request, given)]
     if too_many := _too_many(ctx, request, results):
         raise Invalid("Some results cannot be accepted; nothing was saved.", errors=[*given.sheet.located(errors), too_many])
@@ -163,16 +166,22 @@ def add_results(ctx: Context, settings: Settings, hsm: HSM, request_id: UUID, gi
     return _save(ctx, settings, request, results, cards, units, kcvs)
 
 
-def _require_open(request: PersonalisationRequest) -> None:
+def require_open(request: PersonalisationRequest) -> None:
+    """Raise Conflict if the request takes no results in its state."""
     if request.state not in OPEN:
         raise Conflict(say("A request that is %(state)s takes no results.", state=request.state), state=request.state)
 
 
-def _check_values(hsm: HSM, results: list[ResultIn], versions: dict[str, int], current: int) -> dict[str, str]:
-    """Return the key check value (6 hex) of each personalised card by UID, from the HSM. No transaction may be open.
+def check_values(ctx: Context, settings: Settings, hsm: HSM, results: Sequence[ResultIn]) -> dict[str, str]:
+    """Return the key check value (6 hex) of each personalised card by UID, from the HSM.
 
-    A registered card has a key version; a new one gets `current`.
+    A registered card has a key version; a new one gets that of the settings. The reading transaction is ended: no HSM call inside one
+    (docs/architecture.md, rule 3). So a request is read again afterwards, and checked again.
     """
+    current = settings.master_version
+    named = among(ctx.session, Card.uid, [result.sam_uid for result in results])
+    versions: dict[str, int] = dict(ctx.session.execute(select(Card.uid, Card.key_version).where(named)).all())
+    ctx.uow.end_read()
     uids = [result.sam_uid for result in results if result.outcome == "personalised"]
     values: dict[str, str] = {}
     for start in range(0, len(uids), KEYS_AT_ONCE):
@@ -180,6 +189,14 @@ def _check_values(hsm: HSM, results: list[ResultIn], versions: dict[str, int], c
         keys = hsm.run(lambda do, wanted=wanted: [do.derive_open_key(version, bytes.fromhex(uid)) for uid, version in wanted])  # type: ignore[misc]  # mypy cannot infer the default
         values |= {uid: key_check_value(key) for (uid, _), key in zip(wanted, keys, strict=True)}
     return values
+
+
+def _units_named(ctx: Context, request: PersonalisationRequest, results: Sequence[ResultIn]) -> dict[str, Unit]:
+    """Return the units that results name, by number."""
+    numbers = {result.hardware_number for result in results if result.hardware_number}
+    named = one_of(ctx.session, Unit.hardware_number, numbers)
+    of_request = (Unit.organisation_id == request.buyer_id, Unit.function == request.function)
+    return {unit.hardware_number: unit for unit in ctx.session.scalars(select(Unit).where(named, *of_request))}
 
 
 def _units_by_number(ctx: Context, request: PersonalisationRequest) -> dict[str, Unit]:
@@ -193,11 +210,14 @@ def _errors(
     rows: Mapping[int, ResultIn],
     cards: dict[str, Card],
     units: dict[str, Unit],
-    kcvs: dict[str, str],
+    kcvs: Mapping[str, str],
 ) -> Iterator[RowError]:
     results = list(rows.values())
-    in_batch = set(ctx.session.scalars(select(BatchRow.unit_id).where(BatchRow.personalisation_request_id == request.id)))
-    tied = _tied(ctx, request)
+    of_batch = select(BatchRow.unit_id).where(BatchRow.personalisation_request_id == request.id)
+    has_batch = ctx.session.scalar(of_batch.limit(1)) is not None
+    ids = [unit.id for unit in units.values()]
+    in_batch = set(ctx.session.scalars(of_batch.where(among(ctx.session, BatchRow.unit_id, ids)))) if has_batch else None
+    tied = _tied(ctx, ids)
     elsewhere = set(ctx.session.scalars(select(Card.uid).where(among(ctx.session, Card.uid, [r.sam_uid for r in results])))) - set(cards)
     working = {row: result.hardware_number for row, result in rows.items() if result.outcome == "personalised"}
     again, same_unit = repeats({row: result.sam_uid for row, result in rows.items()}), repeats(working)
@@ -228,12 +248,10 @@ def _too_many(ctx: Context, request: PersonalisationRequest, results: list[Resul
     return {"field": "results", "message": told}
 
 
-def _tied(ctx: Context, request: PersonalisationRequest) -> dict[UUID, str]:
-    rows = ctx.session.execute(
-        select(Card.unit_id, Card.uid)
-        .join(Unit, Unit.id == Card.unit_id)
-        .where(Unit.organisation_id == request.buyer_id, Card.state.not_in(ENDED))
-    )
+def _tied(ctx: Context, units: Sequence[UUID]) -> dict[UUID, str]:
+    """Return the UID of the living card of each unit that has one."""
+    named = among(ctx.session, Card.unit_id, units)
+    rows = ctx.session.execute(select(Card.unit_id, Card.uid).where(named, Card.state.not_in(ENDED)))
     return {unit_id: uid for unit_id, uid in rows if unit_id is not None}
 
 
@@ -241,8 +259,8 @@ def _row_errors(
     result: ResultIn,
     cards: dict[str, Card],
     units: dict[str, Unit],
-    kcvs: dict[str, str],
-    in_batch: set[UUID],
+    kcvs: Mapping[str, str],
+    in_batch: set[UUID] | None,
     tied: dict[UUID, str],
     elsewhere: set[str],
 ) -> Iterator[tuple[str, str]]:
@@ -254,11 +272,11 @@ def _row_errors(
     if result.kcv and result.outcome == "personalised" and result.kcv != kcvs[result.sam_uid]:
         yield "kcv", say("The key check value is not the HSM's: %(uid)s was personalised with another key.", uid=result.sam_uid)
     if result.hardware_number is None:
-        if in_batch and card is None:
+        if in_batch is not None and card is None:
             yield "hardware_number", say("A card the batch does not name needs the unit it is for.")
         return
     unit = units.get(result.hardware_number)
-    if unit is None or (in_batch and unit.id not in in_batch):
+    if unit is None or (in_batch is not None and unit.id not in in_batch):
         yield "hardware_number", say("%(number)s is no unit of this request.", number=result.hardware_number)
     elif result.outcome == "personalised" and tied.get(unit.id, result.sam_uid) != result.sam_uid:
         yield "hardware_number", say("%(number)s has another card already.", number=result.hardware_number)
@@ -269,10 +287,8 @@ def _row_errors(
 
 
 def personalised(ctx: Context, request: PersonalisationRequest) -> int:
-    """Return how many cards of the request are personalised."""
-    query = select(func.count()).where(
-        PersonalisationResult.personalisation_request_id == request.id, PersonalisationResult.outcome == "personalised"
-    )
+    """Return how many cards of the request are personalised: the greatest of their places, which are numbered without a gap."""
+    query = select(func.max(PersonalisationResult.place)).where(PersonalisationResult.personalisation_request_id == request.id)
     return ctx.session.scalar(query) or 0
 
 
@@ -283,7 +299,7 @@ def _save(
     results: list[ResultIn],
     cards: dict[str, Card],
     units: dict[str, Unit],
-    kcvs: dict[str, str],
+    kcvs: Mapping[str, str],
 ) -> PersonalisationRequest:
     new = [new_card(ctx, settings, request, result.sam_uid, None) for result in results if result.sam_uid not in cards]
     if new:
@@ -322,7 +338,7 @@ def _save(
     return request
 
 
-def _filled(card: Card, result: ResultIn, units: dict[str, Unit], kcvs: dict[str, str]) -> Card:
+def _filled(card: Card, result: ResultIn, units: dict[str, Unit], kcvs: Mapping[str, str]) -> Card:
     """Return the card with what its result says of it."""
     if result.hardware_number:
         card.unit_id = units[result.hardware_number].id

@@ -14,6 +14,9 @@ from sifilma.kernel.days import Day
 from sifilma.kernel.schemas import Prose, Remark, Remarks, ReturnIn, Strict
 from sifilma.kernel.text import Sentence
 
+MOST = 2**31 - 1
+"""What a column holds. A request has no other limit than the memory of what reads it."""
+
 
 class LetterIn(Strict):
     """The letter behind a request."""
@@ -32,10 +35,10 @@ class PersonalisationIn(LetterIn):
     """
 
     function: Literal["R", "RW"]
-    quantity: int | None = Field(None, ge=1, le=100_000)
+    quantity: int | None = Field(None, ge=1, le=MOST)
     on_behalf_of: UUID | None = None
     purchase_order_number: str = Field("", max_length=100)
-    replaces: list[Uid] = Field(default_factory=list, max_length=100_000)
+    replaces: list[Uid] = Field(default_factory=list)
 
 
 class PersonalisationRemarks(Remarks):
@@ -84,7 +87,7 @@ class ResultIn(Strict):
 class ResultsIn(Strict):
     """Some or all results of a request."""
 
-    results: list[ResultIn] = Field(min_length=1, max_length=100_000)
+    results: list[ResultIn] = Field(min_length=1)
 
 
 class CloseIn(Strict):
@@ -136,6 +139,7 @@ class PersonalisationBrief(BaseModel):
 class PersonalisationOut(PersonalisationBrief):
     """A request with all it holds: files by their SHA-256, the batch row by row, its cards so far, its history.
 
+    `batch_job` is the job that takes in the batch of many rows of a draft: `batch` is whole when it is completed without an error.
     `made` counts the personalised cards, `remaining` those still to be made: none once it is completed or closed.
     """
 
@@ -143,6 +147,7 @@ class PersonalisationOut(PersonalisationBrief):
     purchase_order_number: str
     files: dict[str, str | None]
     batch: list[dict[str, Any]]
+    batch_job: UUID | None
     replaces: list[str]
     cards: list[dict[str, Any]]
     made: int

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from sqlalchemy import Select, select
@@ -19,25 +19,29 @@ from sifilma.cards.models import Card, Unit
 from sifilma.cards.service import register_cards
 from sifilma.documents.models import Document, DocumentKind
 from sifilma.documents.service import Upload, keep_pdf, keep_table
-from sifilma.documents.tables.sheets import Sheet
+from sifilma.documents.tables.sheets import Measured, Sheet
 from sifilma.documents.uploads import inspect_pdf
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import scoped
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
+from sifilma.kernel.db import among
 from sifilma.kernel.errors import MISSING, Conflict, Faults, Forbidden, Invalid, NotFound
 from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.text import say
 from sifilma.oversight.service import require_right
-from sifilma.personalisation.batch import Batch, read_batch, read_table, require_fitting
-from sifilma.personalisation.models import PERSONALISATION, PersonalisationApproval, PersonalisationRequest, ReplacedCard
+from sifilma.personalisation.batch import Batch, read_batch, read_table, require_fitting, saved_rows
+from sifilma.personalisation.intake import service as intake
+from sifilma.personalisation.models import PERSONALISATION, BatchRow, PersonalisationApproval, PersonalisationRequest, ReplacedCard
 from sifilma.personalisation.models import PersonalisationState as State
 from sifilma.personalisation.rules import replaced_cards
 from sifilma.personalisation.schemas import PersonalisationIn
 
 KIND = "personalisation_request"
+Table: TypeAlias = Sheet | Measured | None
+"""A batch: its rows, or what is known of one whose rows are many, or that none came."""
 WAY = Submissions(PERSONALISATION, PersonalisationRequest, PersonalisationApproval, "personalisation", "requester_id")
 
 
@@ -77,6 +81,7 @@ def draft(ctx: Context, settings: Settings, store: FileStore, data: Personalisat
     PERSONALISATION.born(request, State.DRAFT, act)
     ctx.session.add(request)
     ctx.session.flush()
+    _begin_intake(ctx, request, files, table)
     return _with_parties(ctx, request)
 
 
@@ -96,10 +101,27 @@ def edit(
     request = REQUESTS.get_own(ctx, request_id)
     if request.state not in EDITABLE:
         raise Conflict("What is submitted does not change.", state=request.state)
+    if _is_sent_again(ctx, request, data, files, table):
+        files, table = replace(files, batch=None), None
+    if files.batch:
+        intake.withdraw(ctx, request, intake.REPLACED)
     _fill(ctx, store, request, data, files, table)
     record(ctx, Action.PERSONALISATION_EDIT, KIND, request.id, quantity=request.quantity)
     ctx.session.flush()
+    _begin_intake(ctx, request, files, table)
     return _with_parties(ctx, request)
+
+
+def _is_sent_again(ctx: Context, request: PersonalisationRequest, data: PersonalisationIn, files: Files, table: Table) -> bool:
+    """Return whether the batch is the one that is being taken in already, for the same buyer."""
+    is_same = isinstance(table, Measured) and request.buyer_id == data.on_behalf_of and files.batch is not None
+    return is_same and files.batch is not None and intake.is_taken(ctx, request, files.batch)
+
+
+def _begin_intake(ctx: Context, request: PersonalisationRequest, files: Files, table: Table) -> None:
+    """Have the worker read a batch of many rows."""
+    if isinstance(table, Measured) and files.batch:
+        intake.begin(ctx, request, files.batch, table)
 
 
 def _with_parties(ctx: Context, request: PersonalisationRequest) -> PersonalisationRequest:
@@ -107,8 +129,8 @@ def _with_parties(ctx: Context, request: PersonalisationRequest) -> Personalisat
     return request
 
 
-def _table(settings: Settings, files: Files) -> Sheet | None:
-    return read_table(files.batch.data, settings.batch_max_rows) if files.batch else None
+def _table(settings: Settings, files: Files) -> Table:
+    return read_table(files.batch.data, settings.rows_at_once) if files.batch else None
 
 
 def faults(
@@ -144,7 +166,7 @@ class _Checked:
     is_letter_known: bool
 
 
-def _check(ctx: Context, given: Mapping[str, Any], files: Files, table: Sheet | None, request: PersonalisationRequest) -> _Checked:
+def _check(ctx: Context, given: Mapping[str, Any], files: Files, table: Table, request: PersonalisationRequest) -> _Checked:
     """Check the values that are given, all of them, against each other and against what is stored. Nothing changes."""
     by_maker = ctx.actor.organisation_kind is OrganisationKind.MANUFACTURER
     found = _shape_faults(ctx, given, files, request, by_maker)
@@ -156,10 +178,10 @@ def _check(ctx: Context, given: Mapping[str, Any], files: Files, table: Sheet | 
             if by_maker:
                 buyer_id = _buyer(ctx, given, files, request)
         with found.taking():
-            batch = read_batch(ctx, table, buyer_id) if table and buyer_id else None
+            batch = read_batch(ctx, table, buyer_id) if isinstance(table, Sheet) and buyer_id else None
         replaced = replaced_cards(ctx, given, buyer_id, request.id, found) if buyer_id else []
         quantity = given.get("quantity") or len(given.get("replaces") or [])
-        rows = len(batch.rows) if batch else len(request.rows) if request.batch_document_id else 0
+        rows = _rows_of(request, batch or table)
         if rows and quantity and quantity != rows:
             told = say("The letter asks for %(count)s cards, the batch has %(rows)s rows.", count=quantity, rows=rows)
             found.add("quantity", told)
@@ -170,9 +192,14 @@ def _check(ctx: Context, given: Mapping[str, Any], files: Files, table: Sheet | 
     return _Checked(found, buyer_id, batch, replaced, rows or quantity or 0, known)
 
 
-def _fill(
-    ctx: Context, store: FileStore, request: PersonalisationRequest, data: PersonalisationIn, files: Files, table: Sheet | None
-) -> None:
+def _rows_of(request: PersonalisationRequest, batch: Batch | Table) -> int:
+    """Return how many rows the batch has that came, or else the stored one."""
+    if isinstance(batch, Measured):
+        return batch.rows
+    return len(batch.rows) if isinstance(batch, Batch) else request.quantity if request.batch_document_id else 0
+
+
+def _fill(ctx: Context, store: FileStore, request: PersonalisationRequest, data: PersonalisationIn, files: Files, table: Table) -> None:
     checked = _check(ctx, dict(data), files, table, request)
     found = checked.faults
     with ctx.session.no_autoflush:
@@ -188,8 +215,9 @@ def _fill(
     request.letter_date, request.subject = data.letter_date, data.subject
     request.purchase_order_number = data.purchase_order_number
     _keep_replaced(ctx, request, checked.replaced)
-    if files.batch and checked.batch:
-        _keep_batch(ctx, store, request, files.batch, checked.batch)
+    came = table if isinstance(table, Measured) else checked.batch
+    if files.batch and came:
+        _keep_batch(ctx, store, request, files.batch, came)
 
 
 def _keep_replaced(ctx: Context, request: PersonalisationRequest, cards: list[Card]) -> None:
@@ -277,13 +305,15 @@ def _kept_pdfs(ctx: Context, store: FileStore, files: Files, found: Faults) -> d
     return kept
 
 
-def _keep_batch(ctx: Context, store: FileStore, request: PersonalisationRequest, file: Upload, batch: Batch) -> None:
+def _keep_batch(ctx: Context, store: FileStore, request: PersonalisationRequest, file: Upload, batch: Batch | Measured) -> None:
     request.batch_document_id = keep_table(ctx, store, file, batch.media_type).id
     # The old rows are deleted before the new ones are inserted: both may have the same row numbers and units, which are unique.
-    request.rows.clear()
     if request in ctx.session:
         ctx.session.flush()
-    request.rows.extend(batch.rows)
+        intake.clear(ctx, request.id)
+        ctx.session.expire(request, ["rows"])
+    if isinstance(batch, Batch):
+        request.rows.extend(BatchRow(**row) for row in batch.rows)
 
 
 def content(ctx: Context, request: PersonalisationRequest) -> dict[str, Any]:
@@ -299,7 +329,9 @@ def content(ctx: Context, request: PersonalisationRequest) -> dict[str, Any]:
         "letter": [request.letter_number, request.letter_date.isoformat(), request.subject],
         "purchase_order_number": request.purchase_order_number,
         "files": [documents[i] if i else None for i in ids],
-        "batch": [[row.row_no, str(row.unit_id), row.pcid, row.sam_uid, row.sam_perso] for row in request.rows],
+        "batch": [
+            [row.row_no, str(row.unit_id), row.pcid, row.sam_uid, row.sam_perso] for rows in saved_rows(ctx, request.id) for row in rows
+        ],
         "notes": request.notes,
         # Only of a request that replaces cards: the digests of those from before stay as they are.
         **({"replaces": [row.card.uid for row in request.replaced]} if request.replaced else {}),
@@ -321,6 +353,8 @@ REQUESTS = Requests(
     get_request,
     content,
     _require_right,
+    lambda ctx, request, _act: intake.withdraw(ctx, request),
+    intake.require_whole,
 )
 
 
@@ -335,16 +369,26 @@ def approve(ctx: Context, settings: Settings, request_id: UUID, digest: str, not
 def _register_batch(ctx: Context, settings: Settings, request: PersonalisationRequest) -> None:
     """Set PCID and SAM Perso of the batch's units, and register the cards whose UIDs it names. Raise Conflict if the batch does not fit."""
     require_fitting(ctx, request)
-    units = {unit.id: unit for unit in ctx.session.scalars(select(Unit).where(Unit.id.in_([row.unit_id for row in request.rows])))}
-    for row in request.rows:
+    for rows in saved_rows(ctx, request.id):
+        _register_rows(ctx, settings, request, rows)
+
+
+def _register_rows(ctx: Context, settings: Settings, request: PersonalisationRequest, rows: Sequence[Any]) -> None:
+    """Do so for some rows of the batch, and let go of what was read and made."""
+    query = select(Unit).where(among(ctx.session, Unit.id, [row.unit_id for row in rows]))
+    units = {unit.id: unit for unit in ctx.session.scalars(query)}
+    for row in rows:
         units[row.unit_id].pcid = row.pcid
         units[row.unit_id].sam_perso = row.sam_perso or units[row.unit_id].sam_perso
     supplied = [unit for unit in units.values() if ctx.session.is_modified(unit)]
     if supplied:
         record(ctx, Action.UNIT_CHANGE, KIND, request.id, organisation_id=request.buyer_id, rows=supplied, count=len(supplied))
-    cards = [new_card(ctx, settings, request, row.sam_uid, row.unit_id) for row in request.rows if row.sam_uid]
+    cards = [new_card(ctx, settings, request, row.sam_uid, row.unit_id) for row in rows if row.sam_uid]
     if cards:
         register_cards(ctx, cards)
+    ctx.session.flush()
+    for one in (*units.values(), *cards):
+        ctx.session.expunge(one)
 
 
 def new_card(ctx: Context, settings: Settings, request: PersonalisationRequest, uid: str, unit_id: UUID | None) -> Card:

@@ -193,12 +193,12 @@ def _form(form: Form, request_id: UUID | None = None, kept: Kept | None = None) 
     buyer = buyers.get_buyer(ctx, form.get("on_behalf_of")) if _is_maker(ctx) else None
     back = returned(ctx, PERSONALISATION.kind, REQUESTS.get_own(ctx, request_id), request_id) if request_id else None
     form.notes = back.fields if back else {}
-    rows, cells = resources().settings.batch_max_rows, kept.cells if kept else {}
+    cells = kept.cells if kept else {}
     mends = sorted(cells.items()) if len({row for row, _ in cells}) <= MOST_MENDED else []
     job = kept.job_id if kept else None
     owner = buyer.id if buyer else ctx.actor.organisation_id
     broken = queries.replaceable_cards(ctx, owner, request_id) if owner else []
-    shown = {"buyer": buyer, "broken": broken, "request_id": request_id, "back": back, "kept": job, "mends": mends, "max_rows": rows}
+    shown = {"buyer": buyer, "broken": broken, "request_id": request_id, "back": back, "kept": job, "mends": mends}
     return form.again("personalisation/form.html", **shown)
 
 

@@ -111,6 +111,8 @@ KINDS = {
     "list": _("List"),
     "manifests": _("Manifests"),
     "print": _("Papers to be printed"),
+    "intake": _("Batch of many rows"),
+    "results": _("Results of personalisation"),
     "new": _("New"),
     "delivery": _("Delivery"),
     "return": _("Return"),

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hsm.keys import ROOT_PLAN, SIGNING_PLAN
 from sifilma.kernel.unit_of_work import assert_no_transaction
-from tests.benchmarks import activation, bulk, log, many_cards, pages, sign_in
+from tests.benchmarks import activation, bulk, intake, log, many_cards, pages, sign_in, two_workers
 from tests.benchmarks.table import Line, show
 from tests.support import databases, softhsm
 from tests.support.databases import FreshPostgres
@@ -37,7 +37,7 @@ def installation() -> Iterator[World]:
         softhsm.uninstall(store)
 
 
-PARTS = (activation, sign_in, log, pages, bulk, many_cards)
+PARTS = (activation, sign_in, log, pages, bulk, two_workers, intake, many_cards)
 
 
 def main(wanted: list[str]) -> int:

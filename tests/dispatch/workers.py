@@ -57,3 +57,27 @@ def until(condition: Callable[[], Any], seconds: float, told: Callable[[], str] 
 def take_for_dead(world: World) -> None:
     """Have the engine take every worker that gives no further sign of life for dead at once, so that a test need not wait for that."""
     world.sql("UPDATE procrastinate.procrastinate_workers SET last_heartbeat = now() - interval '20 seconds'")
+
+
+class Managed:
+    """A worker as a service manager keeps it: one that ended by itself, since a run took too long on a loaded machine, is started anew."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._worker = Worker(world)
+
+    def kill(self) -> None:
+        self._worker.kill()
+
+    def progress(self, job: Any, beyond: int, seconds: float = 120) -> int:
+        """Wait until more rows than `beyond`, or all, are done; return their number."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            (state, count) = self._world.sql("SELECT state, done FROM job WHERE id = :id", id=job["id"])[0]
+            if count > beyond or state == "completed":
+                return int(count)
+            if not self._worker.lives:
+                take_for_dead(self._world)
+                self._worker = Worker(self._world)
+            time.sleep(0.05)
+        raise TimeoutError((self._world.settings.home / "worker.log").read_text()[-2000:])

@@ -252,6 +252,12 @@ CARDS = [
     plant("batch-quantity", "personalisation_request", "is personalising with 1 personalised cards of 1",
           "UPDATE personalisation_request SET quantity=1 WHERE state='personalising'"),
     plant("batch-rows", "personalisation_request", "its batch has 0 rows", "DELETE FROM batch_row"),
+    plant("batch-rows", "personalisation_request", "rows of a batch of which 3 are taken in, 0 of them refused",
+          "UPDATE personalisation_request SET state='draft' WHERE batch_document_id IS NOT NULL",
+          "UPDATE job SET kind='intake', failed=0, subject_id={some personalisation_request state='draft'}"
+          " WHERE state='completed'",
+          "UPDATE job SET document_id=(SELECT q.batch_document_id FROM personalisation_request q WHERE q.id = job.subject_id)"
+          " WHERE kind='intake'"),
     plant("batch-rows", "activation_request", "machines and names",
           "DELETE FROM activation_request_card WHERE card_id = {some card state='active'}"),
     plant("batch-results", "card", "was personalised without a result", "DELETE FROM personalisation_result"),

@@ -211,6 +211,11 @@ SECRETS = [
     plant("job-lines", "job", "is queued with 0 of 1 rows done, and 0 wait", "DELETE FROM job_line"),
     plant("job-lines", "job", "has a result for row",
           "INSERT INTO job_line (job_id, number, cells) SELECT job_id, number, cells FROM job_row WHERE is_failed"),
+    plant("job-lines", "job", "is completed with 3 of 3 rows done, and parts of 1 rows wait",
+          "INSERT INTO job_part (job_id, start, count, data) SELECT id, 0, 1, (SELECT sealed FROM token ORDER BY id LIMIT 1) FROM job"
+          " WHERE state='completed'"),
+    plant("job-lines", "job", "is queued with 0 of 1 rows done, and parts of 0 rows wait",
+          "DELETE FROM job_line", "UPDATE job SET kind='results' WHERE state='queued'"),
     plant("job-idle", "job", "still has a worker", "UPDATE job SET taken_by='x' WHERE state='completed'"),
     plant("job-result", "job_row", "has a result that is no activation of its organisation",
           "UPDATE job_row SET result_id={some card} WHERE number = (SELECT MIN(number) FROM job_row)"),

@@ -33,9 +33,32 @@ def back_to_0053(connection: Connection) -> None:
     connection.execute(text("UPDATE alembic_version SET version_num = '0053'"))
 
 
+def back_to_0052(connection: Connection) -> None:
+    """Undo 0053, and what came after it, on a database without triggers that has no job of its kinds: requests have an upper limit."""
+    switch_keys_off(connection)
+    back_to_0053(connection)
+    undo = Operations(MigrationContext.configure(connection))
+    undo.drop_table("job_part")
+    undo.drop_index("ix_batch_row_odd", "batch_row")
+    undo.drop_index("ix_job_subject_id_id", "job")
+    with undo.batch_alter_table("batch_row") as batch:
+        for column in ("pcid", "sam_uid"):
+            batch.drop_constraint(f"uq_batch_row_personalisation_request_id_{column}", type_="unique")
+        batch.create_index("ix_batch_row_personalisation_request_id", ["personalisation_request_id"])
+    for table, check, condition in (
+        ("personalisation_request", "quantity", "quantity BETWEEN 1 AND 100000"),
+        ("activation_request", "machines", "machines BETWEEN 1 AND 100000"),
+        ("job", "kind", "kind IN ('activation', 'batch')"),
+    ):
+        with undo.batch_alter_table(table) as batch:
+            batch.drop_constraint(f"ck_{table}_{check}", type_="check")
+            batch.create_check_constraint(f"ck_{table}_{check}", condition)
+    connection.execute(text("UPDATE alembic_version SET version_num = '0052'"))
+
+
 def back_to_0049(connection: Connection) -> None:
     """Undo 0050, and what came after it, on a database without triggers: nothing was cosigned."""
-    back_to_0053(connection)
+    back_to_0052(connection)
     undo = Operations(MigrationContext.configure(connection))
     for table in ("log_standing", "log_cosignature"):
         undo.drop_table(table)

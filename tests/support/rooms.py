@@ -48,6 +48,7 @@ ROLES = {
     "unit_place": "where a unit stands",
     "tasks": "what time alone brings about",
     "cli": "commands",
+    "job": "a kind of work by file: what the worker does with its rows",
 }
 SECOND_FILES = ("_views", "_serializers", "_labels")
 NAMES_USED_ONCE = {
@@ -84,6 +85,7 @@ NAMES_USED_ONCE = {
     "identity/fields": "id number, name, phone, address: one type each for every door",
     "identity/permissions": "the permission table",
     "identity/scope": "which rows of a list an actor sees",
+    "jobs/file_rows": "jobs whose rows are done in the order of their file, a part at a time",
     "jobs/failed_rows": "the failed rows of a job as a sheet",
     "jobs/worker": "the worker that takes jobs and settles their rows",
     "own_files/kinds": "what is to be known of each kind of file, and what it is given for a turn",

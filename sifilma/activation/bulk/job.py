@@ -32,21 +32,25 @@ from sifilma.activation.tokens import service as tokens
 from sifilma.documents.service import Upload
 from sifilma.documents.tables import sheets
 from sifilma.documents.tables.rows import parsed, refuse
-from sifilma.documents.tables.sheets import Row, RowError
+from sifilma.documents.tables.sheets import Measured, Row, RowError
+from sifilma.documents.tables.sheets import Sheet as Table
 from sifilma.documents.tables.templates import Filled, Say
 from sifilma.identity.permissions import Operation
 from sifilma.jobs import service, worker
-from sifilma.jobs.failed_rows import ERROR, Sheet, cells_of, corrected
+from sifilma.jobs.failed_rows import ERROR, Sheet, broke_off, cells_of, corrected, refusal_for
 from sifilma.jobs.models import Job, JobKind, JobLine
 from sifilma.jobs.service import NewJob
 from sifilma.jobs.worker import Line, Settled, Taken
+from sifilma.kernel import deadline
 from sifilma.kernel.context import Context
-from sifilma.kernel.errors import Conflict, Invalid, NotFound, SifilmaError
+from sifilma.kernel.errors import Invalid, NotFound, SifilmaError
 from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.ids import uuid7
-from sifilma.kernel.text import Wrong, say
+from sifilma.kernel.text import Wrong
 
 SEALED = b"job"
+READ = 2000
+"""Rows of an upload that lie in memory at a time."""
 MOST_LOCKED = 50
 """Rows per transaction on SQLite, where all others wait for it."""
 ROW_KEY = 16  # bytes: the id of the data key, before a sealed token
@@ -66,18 +70,37 @@ def begin(ctx: Context, settings: Settings, hsm: HSM, file: Upload | None) -> Jo
     if file is None:
         raise Invalid.field("file", "Choose a file.")
     ctx.uow.end_read()
-    sheet = sheets.read(file.data, ACTIVATIONS, max_rows=settings.bulk_max_rows, field="file")
-    ctx.warn(sheet.warnings)
-    good, errors = parsed(sheet, RowIn)
-    if sheet.faults:
-        refuse(errors, sheet)
+    table = sheets.measure(file.data, ACTIVATIONS, READ, field="file")
+    ctx.warn(table.warnings)
+    deadline.allow_for(table.rows)
     job_id, organisation = uuid7(), ctx.actor.organisation_id
     assert organisation is not None  # noqa: S101  # the gate admits only members of an organisation
-    lines, failed = _checked_in(settings, job_id, key_of(ctx, hsm, organisation), sheet.rows, good, errors)
+    lines, failed = _read(settings, job_id, key_of(ctx, hsm, organisation), table)
     ctx.uow.begin_write()
-    job = service.begin(ctx, NewJob(job_id, JobKind.ACTIVATION, file.filename, sheet.columns, len(sheet.rows)))
+    job = service.begin(ctx, NewJob(job_id, JobKind.ACTIVATION, file.filename, list(table.places), table.rows))
     worker.take_in(ctx, job, lines, failed)
     return job
+
+
+def _read(settings: Settings, job_id: UUID, key: Key, table: Measured) -> tuple[list[Line], list[Settled]]:
+    """Return the rows to be done, sealed, and those that the schema refuses. Of the others no more than a part lies in memory at a time.
+
+    Raise Invalid, with every error of every row, if a cell cannot be read.
+    """
+    lines, failed, errors = list[Line](), list[Settled](), list[RowError]()
+    unread: Table | None = None
+    for part in table.parts:
+        sheet = sheets.unpacked(part.data, ACTIVATIONS, table.media_type)
+        good, wrong = parsed(sheet, RowIn)
+        errors.extend(wrong)
+        unread = sheet if sheet.faults else unread
+        if unread is None:
+            some, refused = _checked_in(settings, job_id, key, sheet.rows, good, wrong)
+            lines.extend(some)
+            failed.extend(refused)
+    if unread is not None:
+        refuse(errors, unread)
+    return lines, failed
 
 
 def key_of(ctx: Context, hsm: HSM, organisation: UUID) -> Key:
@@ -152,6 +175,8 @@ class Activations:
 
         The first rows are done whatever the time, so that every turn settles some. After a turn that failed rows are tried one by one.
         """
+        with deadline.suspended():  # read once in a process: a second of CPU, which on a loaded machine takes as long as a turn may wait
+            taken.tools.places()
         with taken.tools.open() as ctx:
             ctx.uow.begin_read()
             worker.on_behalf(ctx, taken)
@@ -241,7 +266,7 @@ def _do(taken: Taken, rows: Sequence[_Row]) -> None:
     if len(rows) == 1:  # its own fault: it is not tried again, and the rest of the file goes on
         line = rows[0].line
         with taken.tools.open() as ctx:
-            worker.settle(ctx, taken, [_failed(line, worker.told_of(fault, taken.job.id, line.number))])
+            worker.settle(ctx, taken, [_failed(line, refusal_for(fault, taken.job.id, line.number))])
         return
     half = len(rows) // 2
     _do(taken, rows[:half])
@@ -280,7 +305,7 @@ def _checked(ctx: Context, taken: Taken, rows: Sequence[_Row]) -> tuple[list[tup
     if refused and any(_leaves_its_machine(one) for _, one in ready):
         raise Entangled  # another row may name that machine
     unread = [(row.line, row.given) for row in rows if isinstance(row.given, Exception)]
-    told = [(line, worker.told_of(fault, taken.job.id, line.number)) for line, fault in unread]
+    told = [(line, refusal_for(fault, taken.job.id, line.number)) for line, fault in unread]
     return ready, [_failed(line, why) for line, why in [*refused, *told]]
 
 
@@ -303,9 +328,8 @@ def _alone(taken: Taken, row: _Row) -> None:
     if worker.try_alone(taken, row.line.number):
         _do(taken, [row])
     else:
-        told = say("The work broke off %(times)s times at this row. It was given up.", times=worker.ROW_TRIES)
         with taken.tools.open() as ctx:
-            worker.settle(ctx, taken, [_failed(row.line, Conflict(told))])
+            worker.settle(ctx, taken, [_failed(row.line, broke_off(worker.ROW_TRIES))])
 
 
 def _failed(line: JobLine, refused: Exception) -> Settled:

@@ -24,6 +24,7 @@ from sifilma.documents.tables.templates import Filled, Say
 from sifilma.jobs.failed_rows import Sheet, cells_of, corrected, in_one, rows_given_back
 from sifilma.jobs.models import Job, JobRow
 from sifilma.kernel.context import Context
+from sifilma.kernel.db import one_of
 from sifilma.kernel.text import say
 
 SOURCE = {
@@ -132,7 +133,7 @@ def template(ctx: Context, shown: Mapping[str, str] | None = None, region: str =
         for card in cards
     ]
     numbers = {row["hardware_number"] for row in rows}.union(*machines.values())
-    units = ctx.session.scalars(units_query(ctx).where(Unit.hardware_number.in_(numbers)).order_by(Unit.hardware_number))
+    units = ctx.session.scalars(units_query(ctx).where(one_of(ctx.session, Unit.hardware_number, numbers)).order_by(Unit.hardware_number))
     lookups = (list_of_units(units), *list_of_outlets(own_outlets(ctx)), *village_codes(ctx, "region_code", region))
     return Filled(ACTIVATIONS, rows, guided=True, lookups=lookups)
 

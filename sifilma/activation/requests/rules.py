@@ -14,6 +14,7 @@ from sifilma.cards.models import Card, Unit, UnitCondition
 from sifilma.cards.service import cards_in
 from sifilma.identity.scope import within_limit
 from sifilma.kernel.context import Context
+from sifilma.kernel.db import one_of
 from sifilma.kernel.errors import Faults, Invalid
 from sifilma.kernel.repeats import numbered, repeats, same_as
 from sifilma.kernel.text import Text, say
@@ -37,7 +38,7 @@ def check(ctx: Context, request: ActivationRequest, kind: str, stated: Sequence[
         raise Invalid.field("replacements", "Say for each card which machine takes it, and what happened to the one it is in.")
     numbers = [one.hardware_number for one in stated]
     mine = (Unit.organisation_id == ctx.actor.organisation_id, within_limit(ctx.actor, Unit.id))
-    found = select(Unit).where(*mine, Unit.hardware_number.in_(numbers))
+    found = select(Unit).where(*mine, one_of(ctx.session, Unit.hardware_number, numbers))
     units = {unit.hardware_number: unit for unit in ctx.session.scalars(found)}
     taken, named, again = cards_in(ctx, list(units.values())), _named_elsewhere(ctx, request, units), repeats(numbered(numbers))
     faults = Faults()

@@ -14,6 +14,7 @@ from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import at_outlets, scoped
 from sifilma.kernel.actor import Actor
 from sifilma.kernel.context import Context
+from sifilma.kernel.db import among
 from sifilma.kernel.errors import Conflict, NotFound
 from sifilma.kernel.paging import Listing, has, with_part
 from sifilma.kernel.text import say
@@ -106,8 +107,13 @@ def own_by_text(ctx: Context, texts: Collection[str]) -> dict[str, Outlet]:
 
 def outlets_of_units(ctx: Context, units: Collection[Unit]) -> dict[UUID, Outlet]:
     """Return the outlets at which units stand, by id, by name, whatever the scope. The caller has checked that the actor may know."""
-    ids = {unit.outlet_id for unit in units if unit.outlet_id is not None}
-    return {row.id: row for row in ctx.session.scalars(select(Outlet).where(Outlet.id.in_(ids)).order_by(Outlet.name))} if ids else {}
+    return outlets_by_id(ctx, {unit.outlet_id for unit in units if unit.outlet_id is not None})
+
+
+def outlets_by_id(ctx: Context, ids: Collection[UUID]) -> dict[UUID, Outlet]:
+    """Return these outlets by id, by name, whatever the scope. The caller has checked that the actor may know."""
+    query = select(Outlet).where(among(ctx.session, Outlet.id, ids)).order_by(Outlet.name)
+    return {row.id: row for row in ctx.session.scalars(query)} if ids else {}
 
 
 def is_called(outlet: Outlet, text: str) -> bool:

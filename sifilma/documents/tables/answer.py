@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+import sys
+from collections.abc import Collection, Iterable, Iterator
 
 from sifilma.documents.reader_refusals import LONG_TEXT, TOO_MUCH, NotAccepted
 from sifilma.documents.tables.headings import Candidate, Line, Wanted, filled_rows
@@ -40,6 +41,24 @@ def answer_of(found: Candidate, wanted: Wanted, most_rows: int, most_bytes: int,
             unseen.append(number)
     told = {"sheet": found.sheet, "row": heading.row, "texts": heading.texts, "names": heading.names}
     return bytes(out + _packed(told | {"hidden": unseen[:MOST_NAMED], "hollow": hollow[:MOST_NAMED]}))
+
+
+def stream_of(found: Candidate, wanted: Wanted, hidden: Collection[int] = ()) -> Iterator[bytes]:
+    """Yield the heading of a table, its rows (number, cells), and what is told of all of them.
+
+    There is no limit of rows: whoever reads holds a few at a time. Raise NotAccepted for a cell that no spreadsheet program takes.
+    """
+    heading = found.heading
+    assert heading is not None  # noqa: S101  # the caller's
+    yield _packed({"sheet": found.sheet, "row": heading.row, "texts": heading.texts, "names": heading.names})
+    unseen: list[int] = []
+    hollow: list[int] = []
+    for number, line in filled_rows(found, wanted, sys.maxsize, hollow):
+        _check_texts(number, line)
+        if number in hidden and len(unseen) < MOST_NAMED:
+            unseen.append(number)
+        yield _packed([number, *line])
+    yield _packed({"hidden": unseen, "hollow": hollow[:MOST_NAMED]})
 
 
 def _lines(rows: Iterable[Line], most_bytes: int) -> Iterable[tuple[int, bytes]]:

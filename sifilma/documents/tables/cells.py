@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import TypeGuard
 
 from sifilma.documents.tables.answer import DAY, FAULT, NO_VALUE, NUMBER, TRUTH, WHOLE
 from sifilma.documents.tables.columns import AND_NAME, EXAMPLES, Column, Kind
@@ -11,6 +12,9 @@ from sifilma.kernel.text import Text, say
 from sifilma.web.characters import is_fit
 
 LONGEST = 4000  # characters; no field takes more, and a column of errors that comes back has its place
+SHORT = 40
+TRUTHS = ("TRUE", "FALSE")
+LENGTHS_OF_TRUTHS = (4, 5)
 DIGITS = 15
 """A spreadsheet keeps this many digits of a number; the others become zeros."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\x00", "＝", "＋", "－", "＠")  # with the full-width forms (ASVS 5.0, 1.2.10)
@@ -25,6 +29,18 @@ _DATE = re.compile(
 )
 """How a spreadsheet program writes a date into a CSV file, where it took an identifier for one: `12-Mar`, `Mar-26`, `12/03/2026`."""
 _SCIENTIFIC = re.compile(r"[+-]?\d+(?:[.,]\d+)?E[+-]\d{1,3}", re.IGNORECASE)
+
+
+def is_plain(cell: Cell) -> TypeGuard[str]:
+    """Return whether a cell of a column without choices is taken as it stands: a short text of letters, digits and dashes, no date."""
+    if not isinstance(cell, str) or len(cell) > SHORT:
+        return False
+    if cell.isalnum() and cell.isascii():
+        return len(cell) not in LENGTHS_OF_TRUTHS or cell.upper() not in TRUTHS
+    bare = cell.replace("-", "")
+    if not (bare.isalnum() and bare.isascii()):
+        return False
+    return not (_DATE.fullmatch(cell) or _SCIENTIFIC.fullmatch(cell))
 
 
 def taken(cell: Cell, column: Column, place: str) -> tuple[str, Text | None]:
@@ -78,7 +94,7 @@ def _wrong_text(text: str, column: Column, place: str) -> Text | None:
         return say("%(cell)s still holds the example of the template.", cell=place)
     if column.is_identifier and _DATE.fullmatch(text):
         return _wrong_kind(DAY, text, column, place)
-    if column.is_identifier and text.upper() in ("TRUE", "FALSE"):
+    if column.is_identifier and text.upper() in TRUTHS:
         return _wrong_kind(TRUTH, text, column, place)
     if column.is_identifier and _SCIENTIFIC.fullmatch(text):
         return say(

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from sifilma.documents.reader_refusals import NOT_A_TABLE, SYNTAX, TOO_WIDE, NotAccepted
-from sifilma.documents.tables.answer import MAX_COLUMNS, answer_of
+from sifilma.documents.tables.answer import MAX_COLUMNS, answer_of, stream_of
 from sifilma.documents.tables.headings import Candidate, Line, Wanted, chosen, look, text_of
 
 DELIMITERS = ",;\t"
@@ -27,6 +27,12 @@ def read_csv(data: bytes, most_rows: str, most_bytes: str, packed: str) -> bytes
     """Return the rows as `answer_of` does. Raise NotAccepted for what cannot be read."""
     wanted = Wanted.of(packed)
     return answer_of(_found(_text(data), wanted), wanted, int(most_rows), int(most_bytes))
+
+
+def stream_csv(data: bytes, packed: str) -> Iterator[bytes]:
+    """Yield the rows as `stream_of` does. Raise NotAccepted for what cannot be read."""
+    wanted = Wanted.of(packed)
+    return stream_of(_found(_text(data), wanted), wanted)
 
 
 def _text(data: bytes) -> str:
@@ -90,7 +96,9 @@ def _is_one_column(start: str, delimiter: str) -> bool:
 def _rows(text: str, delimiter: str, *, within: bool = False) -> Iterator[Line]:
     """Yield the rows, with their numbers. `within`: each is one cell, and holds a line of the table."""
     _check_width(text, delimiter)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    # A StringIO would hold four bytes for each character, once for each delimiter that is tried.
+    lines = io.TextIOWrapper(io.BytesIO(text.encode()), encoding="utf-8", newline="")
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
     number = 0
     try:
         for number, line in enumerate(reader, start=1):

@@ -5,22 +5,34 @@ from __future__ import annotations
 import difflib
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+import zlib
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 from sifilma.documents import reader_refusals as reasons
-from sifilma.documents.reading import read_in_child
-from sifilma.documents.tables.cells import taken
+from sifilma.documents.reading import lines_from_child, read_in_child
+from sifilma.documents.tables.cells import is_plain, taken
 from sifilma.documents.tables.columns import NOTES, Column, Format, headings
 from sifilma.documents.tables.headings import key
+from sifilma.kernel import deadline
 from sifilma.kernel.errors import Invalid
 from sifilma.kernel.text import Text, joined, say
 
+T = TypeVar("T")
 CSV_TYPE = "text/csv"
 XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 MAX_ANSWER = 8 * 1024 * 1024
 """Bytes of all rows of a file as JSON: 10,000 rows of 800 bytes."""
+BYTES_OF_ROW = 50
+"""Of a file, about: by it is told how long it may take to read one."""
+READ_WHOLE = 32 * 1024
+"""Bytes of a file that is read without being measured first: it has some hundreds of rows."""
+FAST = 1
+"""The level at which rows are packed: half as small again costs three times as much."""
 MOST_NAMED = 10
 """Headings that a sentence names."""
 NAMELESS = Column("", say("a column without a name"))
@@ -83,12 +95,9 @@ def read(data: bytes, form: Format, *, max_rows: int = 1000, field: str = "batch
 
     Its heading names the columns, in any order, in Indonesian or English. Rows that are blank in all of them are none.
     """
-    # The content decides: name and media type are only the client's word.
-    is_xlsx = data.startswith(b"PK\x03\x04")
     if not data.strip():
         raise Invalid.field(field, "The file is empty.")
-    *lines, told = _lines(data, "xlsx" if is_xlsx else "csv", max_rows + 1, form, field)
-    places = {name: letters(index) for index, name in enumerate(told["names"]) if name and name != NOTES.name}
+    *lines, told = _lines(data, "xlsx" if _is_xlsx(data) else "csv", max_rows + 1, form, field)
     warnings = _unknown(form, told, field)
     if not lines:
         raise Invalid.field(field, "The file has a header but no rows.")
@@ -96,7 +105,111 @@ def read(data: bytes, form: Format, *, max_rows: int = 1000, field: str = "batch
         raise Invalid.field(field, say("The file has too many rows; at most %(most)s are accepted.", most=max_rows))
     rows, faults = _rows(form, told, lines)
     warnings += _passed_over(told)
-    return Sheet(XLSX_TYPE if is_xlsx else CSV_TYPE, rows, places, faults, warnings)
+    return Sheet(_media_type(data), rows, _places(told), faults, warnings)
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Some rows of a table as they were read, packed: they come before their checks, and may wait. `start` counts the rows before them."""
+
+    start: int
+    count: int
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A table of many rows: the media type of its file, its columns, how many rows it has, warnings, and the rows, packed in parts."""
+
+    media_type: str
+    places: dict[str, str]
+    rows: int
+    warnings: list[Text]
+    parts: list[Packed]
+
+
+def measure(data: bytes, form: Format, size: int, *, field: str = "batch") -> Measured:
+    """Read a file once from its start to its end, and pack its rows, `size` in a part. None of them is checked.
+
+    Raise Invalid as `read` does; there is no limit of rows.
+    """
+    if not data.strip():
+        raise Invalid.field(field, "The file is empty.")
+    # A row costs some fifty bytes at least, packed ones less: the request may take as long as so many may take.
+    deadline.allow_for(len(data) // BYTES_OF_ROW)
+    found: list[Packed] = []
+    count = 0
+    with _stream(data, form, field) as lines:
+        heading = last = next(lines)
+        for some in batched(lines, size):
+            rows = [line for line in some if line.startswith(b"[")]
+            if rows:
+                found.append(Packed(count, len(rows), zlib.compress(b"\n".join((heading, *rows)), FAST)))
+                count += len(rows)
+            last = some[-1]
+    told = json.loads(heading) | json.loads(last)
+    warnings = _unknown(form, told, field)
+    if not count:
+        raise Invalid.field(field, "The file has a header but no rows.")
+    return Measured(_media_type(data), _places(told), count, warnings + _passed_over(told), found)
+
+
+def unpacked(data: bytes, form: Format, media_type: str = CSV_TYPE) -> Sheet:
+    """Return the rows of a part as a table, with the faults of single cells."""
+    heading, *lines = zlib.decompress(data).split(b"\n")
+    return _part(media_type, form, json.loads(heading), lines)
+
+
+def read_few(data: bytes, form: Format, most: int, *, field: str = "batch") -> Sheet | Measured:
+    """Return the table in a file, or of one with more than `most` rows what `measure` does. Raise Invalid as `read` does."""
+    if len(data) > READ_WHOLE and (found := measure(data, form, most, field=field)).rows > most:
+        return found
+    sheet = read(data, form, max_rows=sys.maxsize - 1, field=field)
+    return sheet if len(sheet.rows) <= most else measure(data, form, most, field=field)
+
+
+def parts(data: bytes, form: Format, size: int, *, field: str = "batch") -> Generator[Sheet]:
+    """Yield the table in a file, `size` rows at a time. No more than these are held. Raise Invalid as `read` does."""
+    with _stream(data, form, field) as lines:
+        told = json.loads(next(lines))
+        for some in batched((line for line in lines if line.startswith(b"[")), size):
+            yield _part(_media_type(data), form, told, some)
+
+
+def _part(media_type: str, form: Format, told: dict[str, Any], lines: Iterable[bytes]) -> Sheet:
+    rows, faults = _rows(form, told, (json.loads(line.decode(errors="surrogatepass")) for line in lines))
+    return Sheet(media_type, rows, _places(told), faults)
+
+
+@contextmanager
+def _stream(data: bytes, form: Format, field: str) -> Iterator[Iterator[bytes]]:
+    """Give the lines of a child that reads the file. Raise Invalid, with the field, for what it refuses."""
+    kind = "xlsx" if _is_xlsx(data) else "csv"
+    try:
+        with lines_from_child(f"{kind}-rows", data, form.wanted.packed()) as lines:
+            yield lines
+    except reasons.NotAccepted as refused:
+        raise Invalid.field(field, _refusal(kind.upper(), refused, form)) from refused
+
+
+def _is_xlsx(data: bytes) -> bool:
+    # The content decides: name and media type are only the client's word.
+    return data.startswith(b"PK\x03\x04")
+
+
+def _media_type(data: bytes) -> str:
+    return XLSX_TYPE if _is_xlsx(data) else CSV_TYPE
+
+
+def _places(told: Mapping[str, Any]) -> dict[str, str]:
+    return {name: letters(index) for index, name in enumerate(told["names"]) if name and name != NOTES.name}
+
+
+def batched(items: Iterable[T], size: int) -> Iterator[tuple[T, ...]]:
+    """Yield items in parts of `size`; the last one may be shorter."""
+    left = iter(items)
+    while some := tuple(islice(left, size)):
+        yield some
 
 
 def letters(index: int) -> str:
@@ -114,19 +227,27 @@ def _rows(form: Format, told: dict[str, Any], lines: Iterable[list[Any]]) -> tup
     faults: list[RowError] = []
     columns = [_column(form, name, text) for name, text in zip(told["names"], told["texts"], strict=True)]
     names = [column.name for column in columns if column is not None]
+    empty = dict.fromkeys(filter(None, names), "")
+    plain = [column is not None and column is not NAMELESS and not column.choices for column in columns]
     for number, *line in lines:
-        cells = dict.fromkeys(names, "")
+        cells = empty.copy()
         for index, cell in enumerate(line):
             column = columns[index] if index < len(columns) else NAMELESS
             if column is None:
                 continue
+            # Nearly all cells of a long file: neither a word nor a number that a program wrote.
+            if index < len(plain) and plain[index] and is_plain(cell):
+                cells[column.name] = cell
+                continue
             place = f"{letters(index)}{number}"
-            cells[column.name], wrong = taken(cell, column, place)
+            text, wrong = taken(cell, column, place)
             if column is NAMELESS:
-                wrong = say("%(cell)s holds a value, but its column has no name.", cell=place) if cells.pop("") else None
+                wrong = say("%(cell)s holds a value, but its column has no name.", cell=place) if text else None
+            else:
+                cells[column.name] = text
             if wrong is not None:
                 faults.append(RowError(number, column.name, wrong))
-        rows.append(Row(number, {name: cells[name] for name in names if name}))
+        rows.append(Row(number, cells))
     return rows, faults
 
 

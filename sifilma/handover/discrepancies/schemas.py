@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from pydantic import Field
 
 from sifilma.cards.identifiers import Uid
 from sifilma.identity.fields import SignatoryIn
 from sifilma.kernel.schemas import NoteIn, Prose, Strict
 
-MOST_CARDS = 100_000
-Cards = Annotated[list[Uid], Field(max_length=MOST_CARDS)]
+Cards = list[Uid]
 
 
 class DifferenceIn(Strict):
@@ -29,8 +26,8 @@ class ReceiptIn(NoteIn):
     """
 
     received: Cards | None = None
-    missing: list[DifferenceIn] = Field(default_factory=list, max_length=MOST_CARDS)
-    damaged: list[DifferenceIn] = Field(default_factory=list, max_length=MOST_CARDS)
+    missing: list[DifferenceIn] = Field(default_factory=list)
+    damaged: list[DifferenceIn] = Field(default_factory=list)
     place: str = Field("", max_length=200)
     receiver_signatory: SignatoryIn | None = None
     issuer_signatory: SignatoryIn | None = None
@@ -39,7 +36,7 @@ class ReceiptIn(NoteIn):
 class MissingIn(NoteIn):
     """Missing cards of a BAST that turned up, here or there."""
 
-    cards: list[Uid] = Field(min_length=1, max_length=MOST_CARDS)
+    cards: list[Uid] = Field(min_length=1)
 
 
 class LostIn(MissingIn):

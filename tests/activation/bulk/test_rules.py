@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
@@ -18,10 +19,12 @@ from sifilma.activation.issuing.service import Ready as Checked
 from sifilma.activation.issuing.statements import IN_SETS_FROM
 from sifilma.activation.schemas import ActivationIn
 from sifilma.fsck.run import examine
+from sifilma.identity.models import Organisation
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict
 from sifilma.kernel.many import copying
 from sifilma.kernel.many.copying import COPIED_AT_LEAST
+from sifilma.oversight.service import register_agreement
 from sifilma.regions.sources import place_check
 from tests.activation.bulk.sheets import HEADER, sent, sheet, worked
 from tests.activation.requests.replacing import approved
@@ -188,12 +191,24 @@ def test_a_file_of_an_account_limited_to_outlets_is_decided_as_its_rows_are_alon
     assert world.sql("SELECT sum(tries) FROM token") == [(0,)]
 
 
-def test_an_institution_without_an_agreement_activates_nothing_by_file_either(world: World) -> None:
-    ready = world.institution_ready()
-    world.clock.set(world.clock.now().replace(year=2029))
-    rows = [world.activation(ready, uid) for uid in ready.uids]
-    assert in_a_file(world, rows, "mandiri.kepala") == alone(world, rows, "mandiri.kepala")
-    assert world.sql("SELECT count(*) FROM activation") == [(0,)]
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_a_set_asks_for_the_agreement_of_the_buyer_as_a_single_act_does(postgresql_world: World, goes_on: bool) -> None:
+    """Nothing but the agreement has ended, or not even that: tokens and cards are as they should be. A maker has no agreement."""
+    world = postgresql_world
+    world.clock.set(datetime(2028, 12, 28, 3, tzinfo=UTC))
+    ready = [world.institution_ready() for _ in range(1 + IN_SETS_FROM)]
+    if goes_on:
+        with world.context() as ctx:
+            buyer = ctx.session.get_one(Organisation, world.organisation_of("mandiri.kepala"))
+            register_agreement(ctx, buyer, "PKS-2", date(2029, 1, 1), date(2031, 12, 31))
+    world.clock.set(datetime(2029, 1, 2, 3, tzinfo=UTC))
+    first, *rest = [world.activation(one, one.uids[0]) for one in ready]
+    told = alone(world, [first], "mandiri.kepala")
+    assert in_a_file(world, rest, "mandiri.kepala") == told * len(rest)
+    ended = "The institution has no agreement (PKS) that is valid today."
+    assert told == ([[]] if goes_on else [[("", ended)]])
+    assert world.sql("SELECT count(*) FROM activation") == [(len(ready) if goes_on else 0,)]
+    assert [str(finding) for finding in examine(installation(world)).findings] == []
 
 
 Pairs = list[tuple[Checked, issuing.Signed]]

@@ -1,0 +1,1 @@
+"""Batches and results of any number of rows, taken in by the worker."""
