@@ -46,7 +46,7 @@ class CardState(StrEnum):
 S = CardState
 _BROKEN = (S.DAMAGED, S.LOCKED, S.REVOKED)
 _LIVING = (S.REGISTERED, S.PERSONALISED, S.HANDED_OVER, S.RECEIVED, S.ACTIVE, S.SUSPENDED, S.LOST)
-_TIES = "state IN ({})".format(", ".join(f"'{state}'" for state in _LIVING))
+TIES = "state IN ({})".format(", ".join(f"'{state}'" for state in _LIVING))
 REPORTABLE = (S.RECEIVED, S.ACTIVE)
 """The states in which a program may report a card. In others it is on its way or out of use: a person says what becomes of it."""
 _REVOKE = "the manifest is revoked, tokens are cancelled"
@@ -261,7 +261,7 @@ class Card(RecordedOnce, Stateful, Base):
         CheckConstraint("length(uid) = 16 AND uid = upper(uid)", name="uid"),
         CheckConstraint("function IN ('R', 'RW')", name="function"),
         # A unit has at most one living card; former cards keep naming it.
-        Index("uq_card_living_unit", "unit_id", unique=True, sqlite_where=text(_TIES), postgresql_where=text(_TIES)),
+        Index("uq_card_living_unit", "unit_id", unique=True, sqlite_where=text(TIES), postgresql_where=text(TIES)),
         Index(None, "holder_id", "id"),
         Index(None, "buyer_id", "id"),
         Index(None, "holder_id", "state", "id"),
@@ -426,7 +426,7 @@ triggers.guard(
     "unit_retired_empty",
     "unit",
     "UPDATE",
-    f"OLD.state <> NEW.state AND NEW.state = 'retired' AND EXISTS (SELECT 1 FROM card c WHERE c.unit_id = NEW.id AND c.{_TIES})",  # noqa: S608  # constants
+    f"OLD.state <> NEW.state AND NEW.state = 'retired' AND EXISTS (SELECT 1 FROM card c WHERE c.unit_id = NEW.id AND c.{TIES})",  # noqa: S608  # constants
     "unit: not retired with a living card in it",
 )
 for _event, _moved in (

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Exists, Select, exists, false, or_, select
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.cards import proposals
-from sifilma.cards.derived.models import CardUid
+from sifilma.cards.derived.models import CardUid, FreeUnit
 from sifilma.cards.identifiers import normalise_pcid, normalise_uid, plain_hex
 from sifilma.cards.models import CARD, UNIT, Card, CardState, DeviceModel, Function, Unit, UnitCondition, UnitKeyChange, function_set
 from sifilma.cards.outlets.models import Outlet, OutletState
@@ -103,7 +103,7 @@ def list_units(ctx: Context, wanted: UnitFilter) -> Listing[Unit]:
     if wanted.hardware_number:
         query = query.where(Unit.hardware_number == wanted.hardware_number.upper())
     if wanted.state:
-        query = query.where(~_living_card() if wanted.state == "free" else _living_card().where(Card.state == wanted.state))
+        query = _free(ctx, query) if wanted.state == "free" else query.where(_living_card().where(Card.state == wanted.state))
     if wanted.pcid == "missing":
         query = query.where(Unit.pcid.is_(None), Unit.condition != UnitCondition.RETIRED)
     if wanted.outlet:
@@ -113,6 +113,13 @@ def list_units(ctx: Context, wanted: UnitFilter) -> Listing[Unit]:
     if wanted.model:
         query = query.where(Unit.model_id.in_(select(DeviceModel.id).where(DeviceModel.name == wanted.model)))
     return (_with_text(ctx, query, wanted.text) if wanted.text else query), Unit.id
+
+
+def _free(ctx: Context, query: Select[Unit]) -> Select[Unit]:
+    """Restrict a query of units to those without a living card. The scope is said of these too: they are few, and are begun with."""
+    query = query.join(FreeUnit, (FreeUnit.unit_id == Unit.id) & (FreeUnit.organisation_id == Unit.organisation_id))
+    made = FreeUnit.model_id.in_(select(DeviceModel.id).where(DeviceModel.manufacturer_id == ctx.actor.organisation_id))
+    return scoped(query, ctx.actor, Operation.UNIT_READ, FreeUnit.organisation_id, linked=(made,), unit=FreeUnit.unit_id)
 
 
 def _living_card() -> Exists:

@@ -34,8 +34,15 @@ def files_to_folder(connection: Connection, folder: Path) -> None:
             file.write(data)
 
 
+def back_to_0048(connection: Connection) -> None:
+    """Undo 0052 on a database without triggers: units without a card are looked for among all."""
+    Operations(MigrationContext.configure(connection)).drop_table("free_unit")
+    connection.execute(text("UPDATE alembic_version SET version_num = '0048'"))
+
+
 def back_to_0047(connection: Connection) -> None:
-    """Undo 0048 on a database without triggers: files and trust state lie in folders."""
+    """Undo 0048 and what came after it on a database without triggers: files and trust state lie in folders."""
+    back_to_0048(connection)
     undo = Operations(MigrationContext.configure(connection))
     for table in ("published_trust", "stored_part", "stored_file"):
         undo.drop_table(table)

@@ -7,17 +7,19 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, select
+from sqlalchemy import ColumnElement, Select, and_, func, select
 
 from sifilma.activation.models import ActivationRequestCard, Manifest, ManifestState, RequestKind, Token, TokenState
 from sifilma.activation.queries import tokens_query
 from sifilma.activation.requests.service import is_busy
 from sifilma.activation.suspensions.queries import is_ready
 from sifilma.activation.tokens.service import MAX_TRIES
+from sifilma.cards.derived.models import FreeUnit
+from sifilma.cards.derived.queries import IS_WORKING
 from sifilma.cards.models import Card, Unit, UnitCondition
 from sifilma.cards.schemas import CardOut
 from sifilma.cards.serializers import cards_out
-from sifilma.cards.service import ENDED, cards_query, units_query
+from sifilma.cards.service import cards_query, units_query
 from sifilma.handover.models import HandoverCard
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import within_limit
@@ -160,7 +162,8 @@ def next_machines(ctx: Context, functions: Collection[str]) -> dict[str, list[st
 
 
 def _free(ctx: Context, function: str | None) -> Select[Unit]:
-    taken = exists().where(Card.unit_id == Unit.id, Card.state.not_in(ENDED))
-    query = select(Unit).where(Unit.organisation_id == ctx.actor.organisation_id, Unit.condition == UnitCondition.WORKING, ~taken)
-    query = query.where(within_limit(ctx.actor, Unit.id)).order_by(Unit.hardware_number)
-    return query.where(Unit.function == function) if function else query
+    """Return a query of the organisation's working machines without a card, of a function or of all, in the order of their numbers."""
+    query = select(Unit).join(FreeUnit, FreeUnit.unit_id == Unit.id)
+    query = query.where(FreeUnit.organisation_id == ctx.actor.organisation_id, IS_WORKING)
+    query = query.where(within_limit(ctx.actor, Unit.id)).order_by(FreeUnit.function, FreeUnit.hardware_number)
+    return query.where(FreeUnit.function == function) if function else query

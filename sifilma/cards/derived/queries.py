@@ -1,20 +1,28 @@
-"""How many cards an actor sees, by state and by model, without reading the cards."""
+"""How many cards an actor sees, by state and by model, and which units are free, without reading the cards."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Integer, Select, Subquery, Uuid, and_, case, func, literal, or_, select, union_all
+from sqlalchemy import Integer, Select, Subquery, Uuid, and_, case, func, literal, literal_column, or_, select, union_all
 
-from sifilma.cards.derived.models import NOBODY, CardTally, CardTallyChange
+from sifilma.cards.derived.models import NOBODY, CardTally, CardTallyChange, FreeUnit
 from sifilma.cards.models import DeviceModel, Unit
 from sifilma.identity.permissions import Operation, Scope, grants
 from sifilma.identity.scope import scoped
 from sifilma.kernel.context import Context
 
 T, C = CardTally, CardTallyChange
+IS_WORKING = FreeUnit.condition == literal_column("'working'")
+"""A condition of free units. A bound value would keep a prepared plan from the indexes of working ones."""
 _model = func.coalesce(Unit.model_id, literal(NOBODY, Uuid()))
+
+
+def free_units_query(ctx: Context, function: str) -> Select[Any]:
+    """Return a query of the working units of the actor's models that have no living card: their organisations."""
+    made = select(DeviceModel.id).where(DeviceModel.manufacturer_id == ctx.actor.organisation_id)
+    return select(FreeUnit.organisation_id).where(FreeUnit.model_id.in_(made), FreeUnit.function == function, IS_WORKING)
 
 
 def is_tallied(ctx: Context) -> bool:

@@ -54,6 +54,12 @@ TALLIED = (
     ),
 )
 """What triggers note of each row: the worker's own job makes the tallies of it."""
+FREE = (
+    "INSERT INTO free_unit (unit_id, organisation_id, model_id, function, hardware_number, condition)"
+    " SELECT u.id, u.organisation_id, u.model_id, u.function, u.hardware_number, u.state FROM unit u LEFT JOIN card c"
+    " ON c.unit_id = u.id AND c.state NOT IN ('damaged', 'locked', 'revoked', 'destroyed') WHERE c.id IS NULL"
+)
+"""What triggers keep: the units without a living card."""
 _task: dict[str, Any] = {}
 """What the processes share. They are forked after it is set."""
 
@@ -301,7 +307,7 @@ def _analyse(world: World) -> None:
 def _tally(world: World) -> None:
     """Note what triggers would have noted, and let the worker's own job count it."""
     with _patient(world) as ctx:
-        for statement in TALLIED:
+        for statement in (*TALLIED, FREE):
             ctx.session.execute(text(statement))
     while True:
         with _patient(world) as ctx:
