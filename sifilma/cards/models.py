@@ -47,6 +47,8 @@ S = CardState
 _BROKEN = (S.DAMAGED, S.LOCKED, S.REVOKED)
 _LIVING = (S.REGISTERED, S.PERSONALISED, S.HANDED_OVER, S.RECEIVED, S.ACTIVE, S.SUSPENDED, S.LOST)
 TIES = "state IN ({})".format(", ".join(f"'{state}'" for state in _LIVING))
+_ELSEWHERE = text("holder_id <> buyer_id")
+_USED_ELSEWHERE = text("holder_id <> buyer_id AND state IN ('active', 'suspended')")
 REPORTABLE = (S.RECEIVED, S.ACTIVE)
 """The states in which a program may report a card. In others it is on its way or out of use: a person says what becomes of it."""
 _REVOKE = "the manifest is revoked, tokens are cancelled"
@@ -265,10 +267,23 @@ class Card(RecordedOnce, Stateful, Base):
         Index(None, "holder_id", "id"),
         Index(None, "buyer_id", "id"),
         Index(None, "holder_id", "state", "id"),
+        Index(None, "state", "id"),
+        # Few cards are held by another than their buyer: those on their way to it, by request; and those in use, which are hardly any.
+        Index(
+            "ix_card_for_another",
+            "holder_id",
+            "state",
+            "personalisation_request_id",
+            "changed_at",
+            sqlite_where=_ELSEWHERE,
+            postgresql_where=_ELSEWHERE,
+        ),
+        Index("ix_card_used_by_another", "buyer_id", sqlite_where=_USED_ELSEWHERE, postgresql_where=_USED_ELSEWHERE),
         # Few cards are for encoders; those for readers are found by walking all of them.
         Index("ix_card_encoders", "id", sqlite_where=text("function = 'RW'"), postgresql_where=text("function = 'RW'")),
     )
 
+    state: Mapped[str] = mapped_column(String(20))  # its index has the id besides
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     uid: Mapped[str] = mapped_column(String(16), unique=True)
     function: Mapped[str] = mapped_column(String(2))

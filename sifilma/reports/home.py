@@ -20,8 +20,8 @@ from sqlalchemy.orm import aliased
 from sifilma.access_review.models import AccessReview, AccessReviewLine
 from sifilma.access_review.queries import is_late, undecided
 from sifilma.activation.derived.queries import activations_by_day, is_tallied
-from sifilma.activation.models import Activation, Manifest, ManifestState, Token, TokenState
-from sifilma.activation.queries import activations_query, manifests_query, tokens_query
+from sifilma.activation.models import Activation, Manifest, ManifestState, Token
+from sifilma.activation.queries import IS_OPEN, activations_query, manifests_query, tokens_query
 from sifilma.assignment import queries as assignment
 from sifilma.audit.models import REFUSED_SEALS, Action, AuditEntry
 from sifilma.cards.derived import queries as derived
@@ -219,7 +219,7 @@ def _dated(ctx: Context, line: Line, targets: Targets) -> Line:
 def lapsing(ctx: Context) -> life.Lines:
     """Yield selects of unused tokens, API keys and active manifests that expire soon, and of temporary roles, however long they last."""
     if grants(ctx.actor, Operation.TOKEN_SEE):
-        issued = tokens_query(ctx, Operation.TOKEN_SEE).where(Token.state == TokenState.ISSUED)
+        issued = tokens_query(ctx, Operation.TOKEN_SEE).where(IS_OPEN)
         soon = issued.where(Token.expires_at.between(ctx.now, ctx.now + TOKENS_WITHIN))
         yield life.tokens_query(soon, "token_lapses", func.min(Token.expires_at))
     if grants(ctx.actor, Operation.API_KEYS):

@@ -34,7 +34,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 
 from sifilma.activation.derived.models import ALL, LEVELS, MADE, OWNED, ZONES, ActivationTally, ReaderChange, ReaderTally, StageTally
-from sifilma.activation.models import Activation, ManifestState
+from sifilma.activation.models import SOUTH_E7, Activation, ManifestState, cell_size
 from sifilma.cards.derived.models import NOBODY
 from sifilma.cards.models import Card, DeviceModel, Unit
 from sifilma.identity.models import Organisation
@@ -44,19 +44,12 @@ from sifilma.kernel.context import Context
 
 E7 = 10_000_000
 """Positions are whole numbers of 1e-7 degrees."""
-CELL_PIXELS = 64  # width of a grid cell on the screen; 256 pixels (one tile) are 360 degrees at zoom 0
-SOUTH_E7 = 200_000_000  # added to latitudes, so that integer division rounds the same way north and south of the equator
 HOUR, DAY = 3_600, 86_400
 STANDING = (ManifestState.ACTIVE.value, ManifestState.SUSPENDED.value)
 Rows: TypeAlias = Any
 """A select of any columns: its type would name them all."""
 _earlier = aliased(Activation)
 _nobody = literal(NOBODY, Uuid())
-
-
-def cell_size(zoom: int) -> int:
-    """Return the width of a cell of the grid of a zoom."""
-    return int(360 * CELL_PIXELS / 256 / 2**zoom * E7)
 
 
 def level_of(zoom: int) -> int | None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, func, select
 
 from sifilma.activation.models import ActivationRequestCard, Manifest, ManifestState, RequestKind, Token, TokenState
-from sifilma.activation.queries import tokens_query
+from sifilma.activation.queries import IS_OPEN, tokens_query
 from sifilma.activation.requests.service import is_busy
 from sifilma.activation.suspensions.queries import is_ready
 from sifilma.activation.tokens.service import MAX_TRIES
@@ -28,7 +29,8 @@ from sifilma.kernel.context import Context
 MOST_CARDS = 2000
 RENEWED_WITHIN = timedelta(days=90)
 """How long before its end a manifest is due to be renewed."""
-MOST_MACHINES = 200
+MOST_MACHINES, MOST_OFFERED = 200, 200
+"""Machines, and cards with an open token, that a field offers to whoever types."""
 
 
 @dataclass(frozen=True)
@@ -105,26 +107,42 @@ def chosen(ctx: Context, lots: list[Lot], *, handover: UUID | None, all_due: boo
     return max(offered, key=len, default=[])
 
 
-def open_cards(ctx: Context, besides: UUID | None = None) -> list[OpenCard]:
-    """Return the organisation's cards with an open token, those whose token expires first at the top, without `besides`."""
-    waiting = tokens_query(ctx, Operation.ACTIVATE).where(Token.state == TokenState.ISSUED, Token.expires_at > ctx.now)
+def open_cards(ctx: Context, most: int = MOST_CARDS) -> list[OpenCard]:
+    """Return the organisation's cards with an open token, those whose token expires first at the top; at most `most`."""
+    return _open(ctx, _waiting(ctx).order_by(Token.expires_at, Token.id).limit(most))
+
+
+def next_card(ctx: Context, besides: UUID, request_id: UUID) -> tuple[OpenCard | None, int]:
+    """Return the card with an open token that comes next, one of this request before others, and how many there are, without `besides`."""
+    others = _waiting(ctx).where(Token.card_id != besides)
+    number = ctx.session.scalar(select(func.count()).select_from(others.limit(MOST_CARDS).subquery())) or 0
+    first = others.order_by(Token.expires_at, Token.id).limit(1)
+    for query in (first.where(Token.activation_request_id == request_id), first) if number else ():
+        if found := _open(ctx, query):
+            return found[0], number
+    return None, 0
+
+
+def _waiting(ctx: Context) -> Select[Any]:
+    """Return a query of the open tokens of the actor's organisation: their ids."""
+    return tokens_query(ctx, Operation.ACTIVATE).where(IS_OPEN, Token.expires_at > ctx.now).with_only_columns(Token.id)
+
+
+def _open(ctx: Context, tokens: Select[Any]) -> list[OpenCard]:
+    """Return the cards of some tokens. The tokens are chosen before their cards and machines are looked up."""
+    part = ActivationRequestCard
     query = (
         select(Card.uid, Card.function, Unit.hardware_number, Token.expires_at, Token.tries, Token.activation_request_id)
         .select_from(Token)
         .join(Card, Card.id == Token.card_id)
-        .join(
-            ActivationRequestCard,
-            and_(ActivationRequestCard.activation_request_id == Token.activation_request_id, ActivationRequestCard.card_id == Card.id),
-        )
-        .outerjoin(Unit, Unit.id == func.coalesce(ActivationRequestCard.unit_id, Card.unit_id))
-        .where(Token.id.in_(waiting.with_only_columns(Token.id)))
+        .join(part, and_(part.activation_request_id == Token.activation_request_id, part.card_id == Card.id))
+        .outerjoin(Unit, Unit.id == func.coalesce(part.unit_id, Card.unit_id))
+        .where(Token.id.in_(select(tokens.subquery().c.id)))
         .order_by(Token.expires_at, Card.uid)
-        .limit(MOST_CARDS)
     )
-    rows = ctx.session.execute(query.where(Card.id != besides) if besides else query)
     return [
         OpenCard(uid, function, unit, expires_at, MAX_TRIES - tries, request_id)
-        for uid, function, unit, expires_at, tries, request_id in rows
+        for uid, function, unit, expires_at, tries, request_id in ctx.session.execute(query)
     ]
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Integer, Select, Subquery, Uuid, and_, case, func, literal, literal_column, or_, select, union_all
 
@@ -80,3 +81,14 @@ def _seen(ctx: Context) -> Subquery:
     own = or_(C.holder_id == ctx.actor.organisation_id, C.buyer_id == ctx.actor.organisation_id)
     new = new.where(or_(own, and_(Unit.model_id.is_not(None), Unit.model_id.in_(made))))
     return union_all(mine, of_owner.where(T.model_id.not_in(made)), new).subquery("seen")
+
+
+def held_by_maker(ctx: Context, states: Collection[str]) -> dict[UUID | None, int]:
+    """Return how many cards in these states the actor's organisation holds, by the maker of their machines; None for those in none."""
+    own = ctx.actor.organisation_id
+    counted: Any = select(T.model_id, T.count).where(T.holder_id == own, T.state.in_(states))
+    new = changes(C.holder_id == own, C.state.in_(states)).with_only_columns(_model, C.amount)
+    every = union_all(counted, new).subquery("held")
+    query = select(DeviceModel.manufacturer_id, func.sum(every.c.count)).select_from(every)
+    query = query.outerjoin(DeviceModel, DeviceModel.id == every.c.model_id).group_by(DeviceModel.manufacturer_id)
+    return {maker: int(count) for maker, count in ctx.session.execute(query) if count > 0}
