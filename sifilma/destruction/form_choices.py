@@ -85,4 +85,5 @@ def free_cards_query(ctx: Context, of: UUID | None = None) -> Select[Card]:
     """
     ours = scoped(select(Card), ctx.actor, Operation.DESTRUCTION_PROPOSE, Card.holder_id)
     ours = ours if of is None else ours.where(Card.holder_id == of)
-    return ours.where(Card.state.in_(CAUSES), ~is_named(proposed_cards_query()), ~is_named(cards_on_their_way_query(issuer_id=of)))
+    named = (proposed_cards_query(), cards_on_their_way_query(issuer_id=of))
+    return ours.where(Card.state.in_(CAUSES), *(~is_named(ids, each=of is not None) for ids in named))

@@ -88,10 +88,14 @@ def cards_on_their_way_query(card_id: UUID | None = None, issuer_id: UUID | None
     return select(union_all(issued, missing).subquery().c.card_id)
 
 
-def is_named(ids: Select[UUID]) -> ColumnElement[bool]:
-    """Return the condition that a query of ids gives a card's. It is asked of each card: few are looked at, and the query may give many."""
+def is_named(ids: Select[UUID], *, each: bool = True) -> ColumnElement[bool]:
+    """Return the condition that a query of ids gives a card's.
+
+    It is asked of each card: few are looked at, and the query may give many. Without `each` PostgreSQL may read all of the query's.
+    """
     found = ids.subquery()
-    return select(found).where(next(iter(found.c)) == Card.id).correlate(Card).exists()
+    named = select(found).where(next(iter(found.c)) == Card.id).correlate(Card)
+    return (named.offset(0) if each else named).exists()
 
 
 _later, _named = aliased(Handover), aliased(HandoverCard)  # made once: it takes longer than the rest of the condition

@@ -60,10 +60,10 @@ def get_buyer(ctx: Context, organisation_id: UUID | str) -> Buyer:
 
 def find_usual(ctx: Context) -> UUID | None:
     """Return the buyer of the manufacturer's newest request, or else the only buyer, if units of its wait for a card. Else None."""
-    waiting = free_units_query(ctx, Function.R).distinct()
+    waiting = free_units_query(ctx, Function.R).group_by(FreeUnit.organisation_id)
     newest = select(PersonalisationRequest.buyer_id).where(PersonalisationRequest.requester_id == ctx.actor.organisation_id)
     last = ctx.session.scalar(newest.order_by(PersonalisationRequest.id.desc()).limit(1))
-    found = set(ctx.session.scalars(waiting.limit(MOST)))
+    found = set(ctx.session.scalars(waiting))
     return last if last in found else next(iter(found)) if len(found) == 1 else None
 
 

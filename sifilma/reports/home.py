@@ -279,7 +279,6 @@ def _cards(ctx: Context, today: date) -> tuple[list[tuple[str, int]], int, int]:
     """Return how many cards the actor sees, by state; how many of them wait for their destruction (`Home`), and were activated today."""
     if not grants(ctx.actor, Operation.CARD_VIEW):
         return [], 0, 0
-    activated = cards_query(ctx).with_only_columns(func.count()).where(card_page.activated_on(ctx, today))
     if derived.is_tallied(ctx):
         rows = derived.by_state(ctx)
     else:
@@ -290,7 +289,15 @@ def _cards(ctx: Context, today: date) -> tuple[list[tuple[str, int]], int, int]:
     found = {state: (int(every), int(own)) for state, every, own in rows}
     to_destroy = sum(found[cause][card_page.destroys(ctx)] for cause in CAUSES if cause in found)
     by_state = [(state.value, found[state.value][0]) for state in CardState if state.value in found]
-    return by_state, to_destroy, (ctx.session.scalar(activated) or 0) if rows else 0
+    return by_state, to_destroy, _activated_on(ctx, today) if rows else 0
+
+
+def _activated_on(ctx: Context, day: date) -> int:
+    """Return how many of the cards that the actor sees were activated on a day; by the tally, how many activations there were."""
+    if is_tallied(ctx):
+        return activations_by_day(ctx, zone_of(ctx.actor.region_code), day).get(day, 0)
+    activated = cards_query(ctx).with_only_columns(func.count()).where(card_page.activated_on(ctx, day))
+    return ctx.session.scalar(activated) or 0
 
 
 def _days(ctx: Context) -> list[tuple[date, int]]:

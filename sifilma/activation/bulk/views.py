@@ -72,5 +72,5 @@ def corrected(job_id: UUID) -> Response:
 def _form(form: Form) -> Response:
     ctx = context()
     provinces = [] if ctx.actor.region_code else cascade(ctx.session, "").provinces
-    cards, rows = form_choices.open_cards(ctx), resources().settings.bulk_max_rows
-    return form.again("activation/bulk.html", cards=len(cards), max_rows=rows, columns=job_sheets.ACTIVATIONS, provinces=provinces)
+    cards, rows = form_choices.count_open(ctx), resources().settings.bulk_max_rows
+    return form.again("activation/bulk.html", cards=cards, max_rows=rows, columns=job_sheets.ACTIVATIONS, provinces=provinces)

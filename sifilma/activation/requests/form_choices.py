@@ -63,20 +63,19 @@ class Machines:
 
 
 def cards_for(ctx: Context, kind: str, request_id: UUID | None = None) -> list[Lot]:
-    """Return the cards that a request of this kind can name, by function. Cards of another open request are left out."""
-    query = select(Card).where(
-        Card.holder_id == ctx.actor.organisation_id,
-        within_limit(ctx.actor, Card.unit_id),
-        is_ready(RequestKind(kind)),
-        ~is_busy(request_id),
-    )
-    if kind == RequestKind.REPLACEMENT:
-        query = query.where(Card.unit_id.is_not(None))
-    found = ctx.session.scalars(query.order_by(Card.function, Card.uid).limit(MOST_CARDS))
+    """Return the oldest MOST_OFFERED cards that a request of this kind can name, by function, without those of another open request."""
+    oldest = _ready_query(ctx, RequestKind(kind), request_id).order_by(Card.id).limit(MOST_OFFERED)
     lots: dict[str, Lot] = {}
-    for card in cards_out(ctx, list(found)):
+    for card in sorted(cards_out(ctx, list(ctx.session.scalars(oldest))), key=lambda one: (one.function, one.uid)):
         lots.setdefault(card.function, Lot(card.function)).cards.append(card)
     return list(lots.values())
+
+
+def _ready_query(ctx: Context, kind: RequestKind, request_id: UUID | None) -> Select[Card]:
+    query = select(Card).where(
+        Card.holder_id == ctx.actor.organisation_id, within_limit(ctx.actor, Card.unit_id), is_ready(kind), ~is_busy(request_id)
+    )
+    return query.where(Card.unit_id.is_not(None)) if kind is RequestKind.REPLACEMENT else query
 
 
 def what_broke(ctx: Context, uids: Collection[str]) -> dict[str, str]:
@@ -91,25 +90,36 @@ def ends_soon(ctx: Context) -> ColumnElement[bool]:
     return and_(Manifest.state == ManifestState.ACTIVE, Manifest.expires_at <= ctx.now + RENEWED_WITHIN)
 
 
-def chosen(ctx: Context, lots: list[Lot], *, handover: UUID | None, all_due: bool) -> list[str]:
+def chosen(ctx: Context, kind: str, *, handover: UUID | None, all_due: bool) -> list[str]:
     """Return the UIDs that a new form has chosen: the cards that a BAST brought, or all whose manifest is due to be renewed.
 
-    A request is for one function, so of two functions the one with more of these cards is chosen.
+    A request is for one function, so of two functions the one with more of these cards is chosen. They are at most MOST_CARDS.
     """
+    query = _ready_query(ctx, RequestKind(kind), None)
     if handover is not None:
-        query = select(Card.uid).join(HandoverCard, HandoverCard.card_id == Card.id).where(HandoverCard.handover_id == handover)
+        query = query.where(Card.id.in_(select(HandoverCard.card_id).where(HandoverCard.handover_id == handover)))
     elif all_due:
-        query = select(Card.uid).join(Manifest, Manifest.card_id == Card.id).where(ends_soon(ctx))
+        due = select(Manifest.card_id).where(Manifest.organisation_id == ctx.actor.organisation_id, ends_soon(ctx))
+        query = query.where(Card.id.in_(select(due.order_by(Manifest.expires_at, Manifest.id).limit(MOST_CARDS).subquery().c.card_id)))
     else:
         return []
-    named = set(ctx.session.scalars(query.where(Card.holder_id == ctx.actor.organisation_id)))
-    offered = [[card.uid for card in lot.cards if card.uid in named] for lot in lots]
-    return max(offered, key=len, default=[])
+    found: dict[str, list[str]] = {}
+    for uid, function in ctx.session.execute(query.with_only_columns(Card.uid, Card.function).order_by(Card.uid).limit(MOST_CARDS)):
+        found.setdefault(function, []).append(uid)
+    return max((found[function] for function in sorted(found)), key=len, default=[])
 
 
-def open_cards(ctx: Context, most: int = MOST_CARDS) -> list[OpenCard]:
-    """Return the organisation's cards with an open token, those whose token expires first at the top; at most `most`."""
-    return _open(ctx, _waiting(ctx).order_by(Token.expires_at, Token.id).limit(most))
+def open_cards(ctx: Context, most: int = MOST_CARDS, request_id: UUID | None = None) -> list[OpenCard]:
+    """Return the organisation's cards with an open token, of one request if it is given, at most `most`.
+
+    Those whose token expires first stand at the top.
+    """
+    return _open(ctx, _waiting(ctx, request_id).order_by(Token.expires_at, Token.id).limit(most))
+
+
+def count_open(ctx: Context, request_id: UUID | None = None) -> int:
+    """Return how many cards with an open token there are, at most MOST_CARDS."""
+    return ctx.session.scalar(select(func.count()).select_from(_waiting(ctx, request_id).limit(MOST_CARDS).subquery())) or 0
 
 
 def next_card(ctx: Context, besides: UUID, request_id: UUID) -> tuple[OpenCard | None, int]:
@@ -123,9 +133,10 @@ def next_card(ctx: Context, besides: UUID, request_id: UUID) -> tuple[OpenCard |
     return None, 0
 
 
-def _waiting(ctx: Context) -> Select[Any]:
-    """Return a query of the open tokens of the actor's organisation: their ids."""
-    return tokens_query(ctx, Operation.ACTIVATE).where(IS_OPEN, Token.expires_at > ctx.now).with_only_columns(Token.id)
+def _waiting(ctx: Context, request_id: UUID | None = None) -> Select[Any]:
+    """Return a query of the open tokens of the actor's organisation, of one request if it is given: their ids."""
+    query = tokens_query(ctx, Operation.ACTIVATE).where(IS_OPEN, Token.expires_at > ctx.now).with_only_columns(Token.id)
+    return query if request_id is None else query.where(Token.activation_request_id == request_id)
 
 
 def _open(ctx: Context, tokens: Select[Any]) -> list[OpenCard]:
