@@ -1,4 +1,4 @@
-"""What a large organisation's pages read is found by index: cards for others, open tokens by request, readers by regency and by cell.
+"""What a large organisation's pages read is found by index: cards for others and out of use, open tokens by request, readers by regency and by cell.
 
 Indexes by state alone give way to those that have the order of a list besides.
 """
@@ -14,8 +14,13 @@ ELSEWHERE = "holder_id <> buyer_id"
 PARTIAL = (
     ("ix_card_for_another", "card", ["holder_id", "state", "personalisation_request_id", "changed_at"], ELSEWHERE),
     ("ix_card_used_by_another", "card", ["buyer_id"], f"{ELSEWHERE} AND state IN ('active', 'suspended')"),
+    ("ix_card_broken", "card", ["holder_id", "state", "changed_at", "id"], "state IN ('damaged', 'locked', 'revoked')"),
+    (
+        "ix_card_out_of_use", "card", ["buyer_id", "state", "changed_at", "id"],
+        "state IN ('damaged', 'locked', 'revoked', 'lost', 'destroyed')",
+    ),
     ("ix_token_open_of", "token", ["organisation_id", "expires_at", "activation_request_id"], "state = 'issued'"),
-)
+)  # fmt: skip
 
 
 def upgrade() -> None:

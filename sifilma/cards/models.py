@@ -49,6 +49,8 @@ _LIVING = (S.REGISTERED, S.PERSONALISED, S.HANDED_OVER, S.RECEIVED, S.ACTIVE, S.
 TIES = "state IN ({})".format(", ".join(f"'{state}'" for state in _LIVING))
 _ELSEWHERE = text("holder_id <> buyer_id")
 _USED_ELSEWHERE = text("holder_id <> buyer_id AND state IN ('active', 'suspended')")
+_BROKEN_ONES = text("state IN ('damaged', 'locked', 'revoked')")
+_OUT_OF_USE = text("state IN ('damaged', 'locked', 'revoked', 'lost', 'destroyed')")
 REPORTABLE = (S.RECEIVED, S.ACTIVE)
 """The states in which a program may report a card. In others it is on its way or out of use: a person says what becomes of it."""
 _REVOKE = "the manifest is revoked, tokens are cancelled"
@@ -279,6 +281,9 @@ class Card(RecordedOnce, Stateful, Base):
             postgresql_where=_ELSEWHERE,
         ),
         Index("ix_card_used_by_another", "buyer_id", sqlite_where=_USED_ELSEWHERE, postgresql_where=_USED_ELSEWHERE),
+        # Few are out of use: their holder destroys those that are broken, and their buyer asks for others.
+        Index("ix_card_broken", "holder_id", "state", "changed_at", "id", sqlite_where=_BROKEN_ONES, postgresql_where=_BROKEN_ONES),
+        Index("ix_card_out_of_use", "buyer_id", "state", "changed_at", "id", sqlite_where=_OUT_OF_USE, postgresql_where=_OUT_OF_USE),
         # Few cards are for encoders; those for readers are found by walking all of them.
         Index("ix_card_encoders", "id", sqlite_where=text("function = 'RW'"), postgresql_where=text("function = 'RW'")),
     )

@@ -132,9 +132,12 @@ def return_receivers(ctx: Context) -> list[Receiver]:
 def _returnable(ctx: Context, own: UUID, most: int, *which: ColumnElement[bool]) -> list[tuple[UUID, str]]:
     """Return the newest cards of the actor's organisation that can go back, at most `most` of each state: ids and states."""
     # By states: those of one are found by the index in their order, whatever the others are.
-    query = select(Card.id, Card.state).where(Card.holder_id == own, *returns.returnable(own), *which).order_by(Card.id.desc()).limit(most)
-    each = union_all(*(select(query.where(Card.state == state).subquery()) for state in returns.RETURNABLE))
-    return [(key, state) for key, state in ctx.session.execute(each)]
+    arms = []
+    for state in returns.RETURNABLE:
+        newest = select(Card.id).where(Card.holder_id == own, Card.state == state, *which).order_by(Card.id.desc()).limit(MOST_NAMED)
+        free = select(Card.id, Card.state).where(Card.id.in_(select(newest.subquery().c.id)), *returns.returnable(own))
+        arms.append(select(free.limit(most).subquery()))
+    return [(key, state) for key, state in ctx.session.execute(union_all(*arms))]
 
 
 def return_lots(ctx: Context, to: Receiver, named: Sequence[str] = ()) -> list[Pile]:

@@ -37,9 +37,10 @@ def files_to_folder(connection: Connection, folder: Path) -> None:
 def back_to_0048(connection: Connection) -> None:
     """Undo 0052 and 0053 on a database without triggers: units without a card are looked for among all, a state has its own index."""
     undo = Operations(MigrationContext.configure(connection))
-    for table, index in (("card", "for_another"), ("card", "used_by_another"), ("card", "state_id"), ("manifest", "state_id"),
-                         ("token", "open_of"), ("activation", "cell")):  # fmt: skip
-        undo.drop_index(f"ix_{table}_{index}", table)
+    for table, indexes in (("card", ("for_another", "used_by_another", "broken", "out_of_use", "state_id")), ("manifest", ("state_id",)),
+                           ("token", ("open_of",)), ("activation", ("cell",))):  # fmt: skip
+        for index in indexes:
+            undo.drop_index(f"ix_{table}_{index}", table)
     if connection.dialect.name == "postgresql":
         undo.drop_index("ix_activation_regency_of", "activation")
     for table in ("card", "manifest", "token"):

@@ -194,6 +194,18 @@ def readers(ctx: Context, level: int) -> Subquery:
     return union_all(tallied(counted, ctx, T), select(*new.c)).subquery("readers")
 
 
+def standing_number(ctx: Context, state: str) -> int | None:
+    """Return how many manifests in this state the actor's organisation has, for an actor who sees those of no other; else None."""
+    own, scopes = ctx.actor.organisation_id, {grant.scope for grant in grants(ctx.actor, Operation.MANIFEST_VIEW)}
+    if state not in STANDING or not is_tallied(ctx) or scopes != {Scope.OWN}:
+        return None
+    T, gone = ReaderTally, moved()  # noqa: N806  # as the select reads
+    counted: Rows = select(T.count).where(T.owner_id == own, T.basis == OWNED, T.level == LEVELS[0], T.state == state)
+    tail: Rows = select(gone.c.amount).join(Activation, Activation.id == gone.c.activation_id)
+    every = union_all(counted, tail.where(Activation.organisation_id == own, gone.c.state == state)).subquery("standing")
+    return int(ctx.session.scalar(select(func.sum(every.c.count))) or 0)
+
+
 def activations_by_day(ctx: Context, zone: ZoneInfo, since: date, *, held: bool = False) -> dict[date, int]:
     """Return the number of activations on each day of a zone since a day: of the cards the actor sees, or of those `held` only."""
     hours = int(ctx.now.astimezone(zone).utcoffset().total_seconds()) // HOUR  # type: ignore[union-attr]  # it has a zone

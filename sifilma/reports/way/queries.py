@@ -8,7 +8,22 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, Select, String, and_, cast, exists, func, literal, null, or_, select, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Select,
+    String,
+    and_,
+    cast,
+    exists,
+    func,
+    literal,
+    literal_column,
+    null,
+    or_,
+    select,
+    union_all,
+)
 from sqlalchemy.orm import aliased
 
 from sifilma.activation import queries as activation
@@ -58,7 +73,7 @@ from sifilma.personalisation.queries import MAKING, approved_at
 from sifilma.personalisation.service import WAY as PERSONALISATION
 
 Lines = Iterator[Select[Any]]
-MOST_UNASKED, MOST_ENDING, MOST_BROKEN = 100, 1_000, 100
+MOST_UNASKED, MOST_ENDING, MOST_BROKEN, MOST_LOOKED_AT = 100, 1_000, 100, 1_000
 """Cards that are looked at: of those for whose activation nobody has asked, whose manifest ends soon, and of the broken, of each state."""
 _newer = aliased(Token)  # made once: to make an alias takes longer than the rest of its condition
 
@@ -198,14 +213,14 @@ def cards(ctx: Context) -> Lines:
 def _unasked_query(ctx: Context) -> Select[Any]:
     """Return received cards for whose activation nobody has asked, by the BAST that brought them to their holder.
 
-    The oldest MOST_UNASKED are counted: when they are asked for, the next ones come.
+    MOST_UNASKED of the oldest are counted: when they are asked for, the next ones come.
     """
     own = ctx.actor.organisation_id
-    # Nothing else of a card is asked here: so an index answers in the order of age, however many were activated before.
-    waiting = select(Card.id).where(
-        Card.holder_id == own, within_limit(ctx.actor, Card.unit_id), Card.state.in_(READY[RequestKind.NEW]), ~is_busy()
-    )
-    oldest = waiting.order_by(Card.id).limit(MOST_UNASKED).subquery("oldest")
+    # Nothing else of a card is asked first: so an index answers in the order of age, however many were activated before.
+    held = select(Card.id).where(Card.holder_id == own, within_limit(ctx.actor, Card.unit_id), Card.state.in_(READY[RequestKind.NEW]))
+    first_ones = held.order_by(Card.id).limit(MOST_LOOKED_AT).subquery("first_ones")
+    waiting = select(Card.id).where(Card.id.in_(select(first_ones.c.id)), ~is_busy())
+    oldest = waiting.limit(MOST_UNASKED).subquery("oldest")
     here = select(Handover).where(
         Handover.receiver_id == own,
         Handover.state.in_(RECEIPTS),
@@ -257,19 +272,18 @@ def _without_token_query(ctx: Context) -> Select[Any]:
 def _broken_query(ctx: Context) -> Select[Any]:
     """Return cards that wait for somebody to propose their destruction, by their state, which is the line's title.
 
-    The oldest MOST_BROKEN of each state are counted.
+    Of each state MOST_BROKEN are counted, of the MOST_LOOKED_AT that have waited longest.
     """
-    own, each = ctx.actor.organisation_id, free_cards_query(ctx, of=ctx.actor.organisation_id)
-    columns = (Card.id, Card.holder_id, Card.state, Card.changed_at)
-    oldest = union_all(
-        *(
-            select(each.with_only_columns(*columns).where(Card.state == cause).order_by(Card.id).limit(MOST_BROKEN).subquery())
-            for cause in CAUSES
-        )
-    ).subquery("broken")
-    c = oldest.c
-    query: Select[Any] = select(c.id).where(c.holder_id == own).group_by(c.holder_id, c.state, Organisation.name)
-    return line_query(query, "propose_destruction", c.holder_id, c.state, c.holder_id, func.min(c.changed_at), func.count(c.id))
+    own = ctx.actor.organisation_id
+    arms = []
+    for cause in CAUSES:
+        waits = select(Card.id).where(Card.holder_id == own, Card.state == literal_column(f"'{cause.value}'"))
+        first_ones = waits.order_by(Card.changed_at, Card.id).limit(MOST_LOOKED_AT).subquery()
+        free = free_cards_query(ctx, of=own).where(Card.id.in_(select(first_ones.c.id)))
+        arms.append(select(free.with_only_columns(Card.holder_id, Card.state, Card.changed_at).limit(MOST_BROKEN).subquery()))
+    c = union_all(*arms).subquery("broken").c
+    query: Select[Any] = select(c.state).group_by(c.holder_id, c.state, Organisation.name)
+    return line_query(query, "propose_destruction", c.holder_id, c.state, c.holder_id, func.min(c.changed_at), func.count())
 
 
 def tokens_query(query: Select[Any], task: str, at: Any, until: Any = None) -> Select[Any]:
