@@ -265,7 +265,13 @@ def _without_token_query(ctx: Context) -> Select[Any]:
     held = Card.holder_id == Token.organisation_id
     ready = or_(*(and_(ActivationRequest.kind == kind, is_ready(kind)) for kind in RequestKind))
     return activation.tokens_query(ctx, Operation.TOKEN_REVEAL).where(
-        ActivationRequest.state == RequestState.APPROVED, dead, ~later, Card.id == Token.card_id, held, ready
+        ActivationRequest.id == Token.activation_request_id,
+        ActivationRequest.state == RequestState.APPROVED,
+        dead,
+        ~later,
+        Card.id == Token.card_id,
+        held,
+        ready,
     )
 
 
