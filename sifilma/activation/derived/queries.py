@@ -6,7 +6,8 @@ What the worker moves from the changes to a tally meanwhile is counted once.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from typing import Any, TypeAlias
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -35,7 +36,8 @@ from sqlalchemy.orm import aliased
 
 from sifilma.activation.derived.models import ALL, LEVELS, MADE, OWNED, ZONES, ActivationTally, ReaderChange, ReaderTally, StageTally
 from sifilma.activation.models import SOUTH_E7, Activation, ManifestState, cell_size
-from sifilma.cards.derived.models import NOBODY
+from sifilma.cards.derived.models import NOBODY, CardTallyChange
+from sifilma.cards.derived.queries import MOST_ADDED, are_few
 from sifilma.cards.models import Card, DeviceModel, Unit
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation, Scope, grants
@@ -62,6 +64,23 @@ def is_tallied(ctx: Context) -> bool:
     return ctx.actor.outlets is None
 
 
+@dataclass(frozen=True)
+class Lag:
+    """More than `most` changes are not counted yet. `since` is the moment of the oldest activation among them, if there is one."""
+
+    most: int
+    since: datetime | None
+
+
+def find_lag(ctx: Context) -> Lag | None:
+    """Return what the tallies lack, where it is too much to be added on reading; else None."""
+    many = (~are_few(table) for table in (ReaderChange, CardTallyChange))
+    oldest = select(ReaderChange.activation_id).order_by(ReaderChange.id).limit(1).scalar_subquery()
+    since = select(Activation.at).where(Activation.id == oldest).scalar_subquery()
+    readers, cards, at = ctx.session.execute(select(*many, since)).one()
+    return Lag(MOST_ADDED, at if readers else None) if readers or cards else None
+
+
 def tallied(query: Rows, ctx: Context, table: Any) -> Rows:
     """Restrict a query of a tally to what the actor sees of cards."""
     found = {grant.scope for grant in grants(ctx.actor, Operation.CARD_VIEW)}
@@ -74,7 +93,8 @@ def tallied(query: Rows, ctx: Context, table: Any) -> Rows:
 
 
 def untallied(query: Rows, ctx: Context) -> Rows:
-    """Restrict a query of what is not counted yet (`joined`) to the same."""
+    """Restrict a query of what is not counted yet (`joined`) to the same. Where that is much, nothing of it is added (`find_lag`)."""
+    query = query.where(are_few(ReaderChange))
     made = DeviceModel.manufacturer_id == ctx.actor.organisation_id
     return scoped(query, ctx.actor, Operation.CARD_VIEW, (Activation.organisation_id, Card.buyer_id), linked=(made,))
 
@@ -202,7 +222,8 @@ def standing_number(ctx: Context, state: str) -> int | None:
     T, gone = ReaderTally, moved()  # noqa: N806  # as the select reads
     counted: Rows = select(T.count).where(T.owner_id == own, T.basis == OWNED, T.level == LEVELS[0], T.state == state)
     tail: Rows = select(gone.c.amount).join(Activation, Activation.id == gone.c.activation_id)
-    every = union_all(counted, tail.where(Activation.organisation_id == own, gone.c.state == state)).subquery("standing")
+    tail = tail.where(Activation.organisation_id == own, gone.c.state == state, are_few(ReaderChange))
+    every = union_all(counted, tail).subquery("standing")
     return int(ctx.session.scalar(select(func.sum(every.c.count))) or 0)
 
 
@@ -216,7 +237,7 @@ def activations_by_day(ctx: Context, zone: ZoneInfo, since: date, *, held: bool 
     tail: Rows = joined(each.join(Activation, Activation.id == new.c.activation_id))
     if held and not any(grant.scope is Scope.ALL for grant in grants(ctx.actor, Operation.CARD_VIEW)):
         counted = scoped(counted, ctx.actor, Operation.CARD_VIEW, T.owner_id).where(T.basis == OWNED)
-        tail = scoped(tail, ctx.actor, Operation.CARD_VIEW, Activation.organisation_id)
+        tail = scoped(tail, ctx.actor, Operation.CARD_VIEW, Activation.organisation_id).where(are_few(ReaderChange))
     else:
         counted, tail = tallied(counted, ctx, T), untallied(tail, ctx)
     every = union_all(counted, tail).subquery("every_day")

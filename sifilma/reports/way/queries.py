@@ -75,6 +75,8 @@ from sifilma.personalisation.service import WAY as PERSONALISATION
 Lines = Iterator[Select[Any]]
 MOST_UNASKED, MOST_ENDING, MOST_BROKEN, MOST_LOOKED_AT = 100, 1_000, 100, 1_000
 """Cards that are looked at: of those for whose activation nobody has asked, whose manifest ends soon, and of the broken, of each state."""
+MOST_MADE = 100
+"""Requests whose cards wait to be handed over, of those that a list of tasks shows."""
 _newer = aliased(Token)  # made once: to make an alias takes longer than the rest of its condition
 
 
@@ -386,7 +388,8 @@ def made_lines_query(ctx: Context, task: str, *conditions: ColumnElement[bool], 
     # Cards are counted before their requests are looked up: thousands of cards wait, of some hundred requests.
     if of is not None:
         counted = counted.where(Card.personalisation_request_id.in_(select(PersonalisationRequest.id).where(of)))
-    made, asked = counted.subquery(f"made_{task}"), PersonalisationRequest
+    # The oldest MOST_MADE: with so few the requests are looked up one by one, and not all of them read.
+    made, asked = counted.order_by("since").limit(MOST_MADE).subquery(f"made_{task}"), PersonalisationRequest
     query: Select[Any] = select(asked).join(made, made.c.request == asked.id)
     return line_query(query, task, asked.id, asked.letter_number, to, made.c.since, made.c.cards)
 
