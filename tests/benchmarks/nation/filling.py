@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from random import Random
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 import psycopg
@@ -298,10 +298,10 @@ def _conclude(world: World, tokens: int) -> None:
     _analyse(world)
 
 
-def _analyse(world: World) -> None:
-    """Gather the planner's statistics."""
+def _analyse(world: World, how: LiteralString = "ANALYZE") -> None:
+    """Gather the planner's statistics. VACUUM notes besides which blocks have nothing but what all see, as autovacuum has after some time."""
     with psycopg.connect(world.settings.database.replace("+psycopg", ""), autocommit=True) as connection:
-        connection.execute("ANALYZE")
+        connection.execute(how)
 
 
 def _tally(world: World) -> None:
@@ -313,7 +313,7 @@ def _tally(world: World) -> None:
         with _patient(world) as ctx:
             if not add_up(ctx, resources(world.app).targets.calendar, TALLIED_AT_ONCE):
                 break
-    _analyse(world)
+    _analyse(world, "VACUUM ANALYZE")
 
 
 def _first_loaded(session: Any) -> int:
