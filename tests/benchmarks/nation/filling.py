@@ -299,7 +299,7 @@ def _conclude(world: World, tokens: int) -> None:
 
 
 def _analyse(world: World, how: LiteralString = "ANALYZE") -> None:
-    """Gather the planner's statistics. VACUUM notes besides which blocks have nothing but what all see, as autovacuum has after some time."""
+    """Gather the planner's statistics. VACUUM notes besides which blocks hold only what all see, as autovacuum does in time."""
     with psycopg.connect(world.settings.database.replace("+psycopg", ""), autocommit=True) as connection:
         connection.execute(how)
 
