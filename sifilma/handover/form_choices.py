@@ -141,12 +141,12 @@ def _returnable(ctx: Context, own: UUID, most: int, *which: ColumnElement[bool])
 
 
 def return_lots(ctx: Context, to: Receiver, named: Sequence[str] = ()) -> list[Pile]:
-    """Return the cards that can go back to a receiver, by their state: the newest MOST_SHOWN of each, and those with these UIDs."""
+    """Return the cards that can go back to a receiver, by their state: the newest MOST_LOOKED_AT of each, and those with these UIDs."""
     own = ctx.actor.organisation_id
     which = () if to.kind != OrganisationKind.MANUFACTURER else (returns.maker_id() == to.id,)
     if own is None:
         return []
-    newest = _returnable(ctx, own, MOST_SHOWN, *which)
+    newest = _returnable(ctx, own, MOST_LOOKED_AT, *which)
     chosen = _returnable(ctx, own, MOST_NAMED, *which, Card.uid.in_(named[:MOST_NAMED])) if named else []
     found = select(Card).where(Card.id.in_([key for key, _ in newest + chosen])).order_by(Card.state, Card.uid)
     cards = list(ctx.session.scalars(found))

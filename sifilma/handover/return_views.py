@@ -49,6 +49,6 @@ def _form(form: Form, *, suggests: bool = False) -> Response:
         receivers=receivers,
         chosen=chosen,
         lots=lots,
-        most=form_choices.MOST_SHOWN,
+        most=form_choices.MOST_LOOKED_AT,
         reasons=[(str(one), kind(str(one))) for one in ReturnReason],
     )

@@ -29,8 +29,8 @@ from sifilma.kernel.context import Context
 MOST_CARDS = 2000
 RENEWED_WITHIN = timedelta(days=90)
 """How long before its end a manifest is due to be renewed."""
-MOST_MACHINES, MOST_OFFERED = 200, 200
-"""Machines, and cards with an open token, that a field offers to whoever types."""
+MOST_MACHINES, MOST_OFFERED, MOST_NAMED = 200, 200, 50
+"""Machines and cards that a form offers, and cards with an open token that a field names to whoever types."""
 
 
 @dataclass(frozen=True)
