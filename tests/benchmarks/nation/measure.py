@@ -26,7 +26,7 @@ from sifilma.kernel.db import db
 from tests.benchmarks import server
 from tests.benchmarks.nation import figures
 from tests.benchmarks.nation.installation import installed
-from tests.support.world import Client, World
+from tests.support.world import MAGETAN_PLACE, Client, World, done
 
 LARGE = (
     "activation", "activation_request", "activation_request_card", "activation_tally", "audit_entry", "batch_row", "card", "card_tally",
@@ -34,6 +34,8 @@ LARGE = (
     "personalisation_result", "reader_tally", "row_digest", "stage_tally", "token", "unit",
 )  # fmt: skip
 """Tables that grow with the cards."""
+ROUNDS = 4
+"""Rounds of activations. The first makes the month's data key, and PostgreSQL's plans."""
 FEW = 1_000
 """Rows among which one is soon found."""
 SEARCHES = ("{uid}", "{part}", "{hardware}", "{pcid}", "{letter}", "{bast}", "ZZQX-NONE", "%%%", "///", "154", "BANK", "kepala0")
@@ -232,9 +234,12 @@ def main() -> int:
     parser.add_argument("--only", default="", help="only pages that match this pattern, of these people")
     parser.add_argument("--keep", type=Path, help="write all figures into this file (JSON)")
     parser.add_argument("--against", type=Path, help="figures kept at another size: print them beside these, and the ratios")
+    parser.add_argument("--activations", type=int, default=0, help="measure so many activations instead, in ROUNDS rounds; it writes")
     chosen = parser.parse_args()
     world = installed(settings_with_secrets(), datetime.now(UTC), new=False)
     world.configure(rate_per_minute_address=0, rate_per_minute_actor=0)
+    if chosen.activations:
+        return activations(world, chosen.activations)
     named, all_found = words(world), list[Found]()
     for kind, username in people(world).items():
         client = world.client(username)
@@ -252,6 +257,22 @@ def main() -> int:
         chosen.keep.write_text(json.dumps([asdict(one) for one in all_found], indent=1))
     if chosen.against:
         compare([Found(**one) for one in json.loads(chosen.against.read_text())], all_found)
+    return 0
+
+
+def activations(world: World, count: int) -> int:
+    """Activate cards of an office over HTTP within this process, and print what each took: CPU here and in the database. Return 0."""
+    ready = world.ready("magetan.kepala", "R", count * ROUNDS)
+    client = world.client("magetan.kepala")
+    for number in range(ROUNDS):
+        bodies = [world.activation(ready, uid, **MAGETAN_PLACE) for uid in ready.uids[number * count : (number + 1) * count]]
+        before, cpu, wall = _backends(world), time.process_time(), time.perf_counter()
+        for body in bodies:
+            done(client.post("/activations", body), 201)
+        spent, took, after = time.process_time() - cpu, time.perf_counter() - wall, _backends(world)
+        database = sum(after[pid] - before[pid] for pid in before.keys() & after.keys())
+        each = (f"{seconds * 1000 / count:.2f}" for seconds in (spent, database, took))
+        print("activation, ms: Python {}, database {}, wall {}".format(*each), flush=True)
     return 0
 
 
