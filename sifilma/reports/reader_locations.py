@@ -36,7 +36,7 @@ FEW = 1_000
 """Readers that are read one by one for a small part of the map. Where more stand, circles are those of the finest grid that is tallied."""
 MOST_ROWS = 200
 """Rows of the finest grid, from south to north, that are looked for by the index of cells."""
-_CELL = [literal_column(part.replace("l", "activation.l", 1)) for part in CELL]
+_CELL: list[ColumnElement[int]] = [literal_column(part.replace("l", "activation.l", 1)) for part in CELL]
 REGENCY = codes.WIDTHS[1]
 STANDING = {"": (CardState.ACTIVE,), "suspended": (CardState.SUSPENDED,), "all": (CardState.ACTIVE, CardState.SUSPENDED)}
 EXPORT = Export(

@@ -74,10 +74,10 @@ class Lag:
 
 def find_lag(ctx: Context) -> Lag | None:
     """Return what the tallies lack, where it is too much to be added on reading; else None."""
-    many = (~are_few(table) for table in (ReaderChange, CardTallyChange))
+    readers_few, cards_few = are_few(ReaderChange), are_few(CardTallyChange)
     oldest = select(ReaderChange.activation_id).order_by(ReaderChange.id).limit(1).scalar_subquery()
     since = select(Activation.at).where(Activation.id == oldest).scalar_subquery()
-    readers, cards, at = ctx.session.execute(select(*many, since)).one()
+    readers, cards, at = ctx.session.execute(select(~readers_few, ~cards_few, since)).one()
     return Lag(MOST_ADDED, at if readers else None) if readers or cards else None
 
 
