@@ -119,8 +119,7 @@ def return_receivers(ctx: Context) -> list[Receiver]:
         total = sum(by_maker.values())
     else:
         total, ids = len(looked_at), [key for key, _ in looked_at]
-        made = select(returns.maker_id(), func.count()).select_from(Card).where(Card.id.in_(ids)).group_by(returns.maker_id())
-        by_maker = dict(ctx.session.execute(made).all())
+        by_maker = Counter(ctx.session.scalars(select(returns.maker_id()).select_from(Card).where(Card.id.in_(ids))))
     directorate = select(Organisation).where(Organisation.kind == OrganisationKind.DIRECTORATE)
     makers = select(Organisation).where(Organisation.id.in_([key for key in by_maker if key not in (None, own)]))
     return [
