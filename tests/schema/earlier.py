@@ -38,14 +38,15 @@ def back_to_0048(connection: Connection) -> None:
     """Undo 0052 and 0053 on a database without triggers: units without a card are looked for among all, a state has its own index."""
     undo = Operations(MigrationContext.configure(connection))
     for table, indexes in (("card", ("for_another", "used_by_another", "broken", "out_of_use", "state_id")), ("manifest", ("state_id",)),
-                           ("token", ("open_of",)), ("activation", ("cell",))):  # fmt: skip
+                           ("token", ("open_of",))):  # fmt: skip
         for index in indexes:
             undo.drop_index(f"ix_{table}_{index}", table)
     if connection.dialect.name == "postgresql":
-        undo.drop_index("ix_activation_regency_of", "activation")
+        for index in ("regency_of", "cell"):
+            undo.drop_index(f"ix_activation_{index}", "activation")
+        undo.create_index("ix_activation_longitude_e7_latitude_e7", "activation", ["longitude_e7", "latitude_e7"])
     for table in ("card", "manifest", "token"):
         undo.create_index(f"ix_{table}_state", table, ["state"])
-    undo.create_index("ix_activation_longitude_e7_latitude_e7", "activation", ["longitude_e7", "latitude_e7"])
     undo.drop_table("free_unit")
     connection.execute(text("UPDATE alembic_version SET version_num = '0048'"))
 
