@@ -30,9 +30,9 @@ def upgrade() -> None:
         op.create_index(op.f(f"ix_{table}_state_id"), table, ["state", "id"])
         op.drop_index(op.f(f"ix_{table}_state"), table)
     op.drop_index(op.f("ix_token_state"), "token")
+    op.drop_index(op.f("ix_activation_longitude_e7_latitude_e7"), "activation")
     if op.get_bind().dialect.name == "postgresql":
         cell = ("((latitude_e7 + 200000000) / 27465)", "(longitude_e7 / 27465)")
         op.create_index("ix_activation_cell", "activation", [sa.text(part) for part in cell])
-        op.drop_index(op.f("ix_activation_longitude_e7_latitude_e7"), "activation")
         regency = sa.text("substr(region_code, 1, 5)")
         op.create_index("ix_activation_regency_of", "activation", ["organisation_id", regency, "card_id"])

@@ -334,7 +334,6 @@ class Activation(RecordedInEntry, Base):
         Index("ix_activation_regency", text("substr(region_code, 1, 5)"), "card_id").ddl_if(dialect="postgresql"),
         Index("ix_activation_regency_of", "organisation_id", text("substr(region_code, 1, 5)"), "card_id").ddl_if(dialect="postgresql"),
         Index("ix_activation_cell", *map(text, CELL)).ddl_if(dialect="postgresql"),
-        Index(None, "longitude_e7", "latitude_e7").ddl_if(dialect="sqlite"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)

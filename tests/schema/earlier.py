@@ -44,7 +44,7 @@ def back_to_0048(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         for index in ("regency_of", "cell"):
             undo.drop_index(f"ix_activation_{index}", "activation")
-        undo.create_index("ix_activation_longitude_e7_latitude_e7", "activation", ["longitude_e7", "latitude_e7"])
+    undo.create_index("ix_activation_longitude_e7_latitude_e7", "activation", ["longitude_e7", "latitude_e7"])
     for table in ("card", "manifest", "token"):
         undo.create_index(f"ix_{table}_state", table, ["state"])
     undo.drop_table("free_unit")
