@@ -22,6 +22,7 @@ from tests.access.crowd import Crowd
 from tests.support import databases, softhsm
 from tests.support.browser import WIDTHS
 from tests.support.databases import Cluster, Fresh, FreshPostgres, FreshSqlite
+from tests.support.prefabs import Prefabs
 from tests.support.softhsm import SoftHSM
 from tests.support.world import World
 
@@ -227,14 +228,30 @@ def crowd_sqlite(inhabited_sqlite: Fresh, tmp_path_factory: pytest.TempPathFacto
     return Crowd(inhabited_sqlite, tmp_path_factory.mktemp("crowd"), signing_token, root_token)
 
 
+@pytest.fixture(scope="session")
+def prefabs_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Fresh], Prefabs]:
+    """Return the installations that are kept for copying, for each factory of databases."""
+    kept: dict[Fresh, Prefabs] = {}
+
+    def of(fresh: Fresh) -> Prefabs:
+        if fresh not in kept:
+            kept[fresh] = Prefabs(fresh, tmp_path_factory.mktemp("prefabs"))
+        return kept[fresh]
+
+    return of
+
+
 @pytest.fixture
-def new_world(tmp_path: Path, signing_token: HSM, root_token: HSM) -> Callable[[Fresh], AbstractContextManager[World]]:
+def new_world(
+    tmp_path: Path, signing_token: HSM, root_token: HSM, prefabs_of: Callable[[Fresh], Prefabs]
+) -> Callable[[Fresh], AbstractContextManager[World]]:
     """Return a context manager that makes a whole installation on a database of its own, and removes the database afterwards."""
 
     @contextmanager
     def made(fresh: Fresh) -> Iterator[World]:
         url = fresh.make()
         with closing(World(url, tmp_path / "home", signing_token, root_token)) as world:
+            world.prefabs = prefabs_of(fresh)
             yield world
         fresh.remove(url)
 

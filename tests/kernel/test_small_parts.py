@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import time
+from collections.abc import Sequence
 from contextlib import redirect_stderr
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -17,6 +18,7 @@ from sifilma.kernel.clock import ManualClock, SystemClock
 from sifilma.kernel.deadline import Allowance
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.lifecycle import LifeCycle, Transition, mermaid
+from sifilma.kernel.many.parallel import PART, in_parts
 from tests.support.simultaneous_calls import run_simultaneously
 
 
@@ -31,6 +33,17 @@ def test_ids_are_uuid_version_7_and_increase_within_one_millisecond() -> None:
 def test_ids_of_many_threads_are_unique() -> None:
     made = run_simultaneously([lambda: [uuid7() for _ in range(500)]] * 8)
     assert len({one for part in made for one in part}) == 4000
+
+
+def test_parts_that_other_threads_work_on_end_with_the_callers_deadline() -> None:
+    def left(part: Sequence[int]) -> list[float | None]:
+        return [deadline.remaining() for _ in part]
+
+    with deadline.limit(5):
+        limited = in_parts(left, range(3 * PART))
+    assert len(limited) == 3 * PART
+    assert all(one is not None and 0 < one <= 5 for one in limited)
+    assert in_parts(left, range(2 * PART)) == [None] * (2 * PART)
 
 
 def test_work_in_steps_has_time_of_its_own_and_costs_the_request_none() -> None:

@@ -12,12 +12,21 @@ from hsm import HSM
 from sifilma.demo import facts
 from sifilma.identity.models import User
 from sifilma.notifications.delivery import deliver
+from sifilma.reports import reminders
 from sifilma.reports.reminders import remind
 from sifilma.resources import resources
 from tests.notifications import receivers
 from tests.support.databases import KINDS, Fresh
 from tests.support.simultaneous_calls import run_simultaneously
 from tests.support.world import World, done
+
+
+@pytest.fixture(scope="module", autouse=True)
+def unhurried() -> Iterator[None]:
+    """Let a round take its time: on a loaded machine it would tell some people in the next one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reminders, "ROUND_SECONDS", 600.0)
+        yield
 
 
 @pytest.fixture(scope="module", params=KINDS)

@@ -314,6 +314,14 @@ class Fresh(Protocol):
         """Throw a database away."""
         ...
 
+    def save(self, url: str) -> str:
+        """Keep a copy of a database to which nobody is connected; return the name for `restore`."""
+        ...
+
+    def restore(self, url: str, saved: str) -> None:
+        """Put a saved copy in the place of a database to which nobody is connected."""
+        ...
+
     def holding(self, prepare: Callable[[str], None]) -> Fresh:
         """Return a factory whose template also holds what `prepare` puts into the database of a URL. It must close its connections."""
         ...
@@ -332,13 +340,26 @@ class FreshPostgres:
 
     def remove(self, url: str) -> None:
         """Throw a database away."""
-        self._cluster.drop(url.partition("@/")[2].partition("?")[0])
+        self._cluster.drop(_name(url))
+
+    def save(self, url: str) -> str:
+        """Keep a copy of a database to which nobody is connected; return the name for `restore`."""
+        return self._cluster.create(_name(url))
+
+    def restore(self, url: str, saved: str) -> None:
+        """Put a saved copy in the place of a database to which nobody is connected."""
+        self._cluster.drop(_name(url))
+        self._cluster.create(saved, _name(url))
 
     def holding(self, prepare: Callable[[str], None]) -> Fresh:
         """One whose databases hold what `prepare` puts into their template as well."""
         template = self._cluster.create(self._template)
         prepare(self._cluster.url(template))
         return FreshPostgres(self._cluster, template)
+
+
+def _name(url: str) -> str:
+    return url.partition("@/")[2].partition("?")[0]
 
 
 class FreshSqlite:
@@ -361,6 +382,19 @@ class FreshSqlite:
         path = Path(url.removeprefix("sqlite:///"))
         for file in path.parent.glob(f"{path.name}*"):
             file.unlink()
+
+    def save(self, url: str) -> str:
+        """Keep a copy of a database to which nobody is connected; return the name for `restore`."""
+        source, saved = Path(url.removeprefix("sqlite:///")), self._folder / f"saved-{uuid4().hex[:12]}.db"
+        left = [path.name for path in source.parent.glob(f"{source.name}-*")]
+        assert not left, f"the database was not closed: {left}"
+        shutil.copyfile(source, saved)
+        return str(saved)
+
+    def restore(self, url: str, saved: str) -> None:
+        """Put a saved copy in the place of a database to which nobody is connected."""
+        self.remove(url)
+        shutil.copyfile(saved, url.removeprefix("sqlite:///"))
 
     def holding(self, prepare: Callable[[str], None]) -> Fresh:
         """One whose databases hold what `prepare` puts into their template as well."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 import hmac
 import secrets
 import string
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypeVar
 from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -45,16 +44,15 @@ from sifilma.kernel.context import Act, Context
 from sifilma.kernel.db import hold
 from sifilma.kernel.errors import Conflict, NotFound
 from sifilma.kernel.ids import uuid7
+from sifilma.kernel.many.parallel import in_parts
 from sifilma.kernel.text import say
 
 LENGTH = 10
 MAC, MAC_LENGTH = "token-mac", 32
 ALPHABET = string.ascii_letters + string.digits
 MAX_TRIES = 5
-# Cards per HSM call and rows per query: an HSM call has a time-out, and `IN` a limit on parameters.
+# Rows per query: `IN` has a limit on parameters.
 AT_ONCE = 500
-T = TypeVar("T")
-Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,7 @@ def make_mac(do: Operations, request_id: UUID, uid: str, token: str) -> bytes:
 
 def make(hsm: HSM, request_id: UUID, cards: Sequence[tuple[UUID, str]], data_key: DataKey) -> list[Fresh]:
     """Make a token for each pair of card id and UID. No transaction may be open."""
-    return _in_parts(hsm, cards, lambda do, part: _make(do, request_id, part, data_key))
+    return in_parts(lambda part: hsm.run(lambda do: _make(do, request_id, part, data_key)), cards)
 
 
 def _make(do: Operations, request_id: UUID, cards: Sequence[tuple[UUID, str]], data_key: DataKey) -> list[Fresh]:
@@ -166,23 +164,14 @@ def reveal(ctx: Context, hsm: HSM, request_id: UUID) -> list[Revealed]:
     deadline.allow_for(len(open_rows))
     keys = _data_keys(ctx.session, [token for token, _ in open_rows])
     ctx.uow.end_read()
-    shown = _in_parts(hsm, open_rows, lambda do, part: _open(do, part, keys))
+    shown = in_parts(lambda part: hsm.run(lambda do: _open(do, part, keys)), open_rows)
     ctx.uow.begin_write()
     record(ctx, Action.TOKEN_REVEAL, "activation_request", request_id, count=len(shown), cards=[uid for _, uid in open_rows])
     return shown
 
 
-def _in_parts(hsm: HSM, items: Sequence[T], work: Callable[[Operations, Sequence[T]], Sequence[Made]]) -> list[Made]:
-    """Return what the HSM makes of the items, in parts: one long call would keep all others waiting."""
-
-    def of(part: Sequence[T]) -> Sequence[Made]:
-        return hsm.run(lambda do: work(do, part))
-
-    return [one for part in _parts(items) for one in of(part)]
-
-
-def _parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    return (items[start : start + AT_ONCE] for start in range(0, len(items), AT_ONCE))
+def _parts(uids: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (uids[start : start + AT_ONCE] for start in range(0, len(uids), AT_ONCE))
 
 
 def _own_approved(ctx: Context, request_id: UUID) -> ActivationRequest:
@@ -219,7 +208,7 @@ def reveal_for_cards(ctx: Context, hsm: HSM, uids: Collection[str]) -> dict[str,
         found += [(token, uid) for token, uid in ctx.session.execute(query)]
     keys = _data_keys(ctx.session, [token for token, _ in found])
     ctx.uow.end_read()
-    shown = {one.sam_uid: one.token for one in _in_parts(hsm, found, lambda do, part: _open(do, part, keys))}
+    shown = {one.sam_uid: one.token for one in in_parts(lambda part: hsm.run(lambda do: _open(do, part, keys)), found)}
     ctx.uow.begin_write()
     of: dict[UUID, list[str]] = {}
     for token, uid in found:
