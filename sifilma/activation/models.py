@@ -20,12 +20,25 @@ from sifilma.kernel.ids import uuid7
 from sifilma.kernel.lifecycle import Cause, LifeCycle, Stateful, Transition, state_check
 
 _VALID = "state IN ('issued', 'redeemed') AND reissue_id IS NULL"
+_OPEN = text("state = 'issued'")
 _OF_REISSUE = "reissue_id IS NOT NULL"
 _PROPOSED = "state = 'proposed'"
 _WAITING = "ended_at IS NULL"
 _REVIEWED = text("review_state <> 'none'")
 _STANDING = "state IN ('active', 'suspended')"
 _CARRIED = "stated_by IS NOT NULL"
+SOUTH_E7 = 200_000_000  # added to latitudes, so that integer division rounds the same way north and south of the equator
+FINEST = 15
+"""The zoom of the map whose grid is the finest that is tallied: readers are found by its cells."""
+
+
+def cell_size(zoom: int) -> int:
+    """Return the width of a cell of the grid of a zoom, in 1e-7 degrees: 64 of the 256 pixels of a tile, which is 360 degrees at zoom 0."""
+    return int(360 * 64 / 256 / 2**zoom * 10_000_000)
+
+
+CELL = (f"((latitude_e7 + {SOUTH_E7}) / {cell_size(FINEST)})", f"(longitude_e7 / {cell_size(FINEST)})")
+"""The cell of an activation in the finest grid, as its index has it: north and east."""
 
 
 class RequestKind(StrEnum):
@@ -251,9 +264,12 @@ class Token(Stateful, Base):
         Index(None, "card_id", "state"),
         Index(None, "activation_request_id"),
         Index(None, "state", "expires_at"),
+        # Those that an organisation may use now, in the order of their ends: few are open at a time.
+        Index("ix_token_open_of", "organisation_id", "expires_at", "activation_request_id", sqlite_where=_OPEN, postgresql_where=_OPEN),
         UniqueConstraint("status_list", "status_index"),
     )
 
+    state: Mapped[str] = mapped_column(String(20))  # the index by state and end serves for the state too
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     activation_request_id: Mapped[UUID] = mapped_column(ForeignKey("activation_request.id"))
     card_id: Mapped[UUID] = mapped_column(ForeignKey("card.id"))
@@ -318,9 +334,10 @@ class Activation(RecordedInEntry, Base):
         Index(None, "at"),
         # The map counts by the beginning of the code. LIKE uses this index in any collation of the database.
         Index(None, "region_code", postgresql_ops={"region_code": "varchar_pattern_ops"}),
-        # Readers of a regency in the order of their cards, and readers in a small part of the map.
+        # Readers of a regency in the order of their cards, of all and of one organisation; and readers in a small part of the map.
         Index("ix_activation_regency", text("substr(region_code, 1, 5)"), "card_id").ddl_if(dialect="postgresql"),
-        Index(None, "longitude_e7", "latitude_e7"),
+        Index("ix_activation_regency_of", "organisation_id", text("substr(region_code, 1, 5)"), "card_id").ddl_if(dialect="postgresql"),
+        Index("ix_activation_cell", *map(text, CELL)).ddl_if(dialect="postgresql"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
@@ -395,6 +412,7 @@ class Manifest(Stateful, Base):
         ),
         Index(None, "organisation_id", "id"),
         Index(None, "state", "refuse_after"),
+        Index(None, "state", "id"),
         Index(None, "expires_at", "id"),
         # Those that end soon, the first first: the others cost this index nothing.
         Index("ix_manifest_standing_ends", "expires_at", "id", sqlite_where=text(_STANDING), postgresql_where=text(_STANDING)),
@@ -408,6 +426,7 @@ class Manifest(Stateful, Base):
         ),
     )
 
+    state: Mapped[str] = mapped_column(String(20))  # its index has the id besides
     id: Mapped[UUID] = mapped_column(primary_key=True)
     activation_id: Mapped[UUID] = mapped_column(ForeignKey("activation.id"), unique=True)
     card_id: Mapped[UUID] = mapped_column(ForeignKey("card.id"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, exists, or_, select
+from sqlalchemy import ColumnElement, Select, and_, exists, literal_column, or_, select
 from sqlalchemy.orm import aliased
 
 from sifilma.activation.models import Activation, ActivationRequest, ActivationRequestCard, Manifest, ManifestState, Revocation, Token
@@ -21,6 +21,9 @@ from sifilma.kernel.context import Context
 from sifilma.kernel.db import among
 from sifilma.kernel.errors import NotFound
 from sifilma.kernel.paging import Listing
+
+IS_OPEN = Token.state == literal_column("'issued'")
+"""The condition of tokens that can be used, if they have not lapsed. A bound value would keep a prepared plan from the index of these."""
 
 
 def newest_moment_query() -> Select[datetime]:

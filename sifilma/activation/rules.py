@@ -108,7 +108,7 @@ triggers.guard(
 )
 triggers.guard("manifest_facts", "manifest", "UPDATE", " OR ".join(
     f"OLD.{c} <> NEW.{c}"
-    for c in ("activation_id", "card_id", "organisation_id", "epoch", "seq", "kid", "issued_at", "expires_at", "refuse_after",
+    for c in ("id", "activation_id", "card_id", "organisation_id", "epoch", "seq", "kid", "issued_at", "expires_at", "refuse_after",
               "status_list", "status_index", "payload_hash", "data_key_id", "sealed_body")
 ), "manifest: what was signed does not change")  # fmt: skip
 triggers.guard(
@@ -129,12 +129,15 @@ triggers.guard(
     " AND (m.epoch > NEW.epoch OR (m.epoch = NEW.epoch AND m.seq >= NEW.seq)))",
     "manifest: the sequence of a card only grows",
 )
+_COUNT = "UPDATE status_list SET changes = changes + 1 WHERE number = NEW.status_list"
 triggers.follow(
     "manifest_status_change",
     "manifest",
     "UPDATE",
-    "UPDATE status_list SET changes = changes + 1 WHERE number = NEW.status_list",
+    _COUNT,
     when="OLD.state <> NEW.state",
+    together="UPDATE status_list l SET changes = l.changes + c.n FROM (SELECT f.status_list, COUNT(*) AS n FROM fresh f JOIN stale s"
+    " ON s.id = f.id AND s.state <> f.state GROUP BY 1) c WHERE l.number = c.status_list",
 )
 for _event in ("INSERT", "UPDATE"):
     triggers.follow(
@@ -151,12 +154,12 @@ triggers.guard(
     "status_beyond: what was revoked stays revoked",
 )
 triggers.guard("status_beyond_keep", "status_beyond", "DELETE", "", "status_beyond: nothing is deleted")
-# One that is born suspended has another status than its free index had.
+# One that is born suspended has another status than its free index had. These are few: each new manifest is asked by itself.
 triggers.follow(
     "manifest_status_birth",
     "manifest",
     "INSERT",
-    "UPDATE status_list SET changes = changes + 1 WHERE number = NEW.status_list",
+    _COUNT,
     when="NEW.state = 'suspended'",
 )
 triggers.guard(

@@ -46,7 +46,11 @@ class CardState(StrEnum):
 S = CardState
 _BROKEN = (S.DAMAGED, S.LOCKED, S.REVOKED)
 _LIVING = (S.REGISTERED, S.PERSONALISED, S.HANDED_OVER, S.RECEIVED, S.ACTIVE, S.SUSPENDED, S.LOST)
-_TIES = "state IN ({})".format(", ".join(f"'{state}'" for state in _LIVING))
+TIES = "state IN ({})".format(", ".join(f"'{state}'" for state in _LIVING))
+_ELSEWHERE = text("holder_id <> buyer_id")
+_USED_ELSEWHERE = text("holder_id <> buyer_id AND state IN ('active', 'suspended')")
+_BROKEN_ONES = text("state IN ('damaged', 'locked', 'revoked')")
+_OUT_OF_USE = text("state IN ('damaged', 'locked', 'revoked', 'lost', 'destroyed')")
 REPORTABLE = (S.RECEIVED, S.ACTIVE)
 """The states in which a program may report a card. In others it is on its way or out of use: a person says what becomes of it."""
 _REVOKE = "the manifest is revoked, tokens are cancelled"
@@ -261,14 +265,30 @@ class Card(RecordedOnce, Stateful, Base):
         CheckConstraint("length(uid) = 16 AND uid = upper(uid)", name="uid"),
         CheckConstraint("function IN ('R', 'RW')", name="function"),
         # A unit has at most one living card; former cards keep naming it.
-        Index("uq_card_living_unit", "unit_id", unique=True, sqlite_where=text(_TIES), postgresql_where=text(_TIES)),
+        Index("uq_card_living_unit", "unit_id", unique=True, sqlite_where=text(TIES), postgresql_where=text(TIES)),
         Index(None, "holder_id", "id"),
         Index(None, "buyer_id", "id"),
         Index(None, "holder_id", "state", "id"),
+        Index(None, "state", "id"),
+        # Few cards are held by another than their buyer: those on their way to it, by request; and those in use, which are hardly any.
+        Index(
+            "ix_card_for_another",
+            "holder_id",
+            "state",
+            "personalisation_request_id",
+            "changed_at",
+            sqlite_where=_ELSEWHERE,
+            postgresql_where=_ELSEWHERE,
+        ),
+        Index("ix_card_used_by_another", "buyer_id", sqlite_where=_USED_ELSEWHERE, postgresql_where=_USED_ELSEWHERE),
+        # Few are out of use: their holder destroys those that are broken, and their buyer asks for others.
+        Index("ix_card_broken", "holder_id", "state", "changed_at", "id", sqlite_where=_BROKEN_ONES, postgresql_where=_BROKEN_ONES),
+        Index("ix_card_out_of_use", "buyer_id", "state", "changed_at", "id", sqlite_where=_OUT_OF_USE, postgresql_where=_OUT_OF_USE),
         # Few cards are for encoders; those for readers are found by walking all of them.
         Index("ix_card_encoders", "id", sqlite_where=text("function = 'RW'"), postgresql_where=text("function = 'RW'")),
     )
 
+    state: Mapped[str] = mapped_column(String(20))  # its index has the id besides
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     uid: Mapped[str] = mapped_column(String(16), unique=True)
     function: Mapped[str] = mapped_column(String(2))
@@ -426,7 +446,7 @@ triggers.guard(
     "unit_retired_empty",
     "unit",
     "UPDATE",
-    f"OLD.state <> NEW.state AND NEW.state = 'retired' AND EXISTS (SELECT 1 FROM card c WHERE c.unit_id = NEW.id AND c.{_TIES})",  # noqa: S608  # constants
+    f"OLD.state <> NEW.state AND NEW.state = 'retired' AND EXISTS (SELECT 1 FROM card c WHERE c.unit_id = NEW.id AND c.{TIES})",  # noqa: S608  # constants
     "unit: not retired with a living card in it",
 )
 for _event, _moved in (

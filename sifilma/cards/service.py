@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Exists, Select, exists, false, or_, select
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.cards import proposals
-from sifilma.cards.derived.models import CardUid
+from sifilma.cards.derived.models import CardUid, FreeUnit
 from sifilma.cards.identifiers import normalise_pcid, normalise_uid, plain_hex
 from sifilma.cards.models import CARD, UNIT, Card, CardState, DeviceModel, Function, Unit, UnitCondition, UnitKeyChange, function_set
 from sifilma.cards.outlets.models import Outlet, OutletState
@@ -21,7 +21,7 @@ from sifilma.cards.outlets.queries import CLOSED, hold_open, outlet_ids_query, o
 from sifilma.cards.proposals import NewKey
 from sifilma.cards.schemas import UnitIn, UnitKeyIn
 from sifilma.identity.models import Organisation
-from sifilma.identity.permissions import Operation
+from sifilma.identity.permissions import Operation, Scope, grants
 from sifilma.identity.scope import scoped
 from sifilma.kernel.context import Act, Context
 from sifilma.kernel.db import among, hold, one_of
@@ -99,11 +99,11 @@ def named_units_query(ctx: Context, number: str) -> Select[Unit]:
 
 def list_units(ctx: Context, wanted: UnitFilter) -> Listing[Unit]:
     """Return the units the actor may see that match the filter."""
-    query = units_query(ctx)
+    query = _free_units_query(ctx) if wanted.state == "free" else units_query(ctx)
     if wanted.hardware_number:
         query = query.where(Unit.hardware_number == wanted.hardware_number.upper())
-    if wanted.state:
-        query = query.where(~_living_card() if wanted.state == "free" else _living_card().where(Card.state == wanted.state))
+    if wanted.state and wanted.state != "free":
+        query = query.where(_living_card().where(Card.state == wanted.state))
     if wanted.pcid == "missing":
         query = query.where(Unit.pcid.is_(None), Unit.condition != UnitCondition.RETIRED)
     if wanted.outlet:
@@ -113,6 +113,13 @@ def list_units(ctx: Context, wanted: UnitFilter) -> Listing[Unit]:
     if wanted.model:
         query = query.where(Unit.model_id.in_(select(DeviceModel.id).where(DeviceModel.name == wanted.model)))
     return (_with_text(ctx, query, wanted.text) if wanted.text else query), Unit.id
+
+
+def _free_units_query(ctx: Context) -> Select[Unit]:
+    """Return a query of the units without a living card that the actor may see. What is free is little, and is begun with."""
+    made = FreeUnit.model_id.in_(select(DeviceModel.id).where(DeviceModel.manufacturer_id == ctx.actor.organisation_id))
+    query = select(Unit).join(FreeUnit, FreeUnit.unit_id == Unit.id)
+    return scoped(query, ctx.actor, Operation.UNIT_READ, FreeUnit.organisation_id, linked=(made,), unit=FreeUnit.unit_id)
 
 
 def _living_card() -> Exists:
@@ -144,7 +151,7 @@ def list_cards(ctx: Context, wanted: CardFilter, *fitting: ColumnElement[bool]) 
 
     `fitting` are further conditions. A card that meets any of them matches the text as well.
     """
-    query = cards_query(ctx)
+    query = _of_function_query(ctx, wanted.function) if wanted.function else cards_query(ctx)
     if wanted.state:
         query = query.where(Card.state == wanted.state)
     if wanted.function:
@@ -153,6 +160,16 @@ def list_cards(ctx: Context, wanted: CardFilter, *fitting: ColumnElement[bool]) 
         named = select(Organisation.id).where(Organisation.name.icontains(wanted.holder, autoescape=True))
         query = query.where(Card.holder_id.in_(named))
     return (_cards_with(ctx, query, wanted.text, *fitting) if wanted.text else query), Card.id
+
+
+def _of_function_query(ctx: Context, function: str) -> Select[Card]:
+    """Return the query of the cards that the actor may see. A maker without models of a function would look through all for nothing."""
+    serves = select(DeviceModel.id).where(
+        DeviceModel.manufacturer_id == ctx.actor.organisation_id, DeviceModel.function.in_((function, "R RW"))
+    )
+    if any(grant.scope is Scope.LINKED for grant in grants(ctx.actor, Operation.CARD_VIEW)) and ctx.session.scalar(serves.limit(1)) is None:
+        return scoped(select(Card), ctx.actor, Operation.CARD_VIEW, (Card.holder_id, Card.buyer_id), unit=Card.unit_id)
+    return cards_query(ctx)
 
 
 def list_chosen_cards(ctx: Context, uids: Sequence[str]) -> Listing[Card]:

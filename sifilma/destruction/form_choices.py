@@ -78,7 +78,12 @@ def may_be_proposed(ctx: Context, card: Card) -> bool:
     )
 
 
-def free_cards_query(ctx: Context) -> Select[Card]:
-    """Return a query of the cards that the actor may propose to destroy: broken, in no open destruction, and not on their way."""
+def free_cards_query(ctx: Context, of: UUID | None = None) -> Select[Card]:
+    """Return a query of the cards that the actor may propose to destroy: broken, in no open destruction, and not on their way.
+
+    With `of`, those of one holder: only what it has handed over itself is looked through for them.
+    """
     ours = scoped(select(Card), ctx.actor, Operation.DESTRUCTION_PROPOSE, Card.holder_id)
-    return ours.where(Card.state.in_(CAUSES), ~is_named(proposed_cards_query()), ~is_named(cards_on_their_way_query()))
+    ours = ours if of is None else ours.where(Card.holder_id == of)
+    named = (proposed_cards_query(), cards_on_their_way_query(issuer_id=of))
+    return ours.where(Card.state.in_(CAUSES), *(~is_named(ids, each=of is not None) for ids in named))

@@ -94,6 +94,19 @@ def found_by_part(now: Snapshot) -> Found:
     )
 
 
+_FREE = "u.id NOT IN (SELECT unit_id FROM card WHERE unit_id IS NOT NULL AND state NOT IN ('damaged', 'locked', 'revoked', 'destroyed'))"
+
+
+@in_snapshot("unit-free", "Units without a living card, and no others, are offered as free, each as it is.")
+def free_units(now: Snapshot) -> Found:
+    """Compare the units that are offered (`free_unit`) with units and cards."""
+    same = " AND ".join(f"f.{one} = u.{one}" for one in ("organisation_id", "model_id", "function", "hardware_number"))
+    free = f"SELECT u.id, u.hardware_number FROM unit u LEFT JOIN free_unit f ON f.unit_id = u.id AND f.condition = u.state AND {same}"
+    yield from now.find("unit", f"{free} WHERE {_FREE} AND f.unit_id IS NULL", "({hardware_number}) is free and not offered as it is")
+    taken = "SELECT u.id, u.hardware_number FROM free_unit f JOIN unit u ON u.id = f.unit_id"
+    yield from now.find("unit", f"{taken} WHERE NOT {_FREE}", "({hardware_number}) is offered as free and has a card")
+
+
 @in_snapshot("card-tally", "The tally of cards by holder, buyer, model and state, with the changes that are not added up, is their number.")
 def tallied(now: Snapshot) -> Found:
     """Count the cards anew, of each holder and buyer and of all."""

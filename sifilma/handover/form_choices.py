@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select, union_all
 
+from sifilma.cards.derived.queries import held_by_maker
 from sifilma.cards.models import Card
 from sifilma.cards.schemas import CardOut
 from sifilma.cards.serializers import cards_out
@@ -23,9 +26,10 @@ from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.context import Context
 from sifilma.personalisation.models import PersonalisationRequest
 
-MOST_SHOWN = 2000
-MOST_COUNTED = 1_000
-"""Cards that are counted of those that can go back."""
+MOST_SHOWN, MOST_NAMED = 200, 2_000
+"""Cards that a form shows, and those besides that are named already: by the request that is asked for, or by the form as it was sent."""
+MOST_LOOKED_AT = 50
+"""Cards of each state that are looked at to know which can go back. Of a holder with more the tally says how many there are."""
 SIGNATORY_FIELDS = ("name", "id_kind", "id_number", "position")
 
 
@@ -71,16 +75,20 @@ def chosen(receivers: list[Receiver], asked: str) -> Receiver | None:
     return receivers[0] if len(receivers) == 1 else next((one for one in receivers if str(one.id) == asked), None)
 
 
-def lots(ctx: Context, receiver_id: UUID) -> list[Lot]:
-    """Return the cards that wait for a receiver, grouped by request; at most MOST_SHOWN cards."""
+def lots(ctx: Context, receiver_id: UUID, of: UUID | None = None, named: Sequence[str] = ()) -> list[Lot]:
+    """Return the cards that wait for a receiver, grouped by request: the first MOST_SHOWN, and those of a request or with these UIDs."""
     query = (
         select(Card, PersonalisationRequest.letter_number, PersonalisationRequest.letter_date)
         .join(PersonalisationRequest, PersonalisationRequest.id == Card.personalisation_request_id)
         .where(*_ready(ctx), _next_owner(ctx) == receiver_id)
         .order_by(Card.personalisation_request_id, Card.uid)
-        .limit(MOST_SHOWN)
     )
-    rows = ctx.session.execute(query).all()
+    first_ones = query if of is None else query.where(Card.personalisation_request_id == of)
+    found = {row.Card.id: row for row in ctx.session.execute(first_ones.limit(MOST_SHOWN if of is None else MOST_NAMED))}
+    if named:
+        those = query.where(Card.uid.in_(named[:MOST_NAMED]))
+        found |= {row.Card.id: row for row in ctx.session.execute(those)}
+    rows = sorted(found.values(), key=lambda row: (row.Card.personalisation_request_id, row.Card.uid))
     made: dict[UUID, Lot] = {}
     for row, shown in zip(rows, cards_out(ctx, [row.Card for row in rows]), strict=True):
         made.setdefault(
@@ -100,32 +108,47 @@ class Pile:
 def return_receivers(ctx: Context) -> list[Receiver]:
     """Return to whom the actor's organisation can give cards back now: the directorate, and the makers of its cards, by name.
 
-    The newest MOST_COUNTED cards are looked at and counted.
+    Where there are many cards, those are counted that it holds in such a state, be they asked for or not.
     """
-    mine = select(Card.id).where(Card.holder_id == ctx.actor.organisation_id, *returns.returnable())
-    newest = mine.order_by(Card.id.desc()).limit(MOST_COUNTED).subquery("newest")
-    total = ctx.session.scalar(select(func.count()).select_from(newest)) or 0
-    if not total or ctx.actor.is_central:
+    own = ctx.actor.organisation_id
+    looked_at = [] if own is None or ctx.actor.is_central else _returnable(ctx, own, MOST_LOOKED_AT + 1)
+    if not looked_at:
         return []
+    if any(count > MOST_LOOKED_AT for count in Counter(state for _, state in looked_at).values()):
+        by_maker = held_by_maker(ctx, returns.RETURNABLE)
+        total = sum(by_maker.values())
+    else:
+        total, ids = len(looked_at), [key for key, _ in looked_at]
+        by_maker = Counter(ctx.session.scalars(select(returns.maker_id()).select_from(Card).where(Card.id.in_(ids))))
     directorate = select(Organisation).where(Organisation.kind == OrganisationKind.DIRECTORATE)
-    found = [Receiver(one.id, one.name, one.kind, total) for one in ctx.session.scalars(directorate)]
-    makers = (
-        select(Organisation.id, Organisation.name, Organisation.kind, func.count(Card.id))
-        .select_from(Card)
-        .join(Organisation, Organisation.id == returns.maker_id())
-        .where(Card.id.in_(select(newest.c.id)), Organisation.id != ctx.actor.organisation_id)
-        .group_by(Organisation.id, Organisation.name, Organisation.kind)
-        .order_by(Organisation.name)
-    )
-    return found + [Receiver(*row) for row in ctx.session.execute(makers)]
+    makers = select(Organisation).where(Organisation.id.in_([key for key in by_maker if key not in (None, own)]))
+    return [
+        *(Receiver(one.id, one.name, one.kind, total) for one in ctx.session.scalars(directorate)),
+        *(Receiver(one.id, one.name, one.kind, by_maker[one.id]) for one in ctx.session.scalars(makers.order_by(Organisation.name))),
+    ]
 
 
-def return_lots(ctx: Context, to: Receiver) -> list[Pile]:
-    """Return the cards that can go back to a receiver, by their state; at most MOST_SHOWN cards."""
-    query = select(Card).where(Card.holder_id == ctx.actor.organisation_id, *returns.returnable())
-    if to.kind == OrganisationKind.MANUFACTURER:
-        query = query.where(returns.maker_id() == to.id)
-    cards = list(ctx.session.scalars(query.order_by(Card.state, Card.uid).limit(MOST_SHOWN)))
+def _returnable(ctx: Context, own: UUID, most: int, *which: ColumnElement[bool]) -> list[tuple[UUID, str]]:
+    """Return the newest cards of the actor's organisation that can go back, at most `most` of each state: ids and states."""
+    # By states: those of one are found by the index in their order, whatever the others are.
+    arms = []
+    for state in returns.RETURNABLE:
+        newest = select(Card.id).where(Card.holder_id == own, Card.state == state, *which).order_by(Card.id.desc()).limit(MOST_NAMED)
+        free = select(Card.id, Card.state).where(Card.id.in_(select(newest.subquery().c.id)), *returns.returnable(own))
+        arms.append(select(free.limit(most).subquery()))
+    return [(key, state) for key, state in ctx.session.execute(union_all(*arms))]
+
+
+def return_lots(ctx: Context, to: Receiver, named: Sequence[str] = ()) -> list[Pile]:
+    """Return the cards that can go back to a receiver, by their state: the newest MOST_LOOKED_AT of each, and those with these UIDs."""
+    own = ctx.actor.organisation_id
+    which = () if to.kind != OrganisationKind.MANUFACTURER else (returns.maker_id() == to.id,)
+    if own is None:
+        return []
+    newest = _returnable(ctx, own, MOST_LOOKED_AT, *which)
+    chosen = _returnable(ctx, own, MOST_NAMED, *which, Card.uid.in_(named[:MOST_NAMED])) if named else []
+    found = select(Card).where(Card.id.in_([key for key, _ in newest + chosen])).order_by(Card.state, Card.uid)
+    cards = list(ctx.session.scalars(found))
     shown = cards_out(ctx, cards)
     return [Pile(state, [one for one in shown if one.state == state]) for state in dict.fromkeys(card.state for card in cards)]
 
@@ -165,7 +188,8 @@ def signed_before(ctx: Context, receiver_id: UUID | None) -> dict[str, list[Know
 
 
 def _here(ctx: Context) -> tuple[Any, ...]:
-    return Card.holder_id == ctx.actor.organisation_id, Card.state == ready_state(ctx)
+    # Whoever hands cards on is not their buyer: an index has those that are on their way.
+    return Card.holder_id == ctx.actor.organisation_id, Card.holder_id != Card.buyer_id, Card.state == ready_state(ctx)
 
 
 def _ready(ctx: Context) -> tuple[Any, ...]:

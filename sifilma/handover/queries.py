@@ -71,21 +71,31 @@ def letters_of(ctx: Context, cards: Sequence[Card]) -> list[Letter]:
     return [Letter(*row) for row in ctx.session.execute(query)]
 
 
-def cards_on_their_way_query(card_id: UUID | None = None) -> Select[UUID]:
-    """Return a query of the ids of cards in handovers that nobody has answered, and of those that are missing from one; or of one card."""
+def cards_on_their_way_query(card_id: UUID | None = None, issuer_id: UUID | None = None) -> Select[UUID]:
+    """Return a query of the ids of cards in handovers that nobody has answered, and of those that are missing from one; or of one card.
+
+    A card on its way, or missing, is held by the issuer: for the cards of one holder its own handovers are enough (`issuer_id`).
+    """
     # Two queries, each of few rows that an index finds: one condition with OR would look at every card that was ever handed over.
     issued = select(HandoverCard.card_id).join(Handover, Handover.id == HandoverCard.handover_id)
     issued = issued.where(Handover.state == HandoverState.ISSUED)
     missing = select(DiscrepancyCard.card_id).where(DiscrepancyCard.state == DifferenceState.MISSING)
     if card_id is not None:
         issued, missing = issued.where(HandoverCard.card_id == card_id), missing.where(DiscrepancyCard.card_id == card_id)
+    if issuer_id is not None:
+        issued = issued.where(Handover.issuer_id == issuer_id)
+        missing = missing.join(Handover, Handover.id == DiscrepancyCard.handover_id).where(Handover.issuer_id == issuer_id)
     return select(union_all(issued, missing).subquery().c.card_id)
 
 
-def is_named(ids: Select[UUID]) -> ColumnElement[bool]:
-    """Return the condition that a query of ids gives a card's. It is asked of each card: few are looked at, and the query may give many."""
+def is_named(ids: Select[UUID], *, each: bool = True) -> ColumnElement[bool]:
+    """Return the condition that a query of ids gives a card's.
+
+    It is asked of each card: few are looked at, and the query may give many. Without `each` PostgreSQL may read all of the query's.
+    """
     found = ids.subquery()
-    return select(found).where(next(iter(found.c)) == Card.id).correlate(Card).exists()
+    named = select(found).where(next(iter(found.c)) == Card.id).correlate(Card)
+    return (named.offset(0) if each else named).exists()
 
 
 _later, _named = aliased(Handover), aliased(HandoverCard)  # made once: it takes longer than the rest of the condition

@@ -39,7 +39,7 @@ def _form(form: Form, *, suggests: bool = False) -> Response:
     ctx = context()
     receivers = form_choices.return_receivers(ctx)
     chosen = form_choices.chosen(receivers, form.get("to"))
-    lots = form_choices.return_lots(ctx, chosen) if chosen else []
+    lots = form_choices.return_lots(ctx, chosen, form.values.getlist("cards")) if chosen else []
     if suggests and chosen:
         form.values.update({name: value for name, value in form_choices.suggested(ctx, chosen.id).items() if name not in form.values})
     people = form_choices.signed_before(ctx, None)
@@ -49,5 +49,6 @@ def _form(form: Form, *, suggests: bool = False) -> Response:
         receivers=receivers,
         chosen=chosen,
         lots=lots,
+        most=form_choices.MOST_LOOKED_AT,
         reasons=[(str(one), kind(str(one))) for one in ReturnReason],
     )

@@ -48,11 +48,14 @@ def hold_cards(ctx: Context, uids: Sequence[str]) -> None:
     ctx.session.execute(select(Card.id).where(among(ctx.session, Card.uid, uids)).order_by(Card.id).with_for_update(key_share=True))
 
 
-def returnable() -> tuple[ColumnElement[bool], ...]:
-    """Return the conditions of cards that can go back: not in use, in no open BAST, and named by nothing else that is open."""
+def returnable(holder_id: UUID | None = None) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions of cards that can go back: not in use, in no open BAST, and named by nothing else that is open.
+
+    With a holder, of its cards: BASTs of others do not name them.
+    """
     return (
         Card.state.in_(RETURNABLE),
-        ~is_named(cards_on_their_way_query()),
+        ~is_named(cards_on_their_way_query(issuer_id=holder_id)),
         *(~is_named(query()) for query in _bound),
     )
 

@@ -178,7 +178,7 @@ def _form(form: Form, *, suggests: bool = False, of: UUID | None = None) -> Resp
     ctx = context()
     receivers = form_choices.receivers(ctx)
     chosen = form_choices.chosen(receivers, form.get("to"))
-    lots = form_choices.lots(ctx, chosen.id) if chosen else []
+    lots = form_choices.lots(ctx, chosen.id, of, form.values.getlist("cards")) if chosen else []
     if suggests and chosen:
         form.values.update(form_choices.suggested(ctx, chosen.id))
     if of:

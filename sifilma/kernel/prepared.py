@@ -141,7 +141,7 @@ def _send(connection: Connection, cursor: Any, made: _Compiled, values: dict[str
         parameters = tuple(parameters[name] for name in made.order)
     if connection._has_events or connection.engine._has_events:
         connection.dispatch.before_cursor_execute(connection, cursor, made.text, parameters, None, False)
-    cursor.execute(made.text, parameters)
+    getattr(cursor, "execute_kept", cursor.execute)(made.text, parameters)  # SQLite's has no other
 
 
 def _row(cursor: Any, made: _Compiled) -> Any:

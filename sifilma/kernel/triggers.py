@@ -25,6 +25,9 @@ class Rule:
 
     `whole`: PostgreSQL looks at all rows of an INSERT together, after them. A condition that asks other tables is then planned and begun
     once for many rows. It must not ask its own table, where it would find the rows that it looks at.
+
+    `together`: what a follower runs on PostgreSQL in place of `then`, once for all rows that a statement inserted or changed. They stand in
+    the table `fresh`, and as they were before in `stale`, each by its id.
     """
 
     name: str
@@ -34,11 +37,13 @@ class Rule:
     message: str = ""
     then: str = ""
     whole: bool = False
+    together: str = ""
 
     @property
     def full_name(self) -> str:
         """Return the trigger's name in the database. It ends in a fingerprint of the rule, so a changed rule gets another name."""
         text_ = f"{self.table}|{self.event}|{self.when}|{self.message}|{self.then}" + ("|whole" if self.whole else "")
+        text_ += f"|{self.together}" if self.together else ""
         return f"{PREFIX}{self.name}_{hashlib.sha256(text_.encode()).hexdigest()[:8]}"
 
 
@@ -52,9 +57,13 @@ def guard(name: str, table: str, event: str, when: str, message: str, *, whole: 
     _register(Rule(name, table, event, when=when, message=message, whole=whole))
 
 
-def follow(name: str, table: str, event: str, then: str, when: str = "") -> None:
-    """Register a follower: after `event` on `table` run `then`, if `when` holds. What an INSERT inserts is followed as a whole."""
-    _register(Rule(name, table, event, when=when, then=then, whole=event == "INSERT" and _VALUES.fullmatch(then) is not None))
+def follow(name: str, table: str, event: str, then: str, when: str = "", *, together: str = "") -> None:
+    """Register a follower: after `event` on `table` run `then`, if `when` holds. What an INSERT inserts is followed as a whole.
+
+    `together` as `Rule` says: for what many rows would do to one row of another table.
+    """
+    whole = event == "INSERT" and _VALUES.fullmatch(then) is not None
+    _register(Rule(name, table, event, when=when, then=then, whole=whole, together=together))
 
 
 def immutable(table: str, *columns: str, unless: str = "") -> None:
@@ -93,6 +102,8 @@ def _render_sqlite(rule: Rule) -> list[str]:
 def _render_postgresql(rule: Rule) -> list[str]:
     if rule.whole:
         return _render_whole(rule)
+    if rule.together:
+        return _render_statement(rule, f"{rule.together};")
     body = f"{rule.then};" if rule.then else _refusal(rule)
     for condition in reversed(_nested(rule.when)):
         body = f"IF {condition} THEN {body} END IF;"
@@ -117,11 +128,14 @@ def _render_whole(rule: Rule) -> list[str]:
         body = (
             f"IF EXISTS (SELECT 1 {those}) THEN RAISE EXCEPTION '{rule.message}' USING ERRCODE = 'integrity_constraint_violation'; END IF;"
         )
+    return _render_statement(rule, body)
+
+
+def _render_statement(rule: Rule, body: str) -> list[str]:
     name = rule.full_name
-    return [
-        f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $body$ BEGIN {body} RETURN NULL; END $body$",
-        f"CREATE TRIGGER {name} AFTER INSERT ON {rule.table} REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION {name}()",
-    ]
+    tables = "NEW TABLE AS fresh" if rule.event == "INSERT" else "OLD TABLE AS stale NEW TABLE AS fresh"
+    made = f"CREATE TRIGGER {name} AFTER {rule.event} ON {rule.table} REFERENCING {tables} FOR EACH STATEMENT EXECUTE FUNCTION {name}()"
+    return [f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $body$ BEGIN {body} RETURN NULL; END $body$", made]
 
 
 def _fresh(part: str) -> str:

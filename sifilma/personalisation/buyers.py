@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Select, exists, func, select
+from sqlalchemy import func, select
 
+from sifilma.cards.derived.models import FreeUnit
+from sifilma.cards.derived.queries import free_units_query
 from sifilma.cards.import_table import list_of_models, list_of_outlets, list_of_units
-from sifilma.cards.models import Card, Function, Unit, UnitCondition
+from sifilma.cards.models import Function, Unit
 from sifilma.cards.outlets.queries import outlets_of_units
-from sifilma.cards.service import ENDED, units_query
 from sifilma.documents.tables.templates import Filled
 from sifilma.identity.models import Organisation
 from sifilma.kernel.actor import OrganisationKind
@@ -35,9 +36,11 @@ class Buyer:
 
 def buyers_matching(ctx: Context, text: str) -> list[Buyer]:
     """Return up to 20 buyers whose names contain the text. Those with the most units that wait for a card come first."""
-    waiting = _waiting(ctx).subquery()
-    count = select(func.count()).where(waiting.c.organisation_id == Organisation.id).scalar_subquery()
+    free = free_units_query(ctx, Function.R)
+    waiting = free.add_columns(func.count().label("units")).group_by(FreeUnit.organisation_id).subquery()
+    count = func.coalesce(waiting.c.units, 0)
     query = select(Organisation.id, Organisation.name, Organisation.kind, count).where(Organisation.kind.in_(KINDS))
+    query = query.outerjoin(waiting, waiting.c.organisation_id == Organisation.id)
     query = query.where(Organisation.name.icontains(text, autoescape=True)) if text else query
     return [Buyer(*row) for row in ctx.session.execute(query.order_by(count.desc(), Organisation.name).limit(MOST))]
 
@@ -50,22 +53,24 @@ def get_buyer(ctx: Context, organisation_id: UUID | str) -> Buyer:
         raise NotFound() from unknown
     if found is None or found.kind not in KINDS:
         raise NotFound()
-    count = select(func.count()).select_from(_waiting(ctx).where(Unit.organisation_id == found.id).subquery())
+    free = free_units_query(ctx, Function.R).where(FreeUnit.organisation_id == found.id)
+    count = select(func.count()).select_from(free.subquery())
     return Buyer(found.id, found.name, found.kind, ctx.session.scalar(count) or 0)
 
 
 def find_usual(ctx: Context) -> UUID | None:
     """Return the buyer of the manufacturer's newest request, or else the only buyer, if units of its wait for a card. Else None."""
-    waiting = select(_waiting(ctx).subquery().c.organisation_id).distinct()
+    waiting = free_units_query(ctx, Function.R).group_by(FreeUnit.organisation_id)
     newest = select(PersonalisationRequest.buyer_id).where(PersonalisationRequest.requester_id == ctx.actor.organisation_id)
     last = ctx.session.scalar(newest.order_by(PersonalisationRequest.id.desc()).limit(1))
-    found = set(ctx.session.scalars(waiting.limit(MOST)))
+    found = set(ctx.session.scalars(waiting))
     return last if last in found else next(iter(found)) if len(found) == 1 else None
 
 
 def batch_template(ctx: Context, organisation_id: UUID, max_rows: int) -> Filled:
     """Return a table for a batch with the buyer's units that wait for a card. The UIDs are empty."""
-    query = _waiting(ctx).where(Unit.organisation_id == organisation_id).order_by(Unit.hardware_number).limit(max_rows)
+    free = free_units_query(ctx, Function.R).with_only_columns(FreeUnit.unit_id).where(FreeUnit.organisation_id == organisation_id)
+    query = select(Unit).where(Unit.id.in_(free)).order_by(Unit.hardware_number).limit(max_rows)
     units = list(ctx.session.scalars(query))
     outlets = outlets_of_units(ctx, units)
     rows = [
@@ -75,9 +80,3 @@ def batch_template(ctx: Context, organisation_id: UUID, max_rows: int) -> Filled
     ]
     models = {unit.model.id: unit.model for unit in units}.values()
     return Filled(BATCH, rows, guided=True, lookups=(list_of_units(units), list_of_models(ctx, models), *list_of_outlets(outlets.values())))
-
-
-def _waiting(ctx: Context) -> Select[Unit]:
-    """Return a query of the R units of the actor's models that have no living card."""
-    card = exists().where(Card.unit_id == Unit.id, Card.state.not_in(ENDED))
-    return units_query(ctx).where(Unit.function == Function.R, Unit.condition == UnitCondition.WORKING, ~card)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, false, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, false, func, literal_column, or_, select, union_all
 
 from sifilma.approvals.file_access import HandedOut, hand_out
 from sifilma.approvals.four_eyes import EDITABLE
@@ -24,13 +24,13 @@ from sifilma.kernel.timekeeping.targets import APPROVAL, PERSONALISATION, Target
 from sifilma.personalisation.batch import warnings_of
 from sifilma.personalisation.models import PersonalisationRequest
 from sifilma.personalisation.models import PersonalisationState as State
-from sifilma.personalisation.rules import replaceable
+from sifilma.personalisation.rules import REPLACEABLE, replaceable
 from sifilma.personalisation.service import KIND, REQUESTS, get_request, requests_query
 
 FILES = {"surat": "letter_document_id", "pesanan": "purchase_order_document_id", "batch": "batch_document_id"}
 MAKING = (State.APPROVED, State.PERSONALISING)
 R = PersonalisationRequest
-MOST_BROKEN = 500
+MOST_BROKEN = 100
 """Cards out of use that a form offers to replace. Others are typed or scanned."""
 MANY = 20
 """From this many cards on, a request is compared with the registered units: an office registers the machines of a smaller one later."""
@@ -89,8 +89,12 @@ def open_file(ctx: Context, store: FileStore, request_id: UUID, name: str) -> Ha
 
 def replaceable_cards(ctx: Context, buyer_id: UUID, besides: UUID | None = None) -> list[Card]:
     """Return the cards of a buyer that a request (`besides`, if it is edited) can replace, newest broken first; at most MOST_BROKEN."""
-    query = select(Card).where(*replaceable(buyer_id, besides)).order_by(Card.changed_at.desc(), Card.uid)
-    return list(ctx.session.scalars(query.limit(MOST_BROKEN)))
+    # By states: the newest of one are found by the index, whatever the others are.
+    query = select(Card.id).where(*replaceable(buyer_id, besides)).order_by(Card.changed_at.desc(), Card.id.desc()).limit(MOST_BROKEN)
+    arms = [query.where(Card.state == literal_column(f"'{state.value}'")).subquery() for state in REPLACEABLE]
+    newest = union_all(*(select(arm) for arm in arms)).subquery()
+    found = select(Card).where(Card.id.in_(select(newest.c.id))).order_by(Card.changed_at.desc(), Card.uid).limit(MOST_BROKEN)
+    return list(ctx.session.scalars(found))
 
 
 def request_warnings(ctx: Context, request: PersonalisationRequest) -> list[Text]:

@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from sifilma.activation.manifests import revocation
 from sifilma.activation.schemas import RevokeIn
 from sifilma.cards import condition_reports, service
+from sifilma.cards.derived import queries as derived
 from sifilma.cards.identifiers import normalise_uid
 from sifilma.cards.label_serializers import card_labels
 from sifilma.cards.schemas import ReportIn
@@ -48,8 +49,9 @@ def index() -> Response:
     ctx, form = context(), Form(request.args)
     choices = {"states": card_page.states(), "functions": functions()}
     return list_views.answer(
-        "reports/cards.html", _filtered(form), lambda cards: card_page.lines(ctx, cards), card_page.EXPORT, form=form, choices=choices
-    )
+        "reports/cards.html", _filtered(form), lambda cards: card_page.lines(ctx, cards), card_page.EXPORT,
+        number=_number(form), form=form, choices=choices,
+    )  # fmt: skip
 
 
 @blueprint.get("/label")
@@ -60,6 +62,15 @@ def labels() -> Response:
     listing = service.list_chosen_cards(ctx, chosen) if chosen else _filtered(Form(request.args))
     cards = list_views.first(listing, card_page.EXPORT, label_sheets.MOST + 1)
     return inline_pdf(label_sheets.asked_for(ctx, settings, request.args, card_labels(ctx, settings, cards)), label_sheets.NAME)
+
+
+def _number(form: Form) -> int | None:
+    """Return how many cards the list has, where the tally knows: of all states or of one, with no other filter."""
+    ctx, state = context(), form.get("state").strip()
+    others = any(form.get(name).strip() for name in card_page.EXPORT.filters if name != "state")
+    if others or request.args.get("unduh") or state == card_page.TO_DESTROY or not derived.is_tallied(ctx):
+        return None
+    return sum(int(count) for each, count, _ in derived.by_state(ctx) if state in ("", each))
 
 
 def _filtered(form: Form) -> Listing[Any]:

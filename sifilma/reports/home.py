@@ -5,7 +5,7 @@ The number of queries does not depend on the amount of data.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
@@ -20,8 +20,8 @@ from sqlalchemy.orm import aliased
 from sifilma.access_review.models import AccessReview, AccessReviewLine
 from sifilma.access_review.queries import is_late, undecided
 from sifilma.activation.derived.queries import activations_by_day, is_tallied
-from sifilma.activation.models import Activation, Manifest, ManifestState, Token, TokenState
-from sifilma.activation.queries import activations_query, manifests_query, tokens_query
+from sifilma.activation.models import Activation, Manifest, ManifestState, Token
+from sifilma.activation.queries import IS_OPEN, activations_query, manifests_query, tokens_query
 from sifilma.assignment import queries as assignment
 from sifilma.audit.models import REFUSED_SEALS, Action, AuditEntry
 from sifilma.cards.derived import queries as derived
@@ -30,7 +30,7 @@ from sifilma.cards.service import cards_query
 from sifilma.destruction.form_choices import CAUSES
 from sifilma.documents.indonesian import zone_of
 from sifilma.identity.models import Organisation, User, UserRole, counts
-from sifilma.identity.permissions import Operation, grants
+from sifilma.identity.permissions import Operation, Scope, grants
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import UtcDateTime
@@ -128,7 +128,8 @@ class Home:
 def home(ctx: Context, targets: Targets) -> Home:
     """Return everything the home page shows, within the actor's scope."""
     today = ctx.now.astimezone(zone_of(ctx.actor.region_code)).date()
-    cards, to_destroy, activated_today = _cards(ctx, today)
+    days = _days(ctx)
+    cards, to_destroy, activated_today = _cards(ctx, days or [(today, 0)])
     return Home(
         waiting=_lines(ctx, tasks_waiting.waiting, targets),
         awaited=_lines(ctx, tasks_waiting.awaited, targets),
@@ -139,7 +140,7 @@ def home(ctx: Context, targets: Targets) -> Home:
         own=card_page.destroys(ctx),
         activated_today=activated_today,
         today=today,
-        days=_days(ctx),
+        days=days,
     )
 
 
@@ -219,7 +220,7 @@ def _dated(ctx: Context, line: Line, targets: Targets) -> Line:
 def lapsing(ctx: Context) -> life.Lines:
     """Yield selects of unused tokens, API keys and active manifests that expire soon, and of temporary roles, however long they last."""
     if grants(ctx.actor, Operation.TOKEN_SEE):
-        issued = tokens_query(ctx, Operation.TOKEN_SEE).where(Token.state == TokenState.ISSUED)
+        issued = tokens_query(ctx, Operation.TOKEN_SEE).where(IS_OPEN)
         soon = issued.where(Token.expires_at.between(ctx.now, ctx.now + TOKENS_WITHIN))
         yield life.tokens_query(soon, "token_lapses", func.min(Token.expires_at))
     if grants(ctx.actor, Operation.API_KEYS):
@@ -275,11 +276,13 @@ def agreements(ctx: Context, limit: int = SHOWN) -> list[AgreementEnd]:
     return [AgreementEnd(*row) for row in ctx.session.execute(query.order_by(Agreement.valid_until).limit(limit))]
 
 
-def _cards(ctx: Context, today: date) -> tuple[list[tuple[str, int]], int, int]:
-    """Return how many cards the actor sees, by state; how many of them wait for their destruction (`Home`), and were activated today."""
+def _cards(ctx: Context, days: Sequence[tuple[date, int]]) -> tuple[list[tuple[str, int]], int, int]:
+    """Return how many cards the actor sees, by state; how many of them wait for their destruction (`Home`), and were activated today.
+
+    `days` are the activations of the last days, of the cards that the actor's organisation holds; of all for who sees all.
+    """
     if not grants(ctx.actor, Operation.CARD_VIEW):
         return [], 0, 0
-    activated = cards_query(ctx).with_only_columns(func.count()).where(card_page.activated_on(ctx, today))
     if derived.is_tallied(ctx):
         rows = derived.by_state(ctx)
     else:
@@ -290,7 +293,17 @@ def _cards(ctx: Context, today: date) -> tuple[list[tuple[str, int]], int, int]:
     found = {state: (int(every), int(own)) for state, every, own in rows}
     to_destroy = sum(found[cause][card_page.destroys(ctx)] for cause in CAUSES if cause in found)
     by_state = [(state.value, found[state.value][0]) for state in CardState if state.value in found]
-    return by_state, to_destroy, (ctx.session.scalar(activated) or 0) if rows else 0
+    return by_state, to_destroy, _activated_on(ctx, *days[-1]) if rows else 0
+
+
+def _activated_on(ctx: Context, day: date, of_held: int) -> int:
+    """Return how many of the cards that the actor sees were activated on a day; by the tally, how many activations there were."""
+    if is_tallied(ctx):
+        if any(grant.scope is Scope.ALL for grant in grants(ctx.actor, Operation.CARD_VIEW)) and grants(ctx.actor, Operation.MANIFEST_VIEW):
+            return of_held  # these are counted already
+        return activations_by_day(ctx, zone_of(ctx.actor.region_code), day).get(day, 0)
+    activated = cards_query(ctx).with_only_columns(func.count()).where(card_page.activated_on(ctx, day))
+    return ctx.session.scalar(activated) or 0
 
 
 def _days(ctx: Context) -> list[tuple[date, int]]:

@@ -9,6 +9,7 @@ from flask import Blueprint, Response, jsonify, request, url_for
 from flask_babel import gettext
 from pydantic import BaseModel, Field
 
+from sifilma.activation.derived.queries import find_lag, is_tallied
 from sifilma.documents import list_views, lists
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.errors import Invalid, NotFound
@@ -69,8 +70,10 @@ def _cards(form: Form, wanted: PlaceFilter) -> Response:
 def _around(wanted: PlaceFilter) -> dict[str, Any]:
     """Return what both pages need: the regions above, and the choices of the filters."""
     above = [wanted.region[:end] for end in codes.WIDTHS if len(wanted.region) >= end]
-    names = names_of(context().session, above) if above else {}
+    ctx = context()
+    names = names_of(ctx.session, above) if above else {}
     return {
+        "lag": find_lag(ctx) if is_tallied(ctx) else None,
         "region": wanted.region,
         "chosen": _chosen(wanted),
         "above": [(code, names.get(code, code)) for code in above],

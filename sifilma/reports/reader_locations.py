@@ -9,16 +9,18 @@ from typing import Any
 
 from flask_babel import lazy_gettext as _
 from flask_babel import ngettext
-from sqlalchemy import ColumnElement, Select, Subquery, case, func, select, tuple_
+from sqlalchemy import ColumnElement, Select, Subquery, case, exists, func, literal_column, select, tuple_
 
 from sifilma.activation.derived.models import LEVELS
-from sifilma.activation.derived.queries import E7, SOUTH_E7, cell_size, is_tallied, level_of
+from sifilma.activation.derived.queries import E7, is_tallied, level_of
 from sifilma.activation.derived.queries import readers as tallied_readers
-from sifilma.activation.models import Activation, Manifest, ManifestState
+from sifilma.activation.models import CELL, FINEST, SOUTH_E7, Activation, Manifest, ManifestState, cell_size
 from sifilma.cards.models import Card, CardState, Function
 from sifilma.cards.service import cards_query
 from sifilma.documents.lists import Export
 from sifilma.identity.models import Organisation
+from sifilma.identity.permissions import Operation, Scope, grants
+from sifilma.identity.scope import scoped
 from sifilma.kernel.context import Context
 from sifilma.kernel.paging import Listing
 from sifilma.regions import codes
@@ -30,6 +32,11 @@ from sifilma.web.states import state
 
 APART = 0.7  # in cells: circles nearer than this are merged
 ZOOMS = (3, 17)
+FEW = 1_000
+"""Readers that are read one by one for a small part of the map. Where more stand, circles are those of the finest grid that is tallied."""
+MOST_ROWS = 200
+"""Rows of the finest grid, from south to north, that are looked for by the index of cells."""
+_CELL: list[ColumnElement[int]] = [literal_column(part.replace("l", "activation.l", 1)) for part in CELL]
 REGENCY = codes.WIDTHS[1]
 STANDING = {"": (CardState.ACTIVE,), "suspended": (CardState.SUSPENDED,), "all": (CardState.ACTIVE, CardState.SUSPENDED)}
 EXPORT = Export(
@@ -110,7 +117,8 @@ def readers_query(ctx: Context, wanted: PlaceFilter) -> Select[Card]:
     """Return a query of the cards that match, each joined with its manifest in force and that manifest's activation."""
     standing = (ManifestState.ACTIVE, ManifestState.SUSPENDED)
     # Each join by one equality: of two that mean the same PostgreSQL expects a row where there are thousands.
-    query = cards_query(ctx).join(Activation, Activation.card_id == Card.id).join(Manifest, Manifest.activation_id == Activation.id)
+    seen = _of_activations(ctx) if len(wanted.region) == REGENCY and _is_own(ctx) else cards_query(ctx)
+    query = seen.join(Activation, Activation.card_id == Card.id).join(Manifest, Manifest.activation_id == Activation.id)
     query = query.where(Card.state.in_(STANDING.get(wanted.state, ())), Manifest.state.in_(standing))
     if wanted.function:
         query = query.where(Card.function == wanted.function)
@@ -122,6 +130,23 @@ def readers_query(ctx: Context, wanted: PlaceFilter) -> Select[Card]:
         below = Activation.region_code.startswith(f"{wanted.region}.")
         query = query.where(below if codes.level(wanted.region) < codes.VILLAGE else Activation.region_code == wanted.region)
     return query
+
+
+def _of_activations(ctx: Context) -> Select[Card]:
+    """Return a query of the same cards, seen by whose the activations are: an index has those of a regency in the order of the list."""
+    return scoped(select(Card), ctx.actor, Operation.CARD_VIEW, Activation.organisation_id)
+
+
+def _is_own(ctx: Context) -> bool:
+    """Return whether the actor sees of the readers in use those of its own activations, or of its offices', and no others.
+
+    A card in use is held by whoever activated it. Hardly any has another buyer, who sees it as well.
+    """
+    scopes = {grant.scope for grant in grants(ctx.actor, Operation.CARD_VIEW)}
+    if ctx.actor.outlets is not None or scopes & {Scope.ALL, Scope.LINKED}:
+        return False
+    used = select(Card.id).where(Card.holder_id != Card.buyer_id, Card.state.in_(STANDING["all"]))
+    return not ctx.session.scalar(select(exists(scoped(used, ctx.actor, Operation.CARD_VIEW, Card.buyer_id))))
 
 
 def _tallied(ctx: Context, wanted: PlaceFilter, level: int) -> tuple[Subquery, list[ColumnElement[bool]]]:
@@ -190,20 +215,40 @@ def clusters(ctx: Context, wanted: PlaceFilter, zoom: int, shown: Box) -> list[C
     The number of clusters depends on the size of the map on the screen, not on the number of readers.
     """
     level = level_of(zoom)
-    is_few = level is None or not is_tallied(ctx) or len(wanted.region) > REGENCY
-    rows = _few_cells(ctx, wanted, zoom, shown) if is_few else _cells(ctx, wanted, level or 0, zoom, shown)
+    if not is_tallied(ctx) or len(wanted.region) > REGENCY:
+        rows = _few_cells(ctx, wanted, zoom, shown)
+    elif level is None:
+        are_few = _number(ctx, wanted, shown) <= FEW
+        rows = _few_cells(ctx, wanted, zoom, shown, _around_cells(shown)) if are_few else _cells(ctx, wanted, FINEST, FINEST, shown)
+    else:
+        rows = _cells(ctx, wanted, level, zoom, shown)
     return _merged([_cluster(row) for row in rows], cell_size(zoom) / E7 * APART)
+
+
+def _ranges(level: int, shown: Box) -> list[tuple[int, int]]:
+    """Return the first and the last cell of a grid in the part that is shown, from south to north and from west to east."""
+    size, sides = cell_size(level), ((shown.south, shown.north, SOUTH_E7), (shown.west, shown.east, 0))
+    return [((int(low * E7) + more) // size, (int(high * E7) + more) // size) for low, high, more in sides]
+
+
+def _number(ctx: Context, wanted: PlaceFilter, shown: Box) -> int:
+    """Return how many readers stand in the cells of the finest grid that are shown."""
+    found, fits = _tallied(ctx, wanted, FINEST)
+    inside = [cell.between(*ends) for cell, ends in zip((found.c.cell_north, found.c.cell_east), _ranges(FINEST, shown), strict=True)]
+    return int(ctx.session.scalar(select(func.sum(found.c.count)).where(*fits, *inside)) or 0)
+
+
+def _around_cells(shown: Box) -> list[ColumnElement[bool]]:
+    """Return the condition that a reader stands in the cells that are shown: an index finds each row of them."""
+    (south, north), (west, east) = _ranges(FINEST, shown)
+    return [_CELL[0].in_(range(south, north + 1)), _CELL[1].between(west, east)] if north - south < MOST_ROWS else []
 
 
 def _cells(ctx: Context, wanted: PlaceFilter, level: int, zoom: int, shown: Box) -> list[Any]:
     """Return the cells of a zoom from the tally of a finer grid, with the UID of whoever is alone in one."""
     found, fits = _tallied(ctx, wanted, level)
     c, finer = found.c, 2 ** (level - zoom)
-    size = cell_size(level)
-    inside = [
-        column.between((int(low * E7) + more) // size, (int(high * E7) + more) // size)
-        for column, low, high, more in ((c.cell_north, shown.south, shown.north, SOUTH_E7), (c.cell_east, shown.west, shown.east, 0))
-    ]
+    inside = [cell.between(*ends) for cell, ends in zip((c.cell_north, c.cell_east), _ranges(level, shown), strict=True)]
     number = func.sum(c.count)
     sums = (func.sum(c.latitude), func.sum(c.longitude), number, func.min(c.first_code), func.max(c.last_code), *_bounds(found))
     cells = (c.cell_north // finer, c.cell_east // finer)
@@ -221,12 +266,15 @@ def _uids(ctx: Context, wanted: PlaceFilter, places: list[tuple[int, int]]) -> d
         return {}
     position = (Activation.longitude_e7, Activation.latitude_e7)
     query = readers_query(ctx, wanted).with_only_columns(*position, Card.uid)
-    rows = ctx.session.execute(query.where(tuple_(*position).in_([(east, north) for north, east in places])))
+    size = cell_size(FINEST)
+    cells = sorted({((north + SOUTH_E7) // size, east // size) for north, east in places})  # by whose index they are found
+    exactly = tuple_(*position).in_([(east, north) for north, east in places])
+    rows = ctx.session.execute(query.where(tuple_(*_CELL).in_(cells), exactly))
     return {(north, east): uid for east, north, uid in rows}
 
 
-def _few_cells(ctx: Context, wanted: PlaceFilter, zoom: int, shown: Box) -> Sequence[Any]:
-    """Return the cells of a zoom from the readers in the part that is shown."""
+def _few_cells(ctx: Context, wanted: PlaceFilter, zoom: int, shown: Box, near: Sequence[ColumnElement[bool]] = ()) -> Sequence[Any]:
+    """Return the cells of a zoom from the readers in the part that is shown. `near` is a condition of it that an index answers."""
     size = cell_size(zoom)
     # Cells of the grid are whole-number quotients, so the database can group by them.
     north, east = (Activation.latitude_e7 + SOUTH_E7) // size, Activation.longitude_e7 // size
@@ -236,7 +284,7 @@ def _few_cells(ctx: Context, wanted: PlaceFilter, zoom: int, shown: Box) -> Sequ
     )
     codes_ = (func.min(Activation.region_code), func.max(Activation.region_code))
     middle = (func.avg(Activation.latitude_e7), func.avg(Activation.longitude_e7))
-    query = readers_query(ctx, wanted).where(*inside).with_only_columns(*middle, func.count(), *codes_, func.min(Card.uid), *_EXTENT)
+    query = readers_query(ctx, wanted).where(*near, *inside).with_only_columns(*middle, func.count(), *codes_, func.min(Card.uid), *_EXTENT)
     return ctx.session.execute(query.group_by(north, east)).all()
 
 

@@ -12,8 +12,8 @@ from sqlalchemy import Select, String, func, literal, select, union_all
 
 from config.settings import Settings
 from sifilma.access_review.models import DormantMark
-from sifilma.activation.models import Manifest, ManifestState, Token, TokenState
-from sifilma.activation.queries import manifests_query, tokens_query
+from sifilma.activation.models import Manifest, ManifestState, Token
+from sifilma.activation.queries import IS_OPEN, manifests_query, tokens_query
 from sifilma.documents.indonesian import zone_of
 from sifilma.identity.models import Organisation, User, UserRole
 from sifilma.identity.permissions import Operation, grants
@@ -86,7 +86,7 @@ def _rows(ctx: Context, selects: Iterable[Select[Any]], before: datetime, target
 
 def _tokens(ctx: Context, days: tuple[int, ...]) -> Select[Any]:
     """Return a query of the unused tokens of the actor's organisation that expire soon, by request."""
-    issued = tokens_query(ctx, Operation.ACTIVATE).where(Token.state == TokenState.ISSUED)
+    issued = tokens_query(ctx, Operation.ACTIVATE).where(IS_OPEN)
     soon = issued.where(Token.expires_at > ctx.now, Token.expires_at <= ctx.now + timedelta(days=max(days, default=0)))
     return life.tokens_query(soon, "token_lapses", func.min(Token.expires_at))
 

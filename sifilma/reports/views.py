@@ -8,6 +8,7 @@ from datetime import datetime
 from flask import Blueprint, render_template, request
 
 from manifests.keyset import Use
+from sifilma.activation.derived.queries import find_lag, is_tallied
 from sifilma.activation.trust import keyset
 from sifilma.audit import rounds
 from sifilma.kernel.actor import Role
@@ -54,6 +55,7 @@ def show() -> str:
         most_lapsing=home.MOST_LAPSING,
         tasks=TASKS,
         first_steps=steps,
+        lag=find_lag(ctx) if is_tallied(ctx) else None,
         **told,
     )
 

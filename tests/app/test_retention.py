@@ -25,7 +25,7 @@ _KEPT = """
     card card_photo card_report card_tally card_tally_change card_uid
     card_suspension clock_stop conversation_attachment conversation_message
     data_key destruction destruction_approval destruction_card destruction_photo discrepancy discrepancy_card discrepancy_signatory
-    destruction_witness device_model digest document document_counter dormant_mark field_note handover handover_card
+    destruction_witness device_model digest document document_counter dormant_mark field_note free_unit handover handover_card
     handover_signatory head_succession heartbeat history invitation issued_paper issuer_code job job_line job_part job_row log_checkpoint
     log_cosignature log_leaf log_node log_standing
     manifest model_case model_case_approval model_certificate organisation outlet passed_work passkey person

@@ -165,6 +165,11 @@ CARDS = [
     plant("card-found", "card", "is not found by a part of its UID", "DELETE FROM card_uid WHERE card_id = {some card state='active'}"),
     plant("card-found", "card", "is looked through and is not there",
           "UPDATE card_uid SET card_id = {some organisation} WHERE card_id = {some card state='active'}", loosen=("card_uid",)),
+    plant("unit-free", "unit", "is free and not offered as it is", "DELETE FROM free_unit"),
+    plant("unit-free", "unit", "is free and not offered as it is", "UPDATE free_unit SET hardware_number = 'OTHER'"),
+    plant("unit-free", "unit", "is offered as free and has a card",
+          "UPDATE free_unit SET unit_id = (SELECT unit_id FROM card WHERE state='active' ORDER BY id LIMIT 1)"
+          " WHERE unit_id = (SELECT unit_id FROM free_unit ORDER BY unit_id LIMIT 1)"),
     plant("card-tally", "card_tally", "more cards that are",
           "UPDATE card_tally_change SET amount = amount + 1 WHERE id = (SELECT MIN(id) FROM card_tally_change)"),
     plant("reader-tally", "reader_tally", "more than there are, or elsewhere",

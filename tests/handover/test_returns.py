@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from sifilma.handover.discrepancies import views
 from tests.documents.files import text_of
 from tests.support.simultaneous_calls import run_simultaneously
 from tests.support.visitor import Visitor, goes_to
-from tests.support.world import World, done
+from tests.support.world import World, done, new_uid
 
 OFFICE, MAKER, BANK = "magetan.kepala", "softorb.kepala", "mandiri.kepala"
 
@@ -98,3 +99,18 @@ def test_the_pages_lead_a_card_back_and_a_short_bast_to_its_end(sqlite_world: Wo
     given = goes_to(office.send("/bast/kembalikan", cards=uids[:2], **to))
     goes_to(operator.send(f"{given}/terima"))
     assert [done(world.client("operator1").get(f"/cards/{uid}"))["state"] for uid in uids] == ["personalised", "damaged", "personalised"]
+
+
+def test_of_a_long_bast_those_are_named_that_did_not_come(sqlite_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world, office = sqlite_world, Visitor(sqlite_world, OFFICE)
+    uids, strange = world.personalised(OFFICE, "R", 3), new_uid()
+    bast = goes_to(Visitor(world, "operator1").send("/bast/buat", to=str(world.organisation_of(OFFICE)), cards=uids))
+    monkeypatch.setattr(views, "MOST_TICKED", 2)
+    assert not [uid for uid in uids if uid in office.get(f"{bast}/selisih").get_data(as_text=True)]
+    assert "e-others" in office.send(f"{bast}/selisih", others="").get_data(as_text=True)
+    assert strange in office.send(f"{bast}/selisih", others=f"{uids[0]}\n{strange}").get_data(as_text=True)
+    asked = office.send(f"{bast}/selisih", others=uids[2].lower()).get_data(as_text=True)
+    assert [f'name="what.{uid}"' in asked for uid in uids] == [False, False, True]
+    stated = {"others": uids[2], f"what.{uids[2]}": "missing", f"seen.{uids[2]}": "tidak ada"}
+    assert goes_to(office.send(f"{bast}/selisih", **stated)) == bast
+    assert [done(world.client(OFFICE).get(f"/cards/{uid}"))["state"] for uid in uids[:2]] == ["received", "received"]

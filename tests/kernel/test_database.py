@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import delete, func, insert, select, text
+from sqlalchemy import bindparam, delete, func, insert, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -27,6 +27,7 @@ from sifilma.kernel.errors import Conflict, Invalid
 from sifilma.kernel.idempotency import Claim, StoredAnswer
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.paging import Order
+from sifilma.kernel.prepared import Prepared
 from sifilma.kernel.unit_of_work import OpenTransaction, UnitOfWork, assert_no_transaction
 from tests.support.counting import counted
 from tests.support.databases import Cluster
@@ -116,6 +117,20 @@ def test_one_upsert_of_two_at_once_puts_the_row_in(sessions: sessionmaker[Sessio
             return len(session.execute(made.returning(DocumentCounter.last)).all())
 
     assert sum(run_simultaneously([lambda: insert(1), lambda: insert(2)])) == 1
+
+
+def test_postgresql_plans_a_read_for_its_values_and_keeps_the_plans_of_others(postgresql_url: str) -> None:
+    engine = make_engine(postgresql_url, pool_size=1)
+    kept = Prepared(select(StoredFile.size).where(StoredFile.sha256 == bindparam("sha256")))
+    with Session(engine) as session:
+        for number in range(12):
+            session.execute(select(StoredFile.parts).where(StoredFile.size == number)).all()
+            kept.all(session, {"sha256": "0" * 64})
+        statements = session.scalars(text("SELECT statement FROM pg_prepared_statements")).all()
+    engine.dispose()
+    assert [statement for statement in statements if "stored_file" in statement] == [
+        kept.compiled(engine.dialect).text.replace("%(sha256)s", "$1")
+    ]
 
 
 def test_nothing_is_saved_without_a_commit(unit: UnitOfWork, sessions: sessionmaker[Session]) -> None:

@@ -11,6 +11,7 @@ from sifilma.activation.derived.tasks import add_up
 from sifilma.documents.indonesian import uid_pairs
 from sifilma.kernel.db import db
 from sifilma.kernel.timekeeping.working_days import Calendar
+from sifilma.reports import reader_locations
 from sifilma.reports.reader_locations import in_common
 from tests.support.counting import counted
 from tests.support.visitor import Visitor
@@ -113,12 +114,44 @@ def test_circles_are_split_when_one_zooms_in(sqlite_world: World) -> None:
     assert Visitor(sqlite_world, "operator1").get("/peta/titik.json", **INDONESIA | {"zoom": "40"}).status_code == 422
 
 
+def test_where_many_stand_the_nearest_zooms_show_the_circles_of_the_finest_grid_that_is_tallied(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready = world.ready(count=3)
+    for uid, east in zip(ready.uids, (111.3214, 111.3236, 111.36), strict=True):
+        done(world.client("magetan.kepala").post("/activations", world.activation(ready, uid, longitude=east)), 201)
+    one_by_one = [[cluster["uid"] for cluster in drawn(world, "operator1", zoom=zoom, west=111.3)] for zoom in (16, 17)]
+    assert all(sorted(found) == sorted(ready.uids) for found in one_by_one)
+    monkeypatch.setattr(reader_locations, "FEW", 2)
+    for zoom in (16, 17):
+        assert sorted(cluster["count"] for cluster in drawn(world, "operator1", zoom=zoom, west=111.3)) == [1, 2]
+        assert sorted(cluster["count"] for cluster in drawn(world, "operator1", zoom=zoom, west=111.3, east=111.33)) == [1, 1]
+
+
+def test_more_changes_than_are_added_on_reading_are_told_and_come_with_the_count(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.active()
+    counted_up(world)
+    world.active("bangli.kepala", "R", count=2)
+    monkeypatch.setattr("sifilma.cards.derived.queries.MOST_ADDED", 1)
+    monkeypatch.setattr("sifilma.activation.derived.queries.MOST_ADDED", 1)
+    visitor = Visitor(world, "operator1")
+    for path in ("/", "/peta", "/peta?wilayah=35.20", "/statistik"):
+        visitor.get(path)
+        assert "Lebih dari 1 perubahan masih dihitung: angka per " in visitor.seen, path
+    assert [row[0] for row in table(world, "operator1")] == ["35"]
+    counted_up(world)
+    for path in ("/", "/peta", "/statistik"):
+        visitor.get(path)
+        assert "masih dihitung" not in visitor.seen, path
+    assert [row[0] for row in table(world, "operator1")] == ["51", "35"]
+
+
 def test_the_statements_of_the_map_do_not_grow_with_the_units(sqlite_world: World) -> None:
     sqlite_world.active(count=3)
     visitor = Visitor(sqlite_world, "operator1")
     with sqlite_world.app.app_context():
         engine = db.engine
-    for path, most in (("/peta", 5), ("/peta?wilayah=35", 6), ("/peta?wilayah=35.20", 10)):
+    for path, most in (("/peta", 6), ("/peta?wilayah=35", 7), ("/peta?wilayah=35.20", 11)):
         with counted(engine) as found:
             assert visitor.get(path).status_code == 200
         assert len(found.statements) <= most, (path, found.statements)

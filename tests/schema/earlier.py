@@ -56,9 +56,27 @@ def back_to_0052(connection: Connection) -> None:
     connection.execute(text("UPDATE alembic_version SET version_num = '0052'"))
 
 
+def back_to_0050(connection: Connection) -> None:
+    """Undo 0051 and what came after it on a database without triggers: units without a card are looked for among all others."""
+    back_to_0052(connection)
+    undo = Operations(MigrationContext.configure(connection))
+    for table, indexes in (("card", ("for_another", "used_by_another", "broken", "out_of_use", "state_id")), ("manifest", ("state_id",)),
+                           ("token", ("open_of",))):  # fmt: skip
+        for index in indexes:
+            undo.drop_index(f"ix_{table}_{index}", table)
+    if connection.dialect.name == "postgresql":
+        for index in ("regency_of", "cell"):
+            undo.drop_index(f"ix_activation_{index}", "activation")
+    undo.create_index("ix_activation_longitude_e7_latitude_e7", "activation", ["longitude_e7", "latitude_e7"])
+    for table in ("card", "manifest", "token"):
+        undo.create_index(f"ix_{table}_state", table, ["state"])
+    undo.drop_table("free_unit")
+    connection.execute(text("UPDATE alembic_version SET version_num = '0050'"))
+
+
 def back_to_0049(connection: Connection) -> None:
     """Undo 0050, and what came after it, on a database without triggers: nothing was cosigned."""
-    back_to_0052(connection)
+    back_to_0050(connection)
     undo = Operations(MigrationContext.configure(connection))
     for table in ("log_standing", "log_cosignature"):
         undo.drop_table(table)

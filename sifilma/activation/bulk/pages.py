@@ -61,11 +61,12 @@ def together(ctx: Context, request_id: UUID | None = None, outlet_id: UUID | Non
 
     With an outlet, those whose machine stands there, and those that are in none yet, with the free machines there.
     """
-    ready = [card for card in form_choices.open_cards(ctx) if request_id in (None, card.request_id)]
     there = numbers_at(ctx, outlet_id) if outlet_id is not None else None
-    if there is not None:
-        ready = [card for card in ready if card.unit is None or card.unit in there]
-    shown = ready[:MOST_TOGETHER]
+    if there is None:
+        shown, number = form_choices.open_cards(ctx, MOST_TOGETHER, request_id), form_choices.count_open(ctx, request_id)
+    else:
+        ready = [card for card in form_choices.open_cards(ctx, request_id=request_id) if card.unit is None or card.unit in there]
+        shown, number = ready[:MOST_TOGETHER], len(ready)
     machines = form_choices.next_machines(ctx, {card.function for card in shown if not card.unit})
     if there is not None:
         machines = {function: [number for number in numbers if number in there] for function, numbers in machines.items()}
@@ -77,7 +78,7 @@ def together(ctx: Context, request_id: UUID | None = None, outlet_id: UUID | Non
         for card in shown
     ]
     options = sum(len(machines[card.function]) for card in cards if not card.tied)
-    return Together(cards, machines, len(ready) - len(shown), options <= MOST_OPTIONS)
+    return Together(cards, machines, number - len(shown), options <= MOST_OPTIONS)
 
 
 def given_back(ctx: Context, settings: Settings, job: Job, say: Callable[[str], str]) -> GivenBack:

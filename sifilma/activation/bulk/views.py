@@ -72,5 +72,5 @@ def corrected(job_id: UUID) -> Response:
 def _form(form: Form) -> Response:
     ctx = context()
     provinces = [] if ctx.actor.region_code else cascade(ctx.session, "").provinces
-    cards = form_choices.open_cards(ctx)
-    return form.again("activation/bulk.html", cards=len(cards), columns=job_sheets.ACTIVATIONS, provinces=provinces)
+    cards = form_choices.count_open(ctx)
+    return form.again("activation/bulk.html", cards=cards, columns=job_sheets.ACTIVATIONS, provinces=provinces)

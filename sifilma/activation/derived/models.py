@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Index, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
+from sifilma.activation.models import FINEST
 from sifilma.kernel import triggers
 from sifilma.kernel.db import Base
 
@@ -15,7 +16,7 @@ ALL, MADE, OWNED = 0, 1, 2
 
 A row of OWNED names the maker of the machines if that is one of the two: it is among the row's of MADE too.
 """
-LEVELS = (5, 8, 11, 13, 15)
+LEVELS = (5, 8, 11, 13, FINEST)
 """Zooms of the map whose grids are tallied: a grid serves its own zoom and those between it and the one before."""
 ZONES = (7, 8, 9)
 """The zones of the country, in hours before UTC."""

@@ -6,7 +6,8 @@ What the worker moves from the changes to a tally meanwhile is counted once.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from typing import Any, TypeAlias
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -34,8 +35,9 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 
 from sifilma.activation.derived.models import ALL, LEVELS, MADE, OWNED, ZONES, ActivationTally, ReaderChange, ReaderTally, StageTally
-from sifilma.activation.models import Activation, ManifestState
-from sifilma.cards.derived.models import NOBODY
+from sifilma.activation.models import SOUTH_E7, Activation, ManifestState, cell_size
+from sifilma.cards.derived.models import NOBODY, CardTallyChange
+from sifilma.cards.derived.queries import MOST_ADDED, are_few
 from sifilma.cards.models import Card, DeviceModel, Unit
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation, Scope, grants
@@ -44,19 +46,12 @@ from sifilma.kernel.context import Context
 
 E7 = 10_000_000
 """Positions are whole numbers of 1e-7 degrees."""
-CELL_PIXELS = 64  # width of a grid cell on the screen; 256 pixels (one tile) are 360 degrees at zoom 0
-SOUTH_E7 = 200_000_000  # added to latitudes, so that integer division rounds the same way north and south of the equator
 HOUR, DAY = 3_600, 86_400
 STANDING = (ManifestState.ACTIVE.value, ManifestState.SUSPENDED.value)
 Rows: TypeAlias = Any
 """A select of any columns: its type would name them all."""
 _earlier = aliased(Activation)
 _nobody = literal(NOBODY, Uuid())
-
-
-def cell_size(zoom: int) -> int:
-    """Return the width of a cell of the grid of a zoom."""
-    return int(360 * CELL_PIXELS / 256 / 2**zoom * E7)
 
 
 def level_of(zoom: int) -> int | None:
@@ -67,6 +62,23 @@ def level_of(zoom: int) -> int | None:
 def is_tallied(ctx: Context) -> bool:
     """Return whether the tallies answer for the actor: they do not know outlets."""
     return ctx.actor.outlets is None
+
+
+@dataclass(frozen=True)
+class Lag:
+    """More than `most` changes are not counted yet. `since` is the moment of the oldest activation among them, if there is one."""
+
+    most: int
+    since: datetime | None
+
+
+def find_lag(ctx: Context) -> Lag | None:
+    """Return what the tallies lack, where it is too much to be added on reading; else None."""
+    readers_few, cards_few = are_few(ReaderChange), are_few(CardTallyChange)
+    oldest = select(ReaderChange.activation_id).order_by(ReaderChange.id).limit(1).scalar_subquery()
+    since = select(Activation.at).where(Activation.id == oldest).scalar_subquery()
+    readers, cards, at = ctx.session.execute(select(~readers_few, ~cards_few, since)).one()
+    return Lag(MOST_ADDED, at if readers else None) if readers or cards else None
 
 
 def tallied(query: Rows, ctx: Context, table: Any) -> Rows:
@@ -81,7 +93,8 @@ def tallied(query: Rows, ctx: Context, table: Any) -> Rows:
 
 
 def untallied(query: Rows, ctx: Context) -> Rows:
-    """Restrict a query of what is not counted yet (`joined`) to the same."""
+    """Restrict a query of what is not counted yet (`joined`) to the same. Where that is much, nothing of it is added (`find_lag`)."""
+    query = query.where(are_few(ReaderChange))
     made = DeviceModel.manufacturer_id == ctx.actor.organisation_id
     return scoped(query, ctx.actor, Operation.CARD_VIEW, (Activation.organisation_id, Card.buyer_id), linked=(made,))
 
@@ -201,6 +214,19 @@ def readers(ctx: Context, level: int) -> Subquery:
     return union_all(tallied(counted, ctx, T), select(*new.c)).subquery("readers")
 
 
+def standing_number(ctx: Context, state: str) -> int | None:
+    """Return how many manifests in this state the actor's organisation has, for an actor who sees those of no other; else None."""
+    own, scopes = ctx.actor.organisation_id, {grant.scope for grant in grants(ctx.actor, Operation.MANIFEST_VIEW)}
+    if state not in STANDING or not is_tallied(ctx) or scopes != {Scope.OWN}:
+        return None
+    T, gone = ReaderTally, moved()  # noqa: N806  # as the select reads
+    counted: Rows = select(T.count).where(T.owner_id == own, T.basis == OWNED, T.level == LEVELS[0], T.state == state)
+    tail: Rows = select(gone.c.amount).join(Activation, Activation.id == gone.c.activation_id)
+    tail = tail.where(Activation.organisation_id == own, gone.c.state == state, are_few(ReaderChange))
+    every = union_all(counted, tail).subquery("standing")
+    return int(ctx.session.scalar(select(func.sum(every.c.count))) or 0)
+
+
 def activations_by_day(ctx: Context, zone: ZoneInfo, since: date, *, held: bool = False) -> dict[date, int]:
     """Return the number of activations on each day of a zone since a day: of the cards the actor sees, or of those `held` only."""
     hours = int(ctx.now.astimezone(zone).utcoffset().total_seconds()) // HOUR  # type: ignore[union-attr]  # it has a zone
@@ -211,7 +237,7 @@ def activations_by_day(ctx: Context, zone: ZoneInfo, since: date, *, held: bool 
     tail: Rows = joined(each.join(Activation, Activation.id == new.c.activation_id))
     if held and not any(grant.scope is Scope.ALL for grant in grants(ctx.actor, Operation.CARD_VIEW)):
         counted = scoped(counted, ctx.actor, Operation.CARD_VIEW, T.owner_id).where(T.basis == OWNED)
-        tail = scoped(tail, ctx.actor, Operation.CARD_VIEW, Activation.organisation_id)
+        tail = scoped(tail, ctx.actor, Operation.CARD_VIEW, Activation.organisation_id).where(are_few(ReaderChange))
     else:
         counted, tail = tallied(counted, ctx, T), untallied(tail, ctx)
     every = union_all(counted, tail).subquery("every_day")

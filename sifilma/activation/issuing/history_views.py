@@ -67,14 +67,15 @@ def show(activation_id: UUID) -> str:
     ctx = context()
     found = queries.get_activation(ctx, activation_id)
     settings, own = resources().settings, found.organisation_id == ctx.actor.organisation_id
-    coming = form_choices.open_cards(ctx, besides=found.card_id) if own else []
+    coming, number = form_choices.next_card(ctx, found.card_id, found.activation_request_id) if own else (None, 0)
     return render_template(
         "activation/activation.html",
         one=shown(ctx, [found])[0],
         own=own,
         public_url=settings.public_url,
         pin=keyset.load(settings).pin,
-        coming=sorted(coming, key=lambda card: card.request_id != found.activation_request_id),
+        coming=coming,
+        number=number,
     )
 
 

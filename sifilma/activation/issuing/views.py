@@ -118,7 +118,7 @@ def _typed(form: Form) -> ActivationIn:
 def _form(form: Form, *, follow: bool = False) -> Response:
     values = forms.placed(form, follow=follow) | _machine(form)
     del values["form"]  # again() gives it
-    page = form.again("activation/activate.html", open_cards=form_choices.open_cards(context()), **values)
+    page = form.again("activation/activate.html", open_cards=form_choices.open_cards(context(), most=form_choices.MOST_NAMED), **values)
     page.headers.update(WITH_CAMERA)
     return page
 

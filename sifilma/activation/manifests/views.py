@@ -13,6 +13,7 @@ from sifilma.activation import queries
 from sifilma.activation.archives.queries import SOON
 from sifilma.activation.carrying import queries as carried
 from sifilma.activation.carrying.pages import CAUSES
+from sifilma.activation.derived.queries import standing_number
 from sifilma.activation.manifests import download, revocation
 from sifilma.activation.manifests.pages import Proposal, proposals_shown, shown
 from sifilma.activation.models import MANIFEST, Manifest, ManifestState
@@ -79,11 +80,19 @@ def index() -> Response:
         listed(form),
         lambda rows: shown(ctx, rows, url),
         EXPORT,
+        number=_number(form),
         form=form,
         usual="berlaku" if form.get("soon") else "",
         states=named(ManifestState),
         most=resources().settings.direct_manifests,
     )
+
+
+def _number(form: Form) -> int | None:
+    """Return how many manifests the list has, where the tally knows: of one state, with no other filter."""
+    if request.args.get("unduh") or form.get("soon") or form.get("uid").strip():
+        return None
+    return standing_number(context(), form.get("state"))
 
 
 def listed(form: Form) -> Listing[Manifest]:

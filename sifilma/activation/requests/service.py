@@ -188,7 +188,8 @@ def is_busy(besides: UUID | None = None) -> ColumnElement[bool]:
 
     For the few cards of one organisation that costs less than to read those of all open requests.
     """
-    return busy_cards_query(besides).where(ActivationRequestCard.card_id == Card.id).correlate(Card).exists()
+    named = busy_cards_query(besides).where(ActivationRequestCard.card_id == Card.id)
+    return named.offset(0).correlate(Card).exists()  # PostgreSQL would join it otherwise, with all cards of all requests
 
 
 def _is_letter_known(ctx: Context, request: ActivationRequest, given: Mapping[str, Any]) -> bool:

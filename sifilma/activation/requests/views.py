@@ -246,10 +246,10 @@ def _saved(ctx: Context, form: Form, saved: ActivationRequest) -> AnyResponse:
 def _form(form: Form, found: ActivationRequest | None = None, *, bast: UUID | None = None, all_due: bool = False) -> Response:
     wanted = form.get("kind")
     lots = form_choices.cards_for(context(), wanted, found.id if found else None) if wanted in KINDS else []
+    if lots and (bast or all_due):
+        form.values.setlist("cards", form_choices.chosen(context(), wanted, handover=bast, all_due=all_due))
     if lots and wanted != RequestKind.REPLACEMENT:
         _keep_more(form, lots)
-    if bast or all_due:
-        form.values.setlist("cards", form_choices.chosen(context(), lots, handover=bast, all_due=all_due))
     back = returned(context(), ACTIVATION_REQUEST.kind, found, found.id) if found else None
     form.notes = back.fields if back else {}
     replacing = wanted == RequestKind.REPLACEMENT
@@ -261,7 +261,7 @@ def _form(form: Form, found: ActivationRequest | None = None, *, bast: UUID | No
         lots=lots,
         found=found,
         back=back,
-        most=form_choices.MOST_CARDS,
+        most=form_choices.MOST_OFFERED,
         rows=rows,
         machines=machines,
     )

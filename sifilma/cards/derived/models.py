@@ -1,12 +1,16 @@
-"""UIDs to be found by a part, and how many cards there are of each holder, buyer, model and state. Triggers write both."""
+"""UIDs to be found by a part, units without a card, and how many cards there are of each holder, buyer, model and state.
+
+Triggers write all of them.
+"""
 
 from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from sifilma.cards.models import TIES
 from sifilma.kernel import triggers
 from sifilma.kernel.db import Base
 
@@ -19,6 +23,35 @@ class CardUid(Base):
 
     card_id: Mapped[UUID] = mapped_column(ForeignKey("card.id"), primary_key=True)
     uid: Mapped[str] = mapped_column(String(16))
+
+
+_WORKING = text("condition = 'working'")
+
+
+class FreeUnit(Base):
+    """A unit without a living card: a holder has hundreds of thousands of units, and offers the few that are free.
+
+    What is read of the unit stands here once more, to be sorted and chosen by. `condition` is the unit's.
+    """
+
+    __tablename__ = "free_unit"
+    __table_args__ = (
+        Index(None, "organisation_id", "unit_id"),
+        *(
+            Index(f"ix_free_unit_{name}", *columns, sqlite_where=_WORKING, postgresql_where=_WORKING)
+            for name, columns in (
+                ("working", ("organisation_id", "function", "hardware_number")),
+                ("of_model", ("model_id", "function", "organisation_id")),
+            )
+        ),
+    )
+
+    unit_id: Mapped[UUID] = mapped_column(ForeignKey("unit.id"), primary_key=True)
+    organisation_id: Mapped[UUID]
+    model_id: Mapped[UUID]
+    function: Mapped[str] = mapped_column(String(2))
+    hardware_number: Mapped[str] = mapped_column(String(40))
+    condition: Mapped[str] = mapped_column(String(20))
 
 
 NOBODY = UUID(int=0)
@@ -65,4 +98,34 @@ triggers.follow(
     "UPDATE",
     f"{_CHANGE} (OLD.holder_id, OLD.buyer_id, OLD.unit_id, OLD.state, -1), {_NOW}",
     when="OLD.state <> NEW.state OR OLD.holder_id <> NEW.holder_id OR OLD.unit_id IS DISTINCT FROM NEW.unit_id",
+)
+
+_COPIED = ("model_id", "function", "hardware_number")
+_UNIT = f"INSERT INTO free_unit (unit_id, organisation_id, {', '.join(_COPIED)}, condition)"
+_COPY = f"{{row}}.id, {{row}}.organisation_id, {', '.join(f'{{row}}.{name}' for name in _COPIED)}, {{row}}.state"
+triggers.follow("unit_free_at_birth", "unit", "INSERT", f"{_UNIT} VALUES ({_COPY.format(row='NEW')})")
+triggers.follow(
+    "unit_free_changes",
+    "unit",
+    "UPDATE",
+    f"UPDATE free_unit SET {', '.join(f'{name} = NEW.{name}' for name in _COPIED)}, condition = NEW.state WHERE unit_id = NEW.id",  # noqa: S608  # constants
+    when=" OR ".join(f"OLD.{name} <> NEW.{name}" for name in (*_COPIED, "state")),
+)
+for _event, _moved in (("INSERT", ""), ("UPDATE", "OLD.unit_id IS DISTINCT FROM NEW.unit_id AND ")):
+    triggers.follow(
+        f"unit_taken_{_event.lower()}",
+        "card",
+        _event,
+        "DELETE FROM free_unit WHERE unit_id = NEW.unit_id",
+        when=f"NEW.unit_id IS NOT NULL AND {_moved}NEW.{TIES}",
+    )
+triggers.follow(
+    "unit_left",
+    "card",
+    "UPDATE",
+    # Another card may have moved in by the same statement.
+    f"{_UNIT} SELECT {_COPY.format(row='u')} FROM unit u WHERE u.id = OLD.unit_id"  # noqa: S608  # constants
+    f" AND NOT EXISTS (SELECT 1 FROM card c WHERE c.unit_id = u.id AND c.{TIES})"
+    " AND NOT EXISTS (SELECT 1 FROM free_unit f WHERE f.unit_id = u.id)",
+    when=f"OLD.unit_id IS NOT NULL AND (OLD.unit_id IS DISTINCT FROM NEW.unit_id OR (OLD.state <> NEW.state AND NOT NEW.{TIES}))",
 )

@@ -1,20 +1,37 @@
-"""How many cards an actor sees, by state and by model, without reading the cards."""
+"""How many cards an actor sees, by state and by model, and which units are free, without reading the cards."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import Integer, Select, Subquery, Uuid, and_, case, func, literal, or_, select, union_all
+from sqlalchemy import ColumnElement, Integer, Select, Subquery, Uuid, and_, case, func, literal, literal_column, or_, select, union_all
 
-from sifilma.cards.derived.models import NOBODY, CardTally, CardTallyChange
+from sifilma.cards.derived.models import NOBODY, CardTally, CardTallyChange, FreeUnit
 from sifilma.cards.models import DeviceModel, Unit
 from sifilma.identity.permissions import Operation, Scope, grants
 from sifilma.identity.scope import scoped
 from sifilma.kernel.context import Context
 
+MOST_ADDED = 100
+"""Changes that reading adds to a tally, of some 20 blocks each. Of more, which acts on many cards leave for the worker, pages say so."""
 T, C = CardTally, CardTallyChange
+IS_WORKING = FreeUnit.condition == literal_column("'working'")
+"""A condition of free units. A bound value would keep a prepared plan from the indexes of working ones."""
 _model = func.coalesce(Unit.model_id, literal(NOBODY, Uuid()))
+
+
+def free_units_query(ctx: Context, function: str) -> Select[Any]:
+    """Return a query of the working units of the actor's models that have no living card: their organisations."""
+    made = select(DeviceModel.id).where(DeviceModel.manufacturer_id == ctx.actor.organisation_id)
+    return select(FreeUnit.organisation_id).where(FreeUnit.model_id.in_(made), FreeUnit.function == function, IS_WORKING)
+
+
+def are_few(table: Any) -> ColumnElement[bool]:
+    """Return the condition that at most MOST_ADDED changes of a table are not counted yet. More are not added on reading."""
+    some = select(table.id).limit(MOST_ADDED + 1).subquery()
+    return select(func.count()).select_from(some).scalar_subquery() <= literal(MOST_ADDED, Integer)
 
 
 def is_tallied(ctx: Context) -> bool:
@@ -43,7 +60,7 @@ def by_state(ctx: Context) -> Sequence[Any]:
     """Return states with the number of cards that the actor sees, and of those that the actor's organisation holds."""
     every = _seen(ctx)
     own = select(T.state, literal(0, Integer), T.count).where(T.holder_id == ctx.actor.organisation_id)
-    new = select(C.state, literal(0, Integer), C.amount).where(C.holder_id == ctx.actor.organisation_id)
+    new = select(C.state, literal(0, Integer), C.amount).where(C.holder_id == ctx.actor.organisation_id, are_few(C))
     counted = union_all(select(every.c.state, every.c.count, literal(0, Integer).label("held")), own, new).subquery("counted")
     query = select(counted.c.state, func.sum(counted.c.count), func.sum(counted.c.held)).group_by(counted.c.state)
     return [row for row in ctx.session.execute(query).all() if row[1]]
@@ -60,7 +77,7 @@ def by_model(ctx: Context, state: str) -> list[tuple[str, int]]:
 def _seen(ctx: Context) -> Subquery:
     """Return model, state and count of what the actor sees. One statement reads tally and changes: what is moved meanwhile counts once."""
     counted: Any = select(T.model_id, T.state, T.count)
-    new = changes().with_only_columns(_model, C.state, C.amount)
+    new = changes(are_few(C)).with_only_columns(_model, C.state, C.amount)
     found = {grant.scope for grant in grants(ctx.actor, Operation.CARD_VIEW)}
     if Scope.ALL in found:
         return union_all(counted.where(T.holder_id == NOBODY), new).subquery("seen")
@@ -72,3 +89,14 @@ def _seen(ctx: Context) -> Subquery:
     own = or_(C.holder_id == ctx.actor.organisation_id, C.buyer_id == ctx.actor.organisation_id)
     new = new.where(or_(own, and_(Unit.model_id.is_not(None), Unit.model_id.in_(made))))
     return union_all(mine, of_owner.where(T.model_id.not_in(made)), new).subquery("seen")
+
+
+def held_by_maker(ctx: Context, states: Collection[str]) -> dict[UUID | None, int]:
+    """Return how many cards in these states the actor's organisation holds, by the maker of their machines; None for those in none."""
+    own = ctx.actor.organisation_id
+    counted: Any = select(T.model_id, T.count).where(T.holder_id == own, T.state.in_(states))
+    new = changes(are_few(C), C.holder_id == own, C.state.in_(states)).with_only_columns(_model, C.amount)
+    every = union_all(counted, new).subquery("held")
+    query = select(DeviceModel.manufacturer_id, func.sum(every.c.count)).select_from(every)
+    query = query.outerjoin(DeviceModel, DeviceModel.id == every.c.model_id).group_by(DeviceModel.manufacturer_id)
+    return {maker: int(count) for maker, count in ctx.session.execute(query) if count > 0}

@@ -18,10 +18,13 @@ from sifilma.handover import service as handovers
 from sifilma.handover.discrepancies import berita_acara, service
 from sifilma.handover.discrepancies.queries import get_discrepancy
 from sifilma.handover.discrepancies.schemas import LostIn, MissingIn, ReceiptIn
+from sifilma.handover.models import Handover
 from sifilma.handover.queries import cards_of
 from sifilma.handover.views import blueprint as handover_pages
 from sifilma.handover.views import handover_page, to_issuer, to_receiver
 from sifilma.kernel.context import Context
+from sifilma.kernel.errors import Invalid
+from sifilma.kernel.text import say
 from sifilma.resources import resources
 from sifilma.web.confirmation import Question
 from sifilma.web.forms import Form
@@ -33,6 +36,8 @@ blueprint = Blueprint("discrepancy_pages", __name__, url_prefix="/bast")
 WHAT, NOTE = "what.", "seen."
 """The beginnings of the fields of a card that was not ticked: `missing` or `damaged`, and what was seen."""
 KINDS = ("missing", "damaged")
+MOST_TICKED = 200
+"""Cards of a BAST up to which the form lists all, to be ticked. Of a longer one those are named that did not come as they should."""
 
 
 def _is_stated(form: Mapping[str, str]) -> bool:
@@ -62,8 +67,7 @@ def receive(handover_id: UUID) -> AnyResponse:
     ctx, sent = context(), Form.sent()
     with sent.attempt(ctx):
         handover = handovers.as_receiver(ctx, handover_id)
-        came = list(dict.fromkeys(plain_hex(uid) for uid in sent.listed("cards", "cards", "more")))
-        rest = [card.uid for card in cards_of(ctx, handover) if card.uid not in came]
+        came, rest = _divided(ctx, sent, handover)
         if rest and not _is_stated(sent.values):
             return _form(handover_id, sent, came, rest)
         stated = {
@@ -74,6 +78,20 @@ def receive(handover_id: UUID) -> AnyResponse:
         service.receive(ctx, resources().settings, resources().files, handover_id, data)
         return seen("handover_pages.show", "received", handover_id=handover_id)
     return _form(handover_id, sent)
+
+
+def _divided(ctx: Context, sent: Form, handover: Handover) -> tuple[list[str], list[str]]:
+    """Return the UIDs of the cards that came whole, and of the others: by those that were ticked, or of a long BAST by the others alone."""
+    cards = [card.uid for card in cards_of(ctx, handover)]
+    if len(cards) <= MOST_TICKED:
+        came = list(dict.fromkeys(plain_hex(uid) for uid in sent.listed("cards", "cards", "more")))
+        return came, [uid for uid in cards if uid not in came]
+    others = dict.fromkeys(plain_hex(uid) for uid in sent.get("others").split())
+    if not others:
+        raise Invalid.field("others", say("Name the cards that did not come, or came damaged."))
+    if strange := others.keys() - set(cards):
+        raise Invalid.field("others", say("%(uid)s is not on this BAST.", uid=min(strange)))
+    return [uid for uid in cards if uid not in others], [uid for uid in cards if uid in others]
 
 
 @blueprint.get("/<uuid:handover_id>/selisih/dokumen")
@@ -89,11 +107,14 @@ def _form(handover_id: UUID, shown: Form, came: list[str] | None = None, rest: l
     ctx = context()
     handover = handovers.as_receiver(ctx, handover_id)
     handovers.require_open(handover)
-    cards = cards_out(ctx, cards_of(ctx, handover))
-    stated = [uid for uid in (card.uid for card in cards) if f"{WHAT}{uid}" in shown.values]
+    is_long = handover.count > MOST_TICKED
+    cards = [] if is_long else cards_out(ctx, cards_of(ctx, handover))
+    stated = [name.removeprefix(WHAT) for name in shown.values if name.startswith(WHAT)]
     return shown.again(
-        "handover/discrepancy.html", handover=handover, cards=cards, came=came, rest=rest or stated, what=WHAT, note=NOTE, kinds=KINDS
-    )
+        "handover/discrepancy.html", handover=handover, cards=cards, came=[] if is_long else came, rest=rest or stated, what=WHAT,
+        note=NOTE,
+        kinds=KINDS, is_long=is_long,
+    )  # fmt: skip
 
 
 def _found(ctx: Context, handover_id: UUID, sent: Form) -> None:

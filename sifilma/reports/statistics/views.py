@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, render_template
 
+from sifilma.activation.derived.queries import find_lag, is_tallied
 from sifilma.reports.statistics import pages
 from sifilma.resources import resources
 from sifilma.web.operations import operation
@@ -16,5 +17,6 @@ blueprint = Blueprint("statistics_pages", __name__, url_prefix="/statistik", tem
 @operation("card.view")
 def show() -> str:
     """Show cards by province and model, activations by month, and the time that cards take from letter to manifest."""
-    found = pages.statistics(context(), resources().targets)
-    return render_template("reports/statistics.html", found=found, stages=pages.STAGES)
+    ctx = context()
+    found, lag = pages.statistics(ctx, resources().targets), find_lag(ctx) if is_tallied(ctx) else None
+    return render_template("reports/statistics.html", found=found, stages=pages.STAGES, lag=lag)

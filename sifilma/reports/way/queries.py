@@ -8,7 +8,22 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, Select, String, and_, cast, exists, func, literal, null, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Select,
+    String,
+    and_,
+    cast,
+    exists,
+    func,
+    literal,
+    literal_column,
+    null,
+    or_,
+    select,
+    union_all,
+)
 from sqlalchemy.orm import aliased
 
 from sifilma.activation import queries as activation
@@ -36,13 +51,14 @@ from sifilma.cards.service import units_query
 from sifilma.cards.upkeep.models import UnitCorrection
 from sifilma.cards.upkeep.proposals import PROPOSALS as CORRECTIONS
 from sifilma.cards.upkeep.proposals import corrections_query
-from sifilma.destruction.form_choices import free_cards_query
+from sifilma.destruction.form_choices import CAUSES, free_cards_query
 from sifilma.destruction.models import Destruction, DestructionState
 from sifilma.destruction.service import WAY as DESTRUCTION
 from sifilma.destruction.service import destructions_query
 from sifilma.handover.discrepancies.queries import missing_query
 from sifilma.handover.models import RECEIPTS, Handover, HandoverCard, HandoverState
 from sifilma.handover.queries import is_newest_receipt
+from sifilma.handover.returns import ISSUERS
 from sifilma.handover.service import handovers_query
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation, grants
@@ -57,8 +73,10 @@ from sifilma.personalisation.queries import MAKING, approved_at
 from sifilma.personalisation.service import WAY as PERSONALISATION
 
 Lines = Iterator[Select[Any]]
-MOST_UNASKED, MOST_ENDING = 200, 1_000
-"""Cards that are looked at of those for whose activation nobody has asked, and of those whose manifest ends soon."""
+MOST_UNASKED, MOST_ENDING, MOST_BROKEN, MOST_LOOKED_AT = 100, 1_000, 100, 1_000
+"""Cards that are looked at: of those for whose activation nobody has asked, whose manifest ends soon, and of the broken, of each state."""
+MOST_MADE = 100
+"""Requests whose cards wait to be handed over, of those that a list of tasks shows."""
 _newer = aliased(Token)  # made once: to make an alias takes longer than the rest of its condition
 
 
@@ -177,18 +195,17 @@ def cards(ctx: Context) -> Lines:
     if grants(ctx.actor, Operation.HANDOVER_RECEIVE):
         yield handover_lines_query(ctx, "receive_handover", Handover.receiver_id == own, Handover.issuer_id)
     if grants(ctx.actor, Operation.HANDOVER_ISSUE):
-        ready = CardState.PERSONALISED if ctx.actor.is_central else CardState.RECEIVED
-        yield made_lines_query(ctx, "issue_handover", Card.holder_id == own, Card.buyer_id != own, Card.state == ready)
+        if ctx.actor.organisation_kind in ISSUERS:  # the others only give back
+            ready = CardState.PERSONALISED if ctx.actor.is_central else CardState.RECEIVED
+            yield made_lines_query(ctx, "issue_handover", Card.holder_id == own, Card.holder_id != Card.buyer_id, Card.state == ready)
         short = handovers_query(ctx).where(Handover.issuer_id == own, Handover.id.in_(missing_query()))
         yield line_query(short, "settle_missing", Handover.id, Handover.number, Handover.receiver_id, Handover.changed_at)
     if grants(ctx.actor, Operation.ACTIVATION_SUBMIT):
         yield _unasked_query(ctx)
         yield _ending_query(ctx)
     if grants(ctx.actor, Operation.ACTIVATE):
-        issued = activation.tokens_query(ctx, Operation.ACTIVATE).where(Token.state == TokenState.ISSUED)
-        yield tokens_query(
-            issued.where(Token.expires_at > ctx.now), "activate", func.min(ActivationRequest.changed_at), func.min(Token.expires_at)
-        )
+        issued = activation.tokens_query(ctx, Operation.ACTIVATE).where(activation.IS_OPEN, Token.expires_at > ctx.now)
+        yield tokens_query(issued, "activate", None, func.min(Token.expires_at))
     if grants(ctx.actor, Operation.TOKEN_REVEAL):
         yield tokens_query(_without_token_query(ctx), "reissue_token", func.min(Token.changed_at))
     if grants(ctx.actor, Operation.DESTRUCTION_PROPOSE):
@@ -198,17 +215,14 @@ def cards(ctx: Context) -> Lines:
 def _unasked_query(ctx: Context) -> Select[Any]:
     """Return received cards for whose activation nobody has asked, by the BAST that brought them to their holder.
 
-    The oldest MOST_UNASKED are counted: when they are asked for, the next ones come.
+    MOST_UNASKED of the oldest are counted: when they are asked for, the next ones come.
     """
     own = ctx.actor.organisation_id
-    waiting = select(Card.id).where(
-        Card.holder_id == own,
-        Card.buyer_id == own,
-        within_limit(ctx.actor, Card.unit_id),
-        Card.state.in_(READY[RequestKind.NEW]),
-        ~is_busy(),
-    )
-    oldest = waiting.order_by(Card.id).limit(MOST_UNASKED).subquery("oldest")
+    # Nothing else of a card is asked first: so an index answers in the order of age, however many were activated before.
+    held = select(Card.id).where(Card.holder_id == own, within_limit(ctx.actor, Card.unit_id), Card.state.in_(READY[RequestKind.NEW]))
+    first_ones = held.order_by(Card.id).limit(MOST_LOOKED_AT).subquery("first_ones")
+    waiting = select(Card.id).where(Card.id.in_(select(first_ones.c.id)), ~is_busy())
+    oldest = waiting.limit(MOST_UNASKED).subquery("oldest")
     here = select(Handover).where(
         Handover.receiver_id == own,
         Handover.state.in_(RECEIPTS),
@@ -216,6 +230,7 @@ def _unasked_query(ctx: Context) -> Select[Any]:
         is_newest_receipt(),
         HandoverCard.card_id.in_(select(oldest.c.id)),
         Card.id == HandoverCard.card_id,
+        Card.buyer_id == own,
     )
     grouped = here.group_by(Handover.id, Handover.number, Organisation.name)
     return line_query(
@@ -252,34 +267,47 @@ def _without_token_query(ctx: Context) -> Select[Any]:
     held = Card.holder_id == Token.organisation_id
     ready = or_(*(and_(ActivationRequest.kind == kind, is_ready(kind)) for kind in RequestKind))
     return activation.tokens_query(ctx, Operation.TOKEN_REVEAL).where(
-        ActivationRequest.state == RequestState.APPROVED, dead, ~later, Card.id == Token.card_id, held, ready
+        ActivationRequest.id == Token.activation_request_id,
+        ActivationRequest.state == RequestState.APPROVED,
+        dead,
+        ~later,
+        Card.id == Token.card_id,
+        held,
+        ready,
     )
 
 
 def _broken_query(ctx: Context) -> Select[Any]:
-    """Return cards that wait for somebody to propose their destruction, by their state, which is the line's title."""
+    """Return cards that wait for somebody to propose their destruction, by their state, which is the line's title.
+
+    Of each state MOST_BROKEN are counted, of the MOST_LOOKED_AT that have waited longest.
+    """
     own = ctx.actor.organisation_id
-    mine = free_cards_query(ctx).where(Card.holder_id == own).group_by(Card.holder_id, Card.state, Organisation.name)
-    return line_query(
-        mine, "propose_destruction", Card.holder_id, Card.state, Card.holder_id, func.min(Card.changed_at), func.count(Card.id)
-    )
+    arms = []
+    for cause in CAUSES:
+        waits = select(Card.id).where(Card.holder_id == own, Card.state == literal_column(f"'{cause.value}'"))
+        first_ones = waits.order_by(Card.changed_at, Card.id).limit(MOST_LOOKED_AT).subquery()
+        free = free_cards_query(ctx, of=own).where(Card.id.in_(select(first_ones.c.id)))
+        arms.append(select(free.with_only_columns(Card.holder_id, Card.state, Card.changed_at).limit(MOST_BROKEN).subquery()))
+    c = union_all(*arms).subquery("broken").c
+    query: Select[Any] = select(c.state).group_by(c.holder_id, c.state, Organisation.name)
+    return line_query(query, "propose_destruction", c.holder_id, c.state, c.holder_id, func.min(c.changed_at), func.count())
 
 
 def tokens_query(query: Select[Any], task: str, at: Any, until: Any = None) -> Select[Any]:
-    """Return tokens, grouped by their requests."""
-    grouped = query.where(ActivationRequest.id == Token.activation_request_id).group_by(
-        ActivationRequest.id, ActivationRequest.letter_number, Organisation.name
+    """Return tokens, grouped by their requests. `at` and `until` are aggregates of tokens; without `at` it is when the request changed."""
+    # Tokens are counted before their requests are looked up: thousands are open, of some requests.
+    named = [(one, name) for one, name in ((at, "since"), (until, "until")) if one is not None]
+    columns = (
+        Token.activation_request_id.label("request"),
+        func.count().label("tokens"),
+        *(one.label(name) for one, name in named),
     )
-    return line_query(
-        grouped,
-        task,
-        ActivationRequest.id,
-        ActivationRequest.letter_number,
-        ActivationRequest.organisation_id,
-        at,
-        func.count(Token.id),
-        until,
-    )
+    made = query.with_only_columns(*columns).group_by(Token.activation_request_id).subquery(f"tokens_{task}")
+    asked = ActivationRequest
+    lines: Select[Any] = select(asked).join(made, made.c.request == asked.id)
+    since, end = asked.changed_at if at is None else made.c.since, None if until is None else made.c.until
+    return line_query(lines, task, asked.id, asked.letter_number, asked.organisation_id, since, made.c.tokens, end)
 
 
 def programs(ctx: Context) -> Lines:
@@ -360,7 +388,8 @@ def made_lines_query(ctx: Context, task: str, *conditions: ColumnElement[bool], 
     # Cards are counted before their requests are looked up: thousands of cards wait, of some hundred requests.
     if of is not None:
         counted = counted.where(Card.personalisation_request_id.in_(select(PersonalisationRequest.id).where(of)))
-    made, asked = counted.subquery(f"made_{task}"), PersonalisationRequest
+    # The oldest MOST_MADE: with so few the requests are looked up one by one, and not all of them read.
+    made, asked = counted.order_by("since").limit(MOST_MADE).subquery(f"made_{task}"), PersonalisationRequest
     query: Select[Any] = select(asked).join(made, made.c.request == asked.id)
     return line_query(query, task, asked.id, asked.letter_number, to, made.c.since, made.c.cards)
 

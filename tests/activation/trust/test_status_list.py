@@ -55,6 +55,16 @@ def test_a_list_is_renewed_before_it_expires(world: World) -> None:
     assert values(world, fetch(world))[0] == first + 1
 
 
+def test_each_manifest_that_one_statement_changes_is_counted(world: World) -> None:
+    world.active(count=3)
+    before = world.sql("SELECT changes FROM status_list")[0][0]
+    act = "(SELECT id FROM audit_entry ORDER BY id LIMIT 1)"
+    world.sql(f"UPDATE manifest SET state = 'expired', revision = revision + 1, act_id = {act}")
+    assert world.sql("SELECT changes FROM status_list")[0][0] == before + 3
+    world.sql("UPDATE manifest SET revision = revision + 1")
+    assert world.sql("SELECT changes FROM status_list")[0][0] == before + 3
+
+
 def test_an_unknown_list_is_not_found(world: World) -> None:
     assert world.app.test_client(use_cookies=False).get("/status/7.jws").status_code == 404
     for number in (2**31, 10**25):

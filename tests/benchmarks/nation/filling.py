@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from random import Random
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 import psycopg
@@ -54,6 +54,12 @@ TALLIED = (
     ),
 )
 """What triggers note of each row: the worker's own job makes the tallies of it."""
+FREE = (
+    "INSERT INTO free_unit (unit_id, organisation_id, model_id, function, hardware_number, condition)"
+    " SELECT u.id, u.organisation_id, u.model_id, u.function, u.hardware_number, u.state FROM unit u LEFT JOIN card c"
+    " ON c.unit_id = u.id AND c.state NOT IN ('damaged', 'locked', 'revoked', 'destroyed') WHERE c.id IS NULL"
+)
+"""What triggers keep: the units without a living card."""
 _task: dict[str, Any] = {}
 """What the processes share. They are forked after it is set."""
 
@@ -292,22 +298,22 @@ def _conclude(world: World, tokens: int) -> None:
     _analyse(world)
 
 
-def _analyse(world: World) -> None:
-    """Gather the planner's statistics."""
+def _analyse(world: World, how: LiteralString = "ANALYZE") -> None:
+    """Gather the planner's statistics. VACUUM notes besides which blocks hold only what all see, as autovacuum does in time."""
     with psycopg.connect(world.settings.database.replace("+psycopg", ""), autocommit=True) as connection:
-        connection.execute("ANALYZE")
+        connection.execute(how)
 
 
 def _tally(world: World) -> None:
     """Note what triggers would have noted, and let the worker's own job count it."""
     with _patient(world) as ctx:
-        for statement in TALLIED:
+        for statement in (*TALLIED, FREE):
             ctx.session.execute(text(statement))
     while True:
         with _patient(world) as ctx:
             if not add_up(ctx, resources(world.app).targets.calendar, TALLIED_AT_ONCE):
                 break
-    _analyse(world)
+    _analyse(world, "VACUUM ANALYZE")
 
 
 def _first_loaded(session: Any) -> int:

@@ -26,24 +26,32 @@ from sifilma.kernel.db import db
 from tests.benchmarks import server
 from tests.benchmarks.nation import figures
 from tests.benchmarks.nation.installation import installed
-from tests.support.world import Client, World
+from tests.support.world import MAGETAN_PLACE, Client, World, done
 
 LARGE = (
     "activation", "activation_request", "activation_request_card", "activation_tally", "audit_entry", "batch_row", "card", "card_tally",
-    "handover", "handover_card", "history", "log_leaf", "log_node", "manifest", "outlet", "personalisation_request",
+    "free_unit", "handover", "handover_card", "history", "log_leaf", "log_node", "manifest", "outlet", "personalisation_request",
     "personalisation_result", "reader_tally", "row_digest", "stage_tally", "token", "unit",
 )  # fmt: skip
 """Tables that grow with the cards."""
+ROUNDS = 4
+"""Rounds of activations. The first makes the month's data key, and PostgreSQL's plans."""
 FEW = 1_000
 """Rows among which one is soon found."""
 SEARCHES = ("{uid}", "{part}", "{hardware}", "{pcid}", "{letter}", "{bast}", "ZZQX-NONE", "%%%", "///", "154", "BANK", "kepala0")
 READS = ("/cards", "/units", "/manifests", "/activation-requests", "/personalisation-requests", "/handovers", "/outlets", "/audit",
-         "/organisations", "/jobs", "/destructions", "/cards?q={part}", "/cards?q={uid}")  # fmt: skip
+         "/organisations", "/jobs", "/destructions", "/activations", "/cards?state=active", "/cards?function=RW", "/units?state=free",
+         "/manifests?state=active", "/cards/{card}", "/units/{unit}", "/manifests/{manifest}")  # fmt: skip
+EXPORTS = ("/kartu?unduh=csv", "/unit?unduh=csv", "/manifest?unduh=csv", "/bast?unduh=csv", "/jejak?unduh=csv")
+"""Lists as files, of up to 100,000 rows: they are measured once, and by the row."""
 
 
 @dataclass
 class Found:
-    """One page: milliseconds of CPU here and in the database, blocks, and what its statements do that grows with the tables."""
+    """One page: milliseconds of CPU here and in the database, blocks, and what its statements do that grows with the tables.
+
+    Of a list as a file the milliseconds are those of 1,000 rows, of which it has `rows`.
+    """
 
     page: str
     status: int
@@ -55,6 +63,7 @@ class Found:
     slow_ms: float = 0.0
     whole: list[str] = field(default_factory=list)
     slowest: str = ""
+    rows: int = 0
 
 
 def people(world: World) -> dict[str, str]:
@@ -92,12 +101,14 @@ def pages(world: World) -> list[str]:
     found = sorted({rule.rule for rule in rules if not rule.rule.startswith(("/api", "/static", "/masuk", "/keluar", "/.well-known"))})
     objects = ("/kartu/{card}", "/unit/{unit}", "/aktivasi/{request}", "/bast/{handover}", "/manifest/{manifest}")
     more = ("/peta?wilayah=35", "/peta?wilayah=35.20", "/peta?wilayah=31", "/kartu?state=active", "/kartu?state=received",
-            "/kartu?function=RW",
+            "/kartu?function=RW", "/unit?state=free",
             "/kartu?text={part}", "/unit?q={part}", "/manifest?state=active", "/manifest?soon=1", "/jejak?action=card.report",
             "/bast?state=issued",
             "/peta/titik.json?zoom=5&south=-11&west=95&north=6&east=141",
-            "/peta/titik.json?zoom=11&south=-7&west=106&north=-6&east=107")  # fmt: skip
-    return [*found, *objects, *more, *(f"/cari?q={word}" for word in SEARCHES), *(f"/api/v1{one}" for one in READS)]
+            "/peta/titik.json?zoom=11&south=-7&west=106&north=-6&east=107",
+            "/peta/titik.json?zoom=16&south=-6.22&west=106.80&north=-6.19&east=106.84",
+            "/peta/titik.json?zoom=17&south=-6.21&west=106.80&north=-6.20&east=106.82")  # fmt: skip
+    return [*found, *objects, *more, *EXPORTS, *(f"/cari?q={word}" for word in SEARCHES), *(f"/api/v1{one}" for one in READS)]
 
 
 @contextmanager
@@ -170,6 +181,8 @@ def measure(world: World, client: Client, name: str, path: str, times: int) -> F
         answer = client.open("GET", path, headers=headers, buffered=True)
         return int(answer.status_code)
 
+    if path in EXPORTS:
+        return _measure_file(world, client, name, path)
     found = Found(name, opened())
     if found.status != 200:
         return found
@@ -186,6 +199,19 @@ def measure(world: World, client: Client, name: str, path: str, times: int) -> F
     after = _backends(world)
     found.database_ms = sum(after[pid] - before[pid] for pid in before.keys() & after.keys()) * 1000 / times
     examine(world, seen, found)
+    return found
+
+
+def _measure_file(world: World, client: Client, name: str, path: str) -> Found:
+    """Fetch a list as a file, once."""
+    before, cpu, wall = _backends(world), time.process_time(), time.perf_counter()
+    answer = client.open("GET", path, headers=client.headers | {"Accept": "text/html"}, buffered=True)
+    found = Found(name, int(answer.status_code))
+    spent, took, after = time.process_time() - cpu, time.perf_counter() - wall, _backends(world)
+    found.rows = max(answer.data.count(b"\n") - 1, 0) if found.status == 200 else 0
+    if found.rows:
+        database = sum(after[pid] - before[pid] for pid in before.keys() & after.keys())
+        found.cpu_ms, found.database_ms, found.wall_ms = (seconds * 1e6 / found.rows for seconds in (spent, database, took))
     return found
 
 
@@ -208,9 +234,12 @@ def main() -> int:
     parser.add_argument("--only", default="", help="only pages that match this pattern, of these people")
     parser.add_argument("--keep", type=Path, help="write all figures into this file (JSON)")
     parser.add_argument("--against", type=Path, help="figures kept at another size: print them beside these, and the ratios")
+    parser.add_argument("--activations", type=int, default=0, help="measure so many activations instead, in ROUNDS rounds; it writes")
     chosen = parser.parse_args()
     world = installed(settings_with_secrets(), datetime.now(UTC), new=False)
     world.configure(rate_per_minute_address=0, rate_per_minute_actor=0)
+    if chosen.activations:
+        return activations(world, chosen.activations)
     named, all_found = words(world), list[Found]()
     for kind, username in people(world).items():
         client = world.client(username)
@@ -222,11 +251,28 @@ def main() -> int:
                 continue
             all_found.append(found)
             times = f"{found.cpu_ms:7.1f} {found.database_ms:7.1f} {found.wall_ms:7.1f} {found.slow_ms:8.1f}"
-            print(f"{times} {found.blocks:8} {found.status} {found.page}  {' '.join(found.whole)}", flush=True)
+            rows = f"(1,000 of {found.rows:,} rows) " if found.rows else ""
+            print(f"{times} {found.blocks:8} {found.status} {found.page}  {rows}{' '.join(found.whole)}", flush=True)
     if chosen.keep:
         chosen.keep.write_text(json.dumps([asdict(one) for one in all_found], indent=1))
     if chosen.against:
         compare([Found(**one) for one in json.loads(chosen.against.read_text())], all_found)
+    return 0
+
+
+def activations(world: World, count: int) -> int:
+    """Activate cards of an office over HTTP within this process, and print what each took: CPU here and in the database. Return 0."""
+    ready = world.ready("magetan.kepala", "R", count * ROUNDS)
+    client = world.client("magetan.kepala")
+    for number in range(ROUNDS):
+        bodies = [world.activation(ready, uid, **MAGETAN_PLACE) for uid in ready.uids[number * count : (number + 1) * count]]
+        before, cpu, wall = _backends(world), time.process_time(), time.perf_counter()
+        for body in bodies:
+            done(client.post("/activations", body), 201)
+        spent, took, after = time.process_time() - cpu, time.perf_counter() - wall, _backends(world)
+        database = sum(after[pid] - before[pid] for pid in before.keys() & after.keys())
+        each = (f"{seconds * 1000 / count:.2f}" for seconds in (spent, database, took))
+        print("activation, ms: Python {}, database {}, wall {}".format(*each), flush=True)
     return 0
 
 
