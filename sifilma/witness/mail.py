@@ -14,7 +14,7 @@ import mailbox
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from email.message import EmailMessage, Message
+from email.message import EmailMessage
 from email.policy import default
 from functools import cached_property
 from pathlib import Path
@@ -143,7 +143,7 @@ def _statements(folder: Path) -> Iterator[bytes]:
                         continue
 
 
-def _messages(path: Path) -> Iterator[Message]:
+def _messages(path: Path) -> Iterator[EmailMessage]:
     with path.open("rb") as file:
         is_mbox = file.read(5) == b"From "
     if is_mbox:
@@ -157,7 +157,7 @@ def _messages(path: Path) -> Iterator[Message]:
             yield email.message_from_binary_file(file, policy=default)
 
 
-def _texts(message: Message) -> Iterator[str]:
+def _texts(message: EmailMessage) -> Iterator[str]:
     for part in message.walk():
         if isinstance(part, EmailMessage) and part.get_content_type() == "text/plain":
             try:
