@@ -48,7 +48,7 @@ def configuration(connection: Connection | None = None) -> Config:
     """Return Alembic's configuration, made in code: an ini file would have to be kept in step."""
     config = Config()
     config.set_main_option("script_location", str(FOLDER))
-    config.set_main_option("recursive_version_locations", "true")  # the first ten have a folder of their own
+    config.set_main_option("recursive_version_locations", "true")  # the older ones have folders of their own
     config.attributes["connection"] = connection
     return config
 

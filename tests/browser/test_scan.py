@@ -10,7 +10,8 @@ import pytest
 from playwright.sync_api import Browser, FilePayload, Page
 
 from sifilma.documents.indonesian import uid_pairs
-from tests.support import camera, programs
+from tests.browser import camera
+from tests.support import programs
 from tests.support.browser import DESK, PHONE, signed_in, sound
 from tests.support.servers import ROOT, Server
 from tests.support.visitor import Visitor

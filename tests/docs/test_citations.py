@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support import citations, house
+from tests.docs import citations
+from tests.support import house
 from tests.support.house import Source
 
 

@@ -17,7 +17,8 @@ from config.settings import Settings
 from sifilma.cards.models import CARD, CardState
 from sifilma.identity.permissions import TABLE, Column, Operation
 from sifilma.kernel.lifecycle import Transition
-from tests.support import citations, scripts
+from tests.docs import citations
+from tests.support import scripts
 from tests.support.programs import ROOT
 
 DOCS = scripts.load("docs")

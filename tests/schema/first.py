@@ -6,7 +6,7 @@ from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, String, text
 
-from tests.schema.earlier import back_to_0019
+from tests.schema.second import back_to_0019
 
 
 def back_to_0018(connection: Connection) -> None:

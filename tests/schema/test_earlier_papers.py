@@ -22,7 +22,8 @@ from sifilma.schema import migrate
 from sifilma.web.command import command_context
 from tests.destruction.test_service import approved, locked, record
 from tests.fsck.conftest import installation
-from tests.schema.earlier import back_to_0024, files_to_folder
+from tests.schema.earlier import files_to_folder
+from tests.schema.second import back_to_0024
 from tests.support.visitor import Visitor, words
 from tests.support.world import World, done
 

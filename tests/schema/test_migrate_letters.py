@@ -8,7 +8,7 @@ from sifilma.approvals.letters import letter_key
 from sifilma.kernel import triggers
 from sifilma.kernel.db import make_engine
 from sifilma.schema import migrate
-from tests.schema.earlier import back_to_0027
+from tests.schema.second import back_to_0027
 from tests.support.world import World, done, letter
 
 FULL_WIDTH, PLAIN, DASHED = "470\uff0f773\uff0fDUKCAPIL", "470/773/Dukcapil", "470 \u2013 774 / Dukcapil"

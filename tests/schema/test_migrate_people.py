@@ -14,8 +14,8 @@ from sifilma.schema import migrate
 from tests.accounts.known_people import accepted, invited_by, take_up
 from tests.accounts.test_people import taken_up
 from tests.fsck.conftest import installation
-from tests.schema.earlier import back_to_0019
 from tests.schema.first import back_to_0018
+from tests.schema.second import back_to_0019
 from tests.schema.test_migrate import upgraded
 from tests.support.visitor import english
 from tests.support.world import World, done

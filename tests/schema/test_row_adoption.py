@@ -14,7 +14,7 @@ from sifilma.kernel.db import make_engine
 from sifilma.schema import migrate
 from tests.audit.row_changes import change_unit, past_the_triggers
 from tests.fsck.conftest import installation
-from tests.schema.earlier import back_to_0022
+from tests.schema.second import back_to_0022
 from tests.support.world import World
 
 

@@ -21,7 +21,7 @@ from sifilma.schema import migrate
 from sifilma.sign_in import recovery_codes
 from tests.accounts.test_people import invited
 from tests.fsck.conftest import installation
-from tests.schema.earlier import back_to_0019, back_to_0021
+from tests.schema.second import back_to_0019, back_to_0021
 from tests.sign_in.test_codes import password_step, signed_in
 from tests.support.world import World, done
 

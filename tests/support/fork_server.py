@@ -18,7 +18,7 @@ from sifilma.app import blueprints, factory
 from sifilma.commands import main as commands
 from sifilma.commands import serve
 from sifilma.regions import villages
-from tests.support import templates
+from tests.support import compiled_once
 
 READY = (commands, serve, factory, blueprints, villages)
 """Modules that are imported here so that the forked servers need not import them."""
@@ -27,7 +27,7 @@ READY = (commands, serve, factory, blueprints, villages)
 def start_servers() -> None:
     """Start servers until the input ends."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # ended servers are reaped by the kernel: nobody waits for them here
-    templates.compile_once()
+    compiled_once.templates()
     for line in sys.stdin:
         print(_fork(json.loads(line)), flush=True)
 

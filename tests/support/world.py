@@ -9,19 +9,16 @@ import io
 import json
 import os
 import secrets
-from base64 import b32encode
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from hashlib import sha1
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID, uuid4
 
 import pyotp
-from pydantic import SecretStr
 from sqlalchemy import select, text
 
 from config.settings import Settings
@@ -50,37 +47,17 @@ from sifilma.oversight.service import register_agreement
 from sifilma.resources import attach, resources
 from sifilma.sign_in.authentication import find_actor, secret_hash
 from sifilma.sign_in.authority import carry_sessions, record_change
-from sifilma.sign_in.passwords import hash_password
 from sifilma.sign_in.totp import seal_seed
-from tests.support import routing, statements, templates
-from tests.support.prefabs import Prefabs
+from tests.support import compiled_once, usual
+from tests.support.prefabs import Prefabs, short_cut
 
-routing.compile_once()
-templates.compile_once()
-UNLIMITED = {"rate_per_minute_address": 0, "rate_per_minute_actor": 0}  # a test makes in seconds what people make in hours
-USUAL: dict[str, Any] = UNLIMITED | {"env": "test", "log_level": "ERROR", "log_json": False, "secret_key": SecretStr("t" * 40)}
+compiled_once.rules()
+compiled_once.templates()
 START = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 PASSWORD = "kuda lumping naik perahu"
 API = "/api/v1"
-Shortened = TypeVar("Shortened")
 MAGETAN_PLACE = {"latitude": -7.6536, "longitude": 111.3280, "region_code": "35.20.06.1014"}
 BANGLI_PLACE = {"latitude": -8.4543, "longitude": 115.3549, "region_code": "51.06.02.1004"}
-
-
-@lru_cache(maxsize=1)
-def _hash() -> str:
-    return hash_password(PASSWORD)
-
-
-@lru_cache(maxsize=8)
-def _settings(_around: tuple[tuple[str, str], ...]) -> Settings:
-    """Return the usual settings in these environment variables: to read all of them again takes 5 ms, and a World is made 2,000 times."""
-    return Settings(**USUAL)
-
-
-def _seed(username: str) -> str:
-    """Return the TOTP secret of a user in base32: derived from the name, so that copied databases and new Worlds agree."""
-    return b32encode(sha1(username.encode(), usedforsecurity=False).digest()).decode()
 
 
 @lru_cache(maxsize=1)
@@ -149,7 +126,7 @@ class World:
         self.start, self.clock = start, ManualClock(start)
         own: dict[str, Any] = {"home": home, "database_url": url}
         around = tuple(item for item in os.environ.items() if item[0].startswith("SIFILMA_"))
-        self.settings = Settings(**(USUAL | own | overrides)) if overrides else _settings(around).model_copy(update=own)
+        self.settings = Settings(**(usual.USUAL | own | overrides)) if overrides else usual.settings_in(around).model_copy(update=own)
         self.hsm = hsm
         home.mkdir(parents=True, exist_ok=True)
         self.app = create_app(self.settings, clock=self.clock, hsm=hsm)  # before its keyset: it says which record of keys counts
@@ -158,12 +135,12 @@ class World:
         self.users: dict[str, UUID] = {}
         self.seeds: dict[str, str] = {}
         with self.app.app_context():
-            statements.compile_once(db.engine)
+            compiled_once.statements(db.engine)
         with self.context() as ctx:
             if not self._inhabited(ctx):
                 self._populate(ctx)
         self.prefabs: Prefabs | None = None
-        self._is_untouched = not overrides
+        self.is_untouched = not overrides
 
     def configure(self, **changes: Any) -> None:
         """Change settings of the running application."""
@@ -200,13 +177,7 @@ class World:
 
     def touch(self) -> None:
         """Note that something has happened here, so that no short cut may put a copy in this installation's place."""
-        self._is_untouched = False
-
-    def _short_cut(self, make: Callable[..., Shortened], *arguments: Any) -> Shortened:
-        """Take a short cut: by doing it, or where nothing has happened yet, by the copy of an installation that took the same one."""
-        if self.prefabs is None or not self._is_untouched or self.clock.now() != self.start:
-            return make(*arguments)
-        return self.prefabs.bring(self, (make.__name__, *arguments), lambda: make(*arguments))
+        self.is_untouched = False
 
     def close(self) -> None:
         """Close the database connections."""
@@ -219,7 +190,7 @@ class World:
         """Read organisations and users; tell whether there are users, that is whether the database is a copy of a filled template."""
         self.organisations = dict(ctx.session.execute(select(Organisation.name, Organisation.id)).all())
         self.users = dict(ctx.session.execute(select(User.username, User.id)).all())
-        self.seeds = {name: _seed(name) for name in self.users}
+        self.seeds = {name: usual.seed_of(name) for name in self.users}
         return bool(self.users)
 
     def _populate(self, ctx: Context) -> None:
@@ -242,7 +213,7 @@ class World:
         """Add an active account, as it is after its invitation was accepted."""
         identity = f"employee:{self.organisations[account.organisation]}:{account.id_number}"
         person = Person(id=uuid7(), identity=identity, id_kind="employee", id_number=account.id_number, name=account.name)
-        user_id, seed = uuid7(), _seed(account.username)
+        user_id, seed = uuid7(), usual.seed_of(account.username)
         ctx.session.add(person)
         record(ctx, Action.PERSON_REGISTER, "person", person.id, rows=[person])
         ctx.session.flush()
@@ -253,7 +224,7 @@ class World:
                 organisation_id=self.organisations[account.organisation],
                 username=account.username,
                 state=AccountState.ACTIVE,
-                password_hash=_hash(),
+                password_hash=usual.hash_of(PASSWORD),
                 totp_sealed=seal_seed(self.settings, str(user_id), seed),
                 totp_last_step=0,
                 created_at=self.start,
@@ -371,11 +342,9 @@ class World:
         """Return as many approvers as the function needs: two for RW, one for R."""
         return ("penyetuju1", "penyetuju2") if function == "RW" else ("penyetuju1",)
 
+    @short_cut
     def personalised(self, who: str = "magetan.kepala", function: str = "RW", count: int = 1) -> list[str]:
         """Personalise cards for an office, which the directorate still holds; return their UIDs."""
-        return self._short_cut(self._personalised, who, function, count)
-
-    def _personalised(self, who: str, function: str, count: int) -> list[str]:
         request = self.submitted(who, function, count)["id"]
         self.approve("personalisation-requests", request, *self.approvers(function))
         uids = [new_uid() for _ in range(count)]
@@ -383,11 +352,9 @@ class World:
         done(self.client("operator1").post(f"/personalisation-requests/{request}/results", {"results": results}))
         return uids
 
+    @short_cut
     def received(self, who: str = "magetan.kepala", function: str = "RW", count: int = 1) -> list[str]:
         """Hand personalised cards over to an office; return their UIDs."""
-        return self._short_cut(self._received, who, function, count)
-
-    def _received(self, who: str, function: str, count: int) -> list[str]:
         uids = self.personalised(who, function, count)
         body = {"to": str(self.organisation_of(who)), "cards": uids}
         bast = done(self.client("operator1").post("/handovers", body), 201)
@@ -409,11 +376,9 @@ class World:
         shown = done(self.client(who).post(f"/activation-requests/{request}/tokens"))["tokens"]
         return request, {token["sam_uid"]: token["token"] for token in shown}
 
+    @short_cut
     def ready(self, who: str = "magetan.kepala", function: str = "RW", count: int = 1) -> Ready:
         """Make cards, tokens and machines; only POST /activations is missing."""
-        return self._short_cut(self._ready, who, function, count)
-
-    def _ready(self, who: str, function: str, count: int) -> Ready:
         uids = self.received(who, function, count)
         model = "LEN-ENC-1" if function == "RW" else "LEN-CRD-1"
         numbers = self.units(who, count, model, function)
@@ -425,20 +390,16 @@ class World:
         base = {"sam_uid": uid, "token": ready.tokens[uid], "hardware_number": ready.hardware[uid], "accuracy_m": 10, "source": "device"}
         return base | MAGETAN_PLACE | {"address": "Kantor"} | more
 
+    @short_cut
     def active(self, who: str = "magetan.kepala", function: str = "RW", count: int = 1) -> tuple[Ready, list[Any]]:
         """Activate cards; return them and the JSON of each activation."""
-        return self._short_cut(self._active, who, function, count)
-
-    def _active(self, who: str, function: str, count: int) -> tuple[Ready, list[Any]]:
         ready = self.ready(who, function, count)
         client, place = self.client(who), (BANGLI_PLACE if who.startswith("bangli") else MAGETAN_PLACE)
         return ready, [done(client.post("/activations", self.activation(ready, uid, **place)), 201) for uid in ready.uids]
 
+    @short_cut
     def institution_ready(self, buyer: str = "mandiri.kepala", maker: str = "softorb.kepala", model: str = "SOFTORB-CRD-1") -> Ready:
         """Make a card of a bank, delivered by its manufacturer with two handovers; only POST /activations is missing."""
-        return self._short_cut(self._institution_ready, buyer, maker, model)
-
-    def _institution_ready(self, buyer: str, maker: str, model: str) -> Ready:
         number, uid = self.units(buyer, 1, model, "R", pcid=False)[0], new_uid()
         request = self.batch([(number, model, secrets.token_hex(16), uid)], buyer, maker)
         self.approve("personalisation-requests", request, "penyetuju1")
