@@ -209,8 +209,11 @@ class TokenSession:
                 raise HSMMisuse(f"{label} may not {operation}")
             self._require_form(label, key, kind)
             method = getattr(key, operation, None)
+            if method is None:  # so it was when it was searched; it may have been put right since
+                self.forget(label)
+                method = getattr(self._key(label, _CLASS.get(kind, ObjectClass.SECRET_KEY)), operation, None)
             if method is None:
-                self.forget(label)  # once it is put right, it is found so
+                self.forget(label)
                 raise (HSMMisuse if kind_of(label) is None else HSMKeyChanged)(f"{label} on the token may not {operation}")
             self._ready[label, use] = method
         return method
