@@ -30,7 +30,7 @@ _KEPT = """
     log_cosignature log_leaf log_node log_standing
     manifest model_case model_case_approval model_certificate organisation outlet passed_work passkey person
     personalisation_approval personalisation_closing personalisation_replaced personalisation_request personalisation_result
-    place_suspension published_status_list published_trust stored_file stored_part
+    place_suspension published_status_list published_trust stored_file stored_part own_file own_file_rows own_file_part
     reader_change reader_tally recovery_code stage_calendar stage_tally token_issue
     open_question reconciliation reserved_number status_beyond witness_statement
     reference_change region region_source reissue reissue_card revocation row_digest row_finding row_round status_list token trusted_time
