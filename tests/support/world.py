@@ -80,7 +80,9 @@ class Client:
     def open(self, method: str, url: str, **more: Any) -> Any:
         """Call any URL with only the headers that are given."""
         self.world.touch()
-        return self._client.open(url, method=method, **more)
+        answer = self._client.open(url, method=method, **more)
+        answer.request.environ["wsgi.input"].close()  # a large upload is a temporary file, which nobody else closes
+        return answer
 
     def get(self, path: str, **query: Any) -> Any:
         return self.call("GET", path, query_string=query)

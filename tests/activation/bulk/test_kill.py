@@ -35,8 +35,6 @@ def present_world(postgresql_url: str, tmp_path: Path, signing_token: HSM, root_
         yield made
 
 
-# The test's client leaves the temporary file of a large upload to the garbage collector.
-@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_every_row_runs_exactly_once_although_workers_are_killed(present_world: World, long_form: bool) -> None:
     world, (kills, count) = present_world, (KILLS_OF_LONG_FORM, ROWS_OF_LONG_FORM) if long_form else (KILLS, ROWS)
     rows: list[list[Any]] = []
