@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import chain
+from typing import IO, cast
 
 OWNER_READS = 0o600 << 16
 MOST_BYTES = zipfile.ZIP64_LIMIT - 2**26
@@ -55,7 +56,7 @@ class ZipPart:
     def __init__(self, begins_at: int, at: datetime) -> None:
         self._out, self._at = _Growing(begins_at), at.timetuple()[:6]
         self._end = begins_at
-        self._zip = zipfile.ZipFile(self._out, "w", zipfile.ZIP_DEFLATED)  # type: ignore[arg-type]  # all of IO that it uses
+        self._zip = zipfile.ZipFile(cast(IO[bytes], self._out), "w", zipfile.ZIP_DEFLATED)  # it has all of IO that is used
 
     def add(self, name: str, data: bytes) -> str:
         """Add a file; return its SHA-256 in hexadecimal digits."""
@@ -63,10 +64,10 @@ class ZipPart:
         return hashlib.sha256(data).hexdigest()
 
     @contextmanager
-    def adding(self, name: str) -> Iterator[zipfile.ZipFile]:
+    def adding(self, name: str) -> Iterator[IO[bytes]]:
         """Give a file that is written piece by piece (`write`)."""
         with self._zip.open(self._told(name), "w") as file:
-            yield file  # type: ignore[misc]  # of which `write` alone is used
+            yield file
 
     @property
     def end(self) -> int:

@@ -114,7 +114,7 @@ def end_again(ctx: Context, found: Beyond) -> str:
     cards = sum(_fall(ctx, item) for item in found.items.get(Kind.REVOKED, []) if item["kind"] == "card")
     manifests = 0
     for manifest in _revoked(ctx.session, found):
-        facts = {"organisation_id": manifest.organisation_id, "reason": str(NOTE)}
+        facts: dict[str, Any] = {"organisation_id": manifest.organisation_id, "reason": str(NOTE)}
         act = record(ctx, Action.MANIFEST_REVOKE, "manifest", manifest.id, **facts)
         withdraw(ctx.session, manifest, ManifestState.REVOKED, act, NOTE)
         manifests += 1

@@ -123,7 +123,9 @@ def _write_next(ctx: Context, settings: Settings, hsm: HSM) -> int:
 
     if said:
         return len(entries) if row.write(ctx, settings.issuer, told.signer(ctx, settings, hsm), said, move) else 0
-    return len(entries) if entries and ctx.uow.separately(move) else 0
+    if not entries:
+        return 0
+    return len(entries) if ctx.uow.separately(move) else 0
 
 
 def _cursor(session: Session) -> int | None:
@@ -142,7 +144,7 @@ def _move(session: Session, before: int, after: int) -> bool:
     return changed(session.execute(same.values(told=after, reserved=after).execution_options(synchronize_session=False))) == 1
 
 
-def _entries(session: Session, after: int) -> Sequence[Row[Any]]:
+def _entries(session: Session, after: int) -> Sequence[Any]:
     query = select(
         AuditEntry.id, AuditEntry.at, AuditEntry.action, AuditEntry.object_kind, AuditEntry.object_id, AuditEntry.organisation_id
     ).join(LogLeaf, LogLeaf.entry_id == AuditEntry.id)

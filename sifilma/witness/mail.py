@@ -159,7 +159,7 @@ def _messages(path: Path) -> Iterator[EmailMessage]:
 
 def _texts(message: EmailMessage) -> Iterator[str]:
     for part in message.walk():
-        if isinstance(part, EmailMessage) and part.get_content_type() == "text/plain":
+        if part.get_content_type() == "text/plain":
             try:
                 yield str(part.get_content())
             except (LookupError, ValueError):  # a character set that does not exist, or bytes that are not of it

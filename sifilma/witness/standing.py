@@ -30,7 +30,7 @@ from sifilma.witness.statements import StatementRefused
 
 EVERY = 60.0
 """Seconds between two comparisons."""
-Judge = Callable[[bytes, int, str], None]
+Judge = Callable[[bytes, int, str], object]
 """Raises StatementRefused unless this installation signed a statement of this number, which follows the one with this SHA-256."""
 log = structlog.get_logger()
 

@@ -24,7 +24,8 @@ SHOTS = os.environ.get("SIFILMA_TEST_SHOTS", "")
 
 def shot(page: Page, name: str) -> None:
     if SHOTS:
-        page.screenshot(path=str(Path(SHOTS) / f"{name}-{(page.viewport_size or {}).get('width', 0)}.png"), full_page=True)
+        width = page.evaluate("innerWidth")
+        page.screenshot(path=str(Path(SHOTS) / f"{name}-{width}.png"), full_page=True)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,10 @@ def going(world: World) -> int:
     return int(world.sql("SELECT COUNT(*) FROM own_file WHERE state IN ('queued', 'running')")[0][0])
 
 
+def _went_on(world: World, before: int) -> bool:
+    return bool(world.sql("SELECT SUM(served) FROM own_file")[0][0] > before)
+
+
 def require_whole(world: World, files: dict[str, Any], units: int, cards: int) -> None:
     """Each file has each row once, each manifest is recorded once for each file, and nothing is broken."""
     world.clock.set(datetime.now(UTC))
@@ -91,7 +96,7 @@ def test_every_row_is_in_its_file_once_although_workers_are_killed_fifty_times(p
         worker = Worker(world)
         try:
             before = world.sql("SELECT SUM(served) FROM own_file")[0][0]
-            until(lambda before=before: world.sql("SELECT SUM(served) FROM own_file")[0][0] > before, 90, worker.log.read_text)
+            until(partial(_went_on, world, before), 90, worker.log.read_text)
             time.sleep(dice.uniform(0, 1.5))
         finally:
             worker.kill()
