@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, LargeBinary, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from sifilma.activation.grid import CELL
 from sifilma.approvals.letters import OPEN_LETTER
 from sifilma.approvals.models import Approval, ProposalState, Proposed, Requested, proposal_cycle, request_checks
 from sifilma.audit import recorded
@@ -27,18 +28,6 @@ _WAITING = "ended_at IS NULL"
 _REVIEWED = text("review_state <> 'none'")
 _STANDING = "state IN ('active', 'suspended')"
 _CARRIED = "stated_by IS NOT NULL"
-SOUTH_E7 = 200_000_000  # added to latitudes, so that integer division rounds the same way north and south of the equator
-FINEST = 15
-"""The zoom of the map whose grid is the finest that is tallied: readers are found by its cells."""
-
-
-def cell_size(zoom: int) -> int:
-    """Return the width of a cell of the grid of a zoom, in 1e-7 degrees: 64 of the 256 pixels of a tile, which is 360 degrees at zoom 0."""
-    return int(360 * 64 / 256 / 2**zoom * 10_000_000)
-
-
-CELL = (f"((latitude_e7 + {SOUTH_E7}) / {cell_size(FINEST)})", f"(longitude_e7 / {cell_size(FINEST)})")
-"""The cell of an activation in the finest grid, as its index has it: north and east."""
 
 
 class RequestKind(StrEnum):
@@ -232,17 +221,6 @@ class PublishedStatusList(Base):
     jws: Mapped[str] = mapped_column(Text)
     issued_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
-
-
-class PublishedTrust(Base):
-    """A file of the published trust state as it was published: root pin, certificates, record of keys, keyset. The highest `seq` counts."""
-
-    __tablename__ = "published_trust"
-
-    name: Mapped[str] = mapped_column(String(60), primary_key=True)
-    seq: Mapped[int] = mapped_column(Integer, primary_key=True)
-    data: Mapped[bytes] = mapped_column(LargeBinary)
-    at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class Token(Stateful, Base):

@@ -14,7 +14,8 @@ from sqlalchemy import ColumnElement, Select, Subquery, case, exists, func, lite
 from sifilma.activation.derived.models import LEVELS
 from sifilma.activation.derived.queries import E7, is_tallied, level_of
 from sifilma.activation.derived.queries import readers as tallied_readers
-from sifilma.activation.models import CELL, FINEST, SOUTH_E7, Activation, Manifest, ManifestState, cell_size
+from sifilma.activation.grid import CELL, FINEST, SOUTH_E7, cell_size
+from sifilma.activation.models import Activation, Manifest, ManifestState
 from sifilma.cards.models import Card, CardState, Function
 from sifilma.cards.service import cards_query
 from sifilma.documents.lists import Export

@@ -13,6 +13,7 @@ from sifilma.activation.trust import models as beyond
 from sifilma.assignment import models as assignment
 from sifilma.audit import models as audit
 from sifilma.cards import models as cards
+from sifilma.cards import rules as cards_rules
 from sifilma.cards.derived import models as derived
 from sifilma.cards.outlets import models as outlets
 from sifilma.cards.upkeep import models as cards_upkeep
@@ -44,7 +45,8 @@ from sifilma.witness import models as witness
 
 METADATA = Base.metadata
 PACKAGES = (
-    access_review, accounts, activation, activation_rules, assignment, audit, cards, cards_upkeep, carrying, conversation, destruction,
+    access_review, accounts, activation, activation_rules, assignment, audit, cards, cards_rules, cards_upkeep, carrying,
+    conversation, destruction,
     discrepancies, documents, factors, field_notes, handover, idempotency, identity, identity_rules, jobs, kept_forms, lifecycle,
     lost_access, notifications, numbering, outlets, own_files, watch, oversight, personalisation, regions, succession,
     suspensions, blanks, derived, dispatch, tallies, beyond, reconciliation, witness,

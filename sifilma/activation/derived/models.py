@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Index, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from sifilma.activation.models import FINEST
+from sifilma.activation.grid import FINEST
 from sifilma.kernel import triggers
 from sifilma.kernel.db import Base
 

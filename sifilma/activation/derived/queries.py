@@ -35,7 +35,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 
 from sifilma.activation.derived.models import ALL, LEVELS, MADE, OWNED, ZONES, ActivationTally, ReaderChange, ReaderTally, StageTally
-from sifilma.activation.models import SOUTH_E7, Activation, ManifestState, cell_size
+from sifilma.activation.grid import SOUTH_E7, cell_size
+from sifilma.activation.models import Activation, ManifestState
 from sifilma.cards.derived.models import NOBODY, CardTallyChange
 from sifilma.cards.derived.queries import MOST_ADDED, are_few
 from sifilma.cards.models import Card, DeviceModel, Unit

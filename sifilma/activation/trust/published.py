@@ -26,7 +26,7 @@ from config.settings import Settings
 from manifests import jws
 from manifests.encoding import Malformed
 from manifests.keyset import KeysetRefused, root_sha256, verify_keyset
-from sifilma.activation.models import PublishedTrust
+from sifilma.activation.trust.models import PublishedTrust
 from sifilma.audit.models import Action, AuditEntry
 from sifilma.kernel.ids import uuid7
 

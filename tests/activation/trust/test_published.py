@@ -10,8 +10,8 @@ from sqlalchemy.exc import DBAPIError
 
 from hsm import HSM
 from manifests.keyset import Jwk, sign_keyset
-from sifilma.activation.models import PublishedTrust
 from sifilma.activation.trust import ceremonies, key_checks, keyset, published
+from sifilma.activation.trust.models import PublishedTrust
 from sifilma.app.command_groups import upgrade_database
 from sifilma.kernel import triggers
 from sifilma.kernel.db import make_engine
