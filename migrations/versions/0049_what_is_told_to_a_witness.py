@@ -65,7 +65,7 @@ def _questions() -> None:
         "open_question",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("reconciliation_id", sa.Uuid(), nullable=False),
-        sa.Column("kind", sa.String(20), nullable=False),
+        sa.Column("kind", sa.String(40), nullable=False),
         sa.Column("subject", sa.String(64), nullable=False),
         sa.Column("told", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("witnessed_at", sa.DateTime(timezone=True), nullable=False),

@@ -37,7 +37,7 @@ class OpenQuestion(Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     reconciliation_id: Mapped[UUID] = mapped_column(ForeignKey("reconciliation.id"))
-    kind: Mapped[str] = mapped_column(String(20))
+    kind: Mapped[str] = mapped_column(String(40))
     subject: Mapped[str] = mapped_column(String(64))
     told: Mapped[dict[str, Any]] = mapped_column(Json)
     witnessed_at: Mapped[datetime] = mapped_column(UtcDateTime)

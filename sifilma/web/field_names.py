@@ -72,6 +72,7 @@ NAMES = {
     "official": _("Responsible official"),
     "on_behalf_of": _("Buyer"),
     "organisation": _("Organisation"),
+    "others": _("Cards that did not come, or came damaged"),
     "otp_code": _("One-time code"),
     "outcome": _("Outcome"),
     "outgoing": _("Outgoing head"),

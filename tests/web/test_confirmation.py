@@ -57,6 +57,7 @@ REASONS = {
     "upkeep_pages.correct": "a correction, which is corrected again, or decided by another person",
     "activate_pages.following": SHOWN,
     "archive_pages.fetch": SHOWN,
+    "reconciliation_pages.decide": SEEN,
     "own_file_pages": "a file, which is written again for whoever asks for it anew",
     "handover_pages.print_all": SHOWN,
     "together_pages.fill": SHOWN,

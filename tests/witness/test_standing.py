@@ -15,6 +15,7 @@ from tests.support.world import World, done
 def test_a_database_that_knows_less_than_the_witness_issues_nothing_and_goes_on_reading(world: World, tmp_path: Path) -> None:
     witness = witnessed(world, tmp_path / "witness")
     ready, _ = world.active()
+    made = world.personalised()
     tell(world)
     assert compared(world).state == "sound"
     count = witness.count()
@@ -25,7 +26,7 @@ def test_a_database_that_knows_less_than_the_witness_issues_nothing_and_goes_on_
     office = world.client("magetan.kepala")
     for client, path, body in (
         (office, "/activations", world.activation(ready, ready.uids[0])),
-        (world.client("operator1"), "/handovers", {"to": str(world.organisation_of("magetan.kepala")), "cards": ready.uids}),
+        (world.client("operator1"), "/handovers", {"to": str(world.organisation_of("magetan.kepala")), "cards": made}),
     ):
         refused = client.post(path, body)
         assert (refused.status_code, refused.json["type"].rpartition(":")[2]) == (503, "behind-witness"), refused.json
