@@ -136,7 +136,10 @@ class OwnFileRows(Base):
 
 
 class OwnFilePart(Base):
-    """Some bytes of a file, as `role` says. `place` counts from 0. Those of manifests are sealed (`sifilma/activation/archives/packing.py`)."""
+    """Some bytes of a file, as `role` says. `place` counts from 0.
+
+    Those of manifests are sealed (`sifilma/activation/archives/packing.py`).
+    """
 
     __tablename__ = "own_file_part"
 

@@ -214,7 +214,7 @@ def test_a_folder_remembers_the_newest_checkpoint_and_a_mailbox_is_sent_one_an_h
     [file] = folder.glob("log-checkpoint-*.txt")
     assert file.read_text() == newest_note(world)
     put_back(world, size)
-    with pytest.raises(LogBroken, match="its tail was cut|is not the one whose first"):
+    with pytest.raises(LogBroken, match=r"its tail was cut|is not the one whose first"):
         sign(world)
     show(world)
     assert standing(world) == {"signing": "forked", "witness": "forked"}

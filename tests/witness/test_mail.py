@@ -66,10 +66,8 @@ def test_statements_that_were_mailed_are_read_back_from_eml_and_mbox(tmp_path: P
     (tmp_path / "one.eml").unlink()
     with pytest.raises(WitnessDiffers, match="save all messages"):
         gathered(tmp_path, lambda _: [log.key.public_key()])
-    assert (
-        SavedMail(tmp_path, lambda _: [log.key.public_key()]).count(),
-        SavedMail(tmp_path, lambda _: [log.key.public_key()]).missing(),
-    ) == (0, [1])
+    saved = SavedMail(tmp_path, lambda _: [log.key.public_key()])
+    assert (saved.count(), saved.missing()) == (0, [1])
     (tmp_path / "two.eml").write_bytes(bytes(message(_armoured(log.statement(2, contents[0], end=7)))))
     with pytest.raises(WitnessDiffers, match="different statements 2"):
         SavedMail(tmp_path, lambda _: [log.key.public_key()]).count()
