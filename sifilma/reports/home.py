@@ -39,6 +39,7 @@ from sifilma.oversight.models import Agreement
 from sifilma.reports import card_page, tasks_waiting
 from sifilma.reports.built_once import queries as built_once
 from sifilma.reports.task_labels import TARGETED, TASKS
+from sifilma.reports.way import line_queries
 from sifilma.reports.way import queries as life
 
 # Lines shown of each list.
@@ -229,7 +230,7 @@ def lapsing(ctx: Context) -> life.Lines:
         ending = manifests_query(ctx).where(
             Manifest.state == ManifestState.ACTIVE, Manifest.expires_at <= ctx.now + MANIFESTS_WITHIN, Card.id == Manifest.card_id
         )
-        lapses = life.line_query(ending, "manifest_lapses", Manifest.id, Card.uid, Manifest.organisation_id, Manifest.expires_at)
+        lapses = line_queries.line_query(ending, "manifest_lapses", Manifest.id, Card.uid, Manifest.organisation_id, Manifest.expires_at)
         # An agreement's end takes thousands with it: they are counted no further than they are worth, by the index of their ends.
         yield select(lapses.order_by(Manifest.expires_at, Manifest.id).limit(MOST_LAPSING + 1).subquery())
     yield temporary_roles_query(ctx)
@@ -244,7 +245,7 @@ def unconfirmed_query(ctx: Context) -> Select[Any]:
         AccessReview.id == AccessReviewLine.review_id,
         is_late(ctx.now),
     )
-    return life.line_query(
+    return line_queries.line_query(
         mine, "account_unconfirmed", AccessReview.id, literal("", String), AccessReview.organisation_id, AccessReview.ends_at
     )
 
@@ -253,7 +254,7 @@ def temporary_roles_query(ctx: Context) -> Select[Any]:
     """Return a select of the actor's roles that were given until a day."""
     mine = select(UserRole).where(UserRole.user_id == ctx.actor.user_id, counts(ctx.now), UserRole.ends_at.is_not(None))
     of_account = mine.where(User.id == UserRole.user_id)
-    return life.line_query(of_account, "role_ends", UserRole.id, UserRole.role, User.organisation_id, UserRole.ends_at)
+    return line_queries.line_query(of_account, "role_ends", UserRole.id, UserRole.role, User.organisation_id, UserRole.ends_at)
 
 
 def agreements(ctx: Context, limit: int = SHOWN) -> list[AgreementEnd]:

@@ -22,6 +22,7 @@ from sifilma.kernel.context import Context
 from sifilma.kernel.timekeeping.targets import Targets
 from sifilma.reports import home, tasks_waiting
 from sifilma.reports.task_labels import TASKS
+from sifilma.reports.way import line_queries
 from sifilma.reports.way import queries as life
 
 MOST = 200  # only the oldest of a kind; the others become due when these are done
@@ -98,7 +99,7 @@ def _manifests(ctx: Context, days: tuple[int, ...]) -> Select[Any]:
     mine = ending.where(Manifest.organisation_id == ctx.actor.organisation_id)
     by_day = mine.group_by(func.date(Manifest.expires_at), Organisation.id, Organisation.name)
     first = func.min(Manifest.expires_at)
-    return life.line_query(
+    return line_queries.line_query(
         by_day, "manifests_lapse", Organisation.id, Organisation.name, Manifest.organisation_id, first, func.count(Manifest.id)
     )
 
@@ -110,7 +111,7 @@ def _temporary_roles(ctx: Context, days: tuple[int, ...]) -> Select[Any]:
 def _own_account(ctx: Context, settings: Settings) -> Iterator[Due]:
     """Yield that the actor's account will be disabled, since it is unused or unconfirmed. It is told once."""
     marked = select(DormantMark).where(User.id == DormantMark.user_id, User.id == ctx.actor.user_id)
-    unused = life.line_query(marked, "account_unused", User.id, literal("", String), User.organisation_id, DormantMark.marked_at)
+    unused = line_queries.line_query(marked, "account_unused", User.id, literal("", String), User.organisation_id, DormantMark.marked_at)
     for task, key, title, organisation, at, count, _until in ctx.session.execute(unused):
         ends = at + timedelta(days=settings.dormant_grace_days)
         yield Due(task, key, title, organisation, ends, count, f"{at:%Y%m%dT%H%M%S}", lapses=True)

@@ -45,6 +45,7 @@ from sifilma.personalisation.models import PersonalisationRequest, Personalisati
 from sifilma.personalisation.proposals import CLOSINGS
 from sifilma.personalisation.queries import MAKING, approved_at
 from sifilma.personalisation.service import WAY as PERSONALISATION
+from sifilma.reports.way import line_queries
 from sifilma.reports.way import queries as life
 from sifilma.succession.queries import headless_since, is_headless, waits_for_outgoing
 
@@ -58,7 +59,9 @@ def waiting(ctx: Context) -> life.Lines:
         yield _reference(ctx, "decide_reference", REFERENCE.decidable(ctx))
     yield from _access(ctx)
     if grants(ctx.actor, Operation.USERS_FACTOR):
-        yield life.line_query(lost_access_query(ctx), "help_to_sign_in", User.id, Person.name, User.organisation_id, LostAccess.asked_at)
+        yield line_queries.line_query(
+            lost_access_query(ctx), "help_to_sign_in", User.id, Person.name, User.organisation_id, LostAccess.asked_at
+        )
     if grants(ctx.actor, Operation.USERS_CENTRAL):
         yield _user_change(ctx, "decide_user_change", _others(ctx), ~_of_heads(ctx), lost_factors.may_decide(ctx))
         yield _headless(ctx, "office_headless")
@@ -78,24 +81,26 @@ def _about_me(ctx: Context) -> life.Lines:
         UserChange.state == ProposalState.PROPOSED,
         User.id == UserChange.user_id,
     )
-    yield life.line_query(report, "object_to_report", UserChange.id, literal("", String), User.organisation_id, UserChange.proposed_at)
+    yield line_queries.line_query(
+        report, "object_to_report", UserChange.id, literal("", String), User.organisation_id, UserChange.proposed_at
+    )
     if grants(ctx.actor, Operation.USERS_CENTRAL):
         yield _consent(orphaned_query(ctx).where(User.id == AccountConsent.user_id), "give_account")
     elif grants(ctx.actor, Operation.USERS_SUCCESSION):
         waits = (UserChange.state == ProposalState.PROPOSED, User.id == UserChange.user_id, Person.id == User.person_id)
         mine = select(UserChange).where(*waits, waits_for_outgoing(ctx))
-        yield life.line_query(mine, "agree_succession", UserChange.id, Person.name, User.organisation_id, UserChange.proposed_at)
+        yield line_queries.line_query(mine, "agree_succession", UserChange.id, Person.name, User.organisation_id, UserChange.proposed_at)
 
 
 def _consent(query: Select[Any], task: str) -> Select[Any]:
     at, until = AccountConsent.asked_at, AccountConsent.expires_at
-    return life.line_query(query, task, AccountConsent.id, literal("", String), User.organisation_id, at, until=until)
+    return line_queries.line_query(query, task, AccountConsent.id, literal("", String), User.organisation_id, at, until=until)
 
 
 def awaited(ctx: Context) -> life.Lines:
     """Yield what the actor waits for others to do."""
     if not ctx.actor.is_central:
-        yield life.activation_lines_query(
+        yield line_queries.activation_lines_query(
             life.own_activation_query(ctx, RequestState.SUBMITTED), "activation_submitted", ActivationRequest.submitted_at
         )
     if ctx.actor.outlets is None:  # what is not of single outlets is no matter of those who are limited to some
@@ -114,34 +119,34 @@ def _awaited_papers(ctx: Context) -> life.Lines:
     own = ctx.actor.organisation_id
     if not ctx.actor.is_central:
         mine = personalisation.requests_query(ctx).where(PersonalisationRequest.requester_id == own)
-        yield life.personalisation_lines_query(
+        yield line_queries.personalisation_lines_query(
             mine.where(PersonalisationRequest.state == PersonalisationState.SUBMITTED),
             "personalisation_submitted",
             PersonalisationRequest.submitted_at,
         )
-        yield life.personalisation_lines_query(
+        yield line_queries.personalisation_lines_query(
             mine.where(PersonalisationRequest.state.in_(MAKING)), "personalisation_running", approved_at()
         )
         of = PersonalisationRequest.requester_id == own
         yield life.made_lines_query(ctx, "bast_awaited", Card.state == CardState.PERSONALISED, of=of)
-        yield life.destruction_lines_query(life.own_destruction_query(ctx, DestructionState.PROPOSED), "destruction_proposed")
-        yield life.destruction_lines_query(life.own_destruction_query(ctx, DestructionState.EXECUTED), "destruction_executed")
+        yield line_queries.destruction_lines_query(life.own_destruction_query(ctx, DestructionState.PROPOSED), "destruction_proposed")
+        yield line_queries.destruction_lines_query(life.own_destruction_query(ctx, DestructionState.EXECUTED), "destruction_executed")
         yield _case(cases_query(ctx).where(ModelCase.state.in_(OPEN)), "model_case_open")
-    yield life.handover_lines_query(ctx, "handover_issued", Handover.issuer_id == own, Handover.receiver_id)
+    yield line_queries.handover_lines_query(ctx, "handover_issued", Handover.issuer_id == own, Handover.receiver_id)
 
 
 def _awaited_people(ctx: Context) -> life.Lines:
     """Yield what awaits a second approver, a decision on one's own proposal, or the acceptance of an invitation."""
     if grants(ctx.actor, Operation.PERSONALISATION_APPROVE):
         asked = life.personalisation_approvals_query(ctx, PERSONALISATION.awaits_another(ctx))
-        yield life.personalisation_lines_query(asked, "personalisation_second", PersonalisationRequest.submitted_at)
-        yield life.activation_lines_query(
+        yield line_queries.personalisation_lines_query(asked, "personalisation_second", PersonalisationRequest.submitted_at)
+        yield line_queries.activation_lines_query(
             life.activation_approvals_query(ctx, ACTIVATION.awaits_another(ctx)), "activation_second", ActivationRequest.submitted_at
         )
     if grants(ctx.actor, Operation.MANIFEST_REVOKE):
-        yield life.revocation_lines_query(ctx, "revocation_proposed", REVOCATIONS.own(ctx))
+        yield line_queries.revocation_lines_query(ctx, "revocation_proposed", REVOCATIONS.own(ctx))
     if grants(ctx.actor, Operation.PERSONALISATION_CLOSE):
-        yield life.closing_lines_query(ctx, "closing_proposed", CLOSINGS.own(ctx))
+        yield line_queries.closing_lines_query(ctx, "closing_proposed", CLOSINGS.own(ctx))
     if grants(ctx.actor, Operation.PLACE_REVIEW):
         own = (PlaceSuspension.state == SuspensionState.PROPOSED) & (PlaceSuspension.proposed_by_person == ctx.actor.person_id)
         yield life.place_lines_query(ctx, "place_suspension_open", own)
@@ -151,7 +156,7 @@ def _awaited_people(ctx: Context) -> life.Lines:
         yield _user_change(ctx, "user_change_proposed", USER_CHANGES.own(ctx))
     if grants(ctx.actor, Operation.USERS_SEE):
         invited = users_query(ctx).where(User.state == AccountState.INVITED, Person.id == User.person_id)
-        yield life.line_query(invited, "invitation_open", User.id, Person.name, User.organisation_id, User.created_at)
+        yield line_queries.line_query(invited, "invitation_open", User.id, Person.name, User.organisation_id, User.created_at)
     if grants(ctx.actor, Operation.HEADS_SEE) and not grants(ctx.actor, Operation.USERS_CENTRAL):
         yield _headless(ctx, "office_headless_seen")
 
@@ -165,7 +170,7 @@ def _headless(ctx: Context, task: str) -> Select[Any]:
     query = select(Organisation).join(office, is_headless(office, ctx.now)).group_by(Organisation.id, Organisation.name)
     grouped = scoped(query, ctx.actor, Operation.HEADS_SEE, office.id)
     number = cast(func.count(office.id), String)
-    return life.line_query(grouped, task, Organisation.id, number, own, func.min(headless_since(office)))
+    return line_queries.line_query(grouped, task, Organisation.id, number, own, func.min(headless_since(office)))
 
 
 def keys_query(ctx: Context, days: tuple[int, ...]) -> Select[Any]:
@@ -174,7 +179,7 @@ def keys_query(ctx: Context, days: tuple[int, ...]) -> Select[Any]:
     mine = scoped(select(ApiKey), ctx.actor, Operation.API_KEYS, ApiKey.organisation_id).where(
         ApiKey.revoked_at.is_(None), ApiKey.expires_at > ctx.now, ApiKey.expires_at <= soon
     )
-    return life.line_query(mine, "api_key_ends", ApiKey.id, ApiKey.name, ApiKey.organisation_id, ApiKey.expires_at)
+    return line_queries.line_query(mine, "api_key_ends", ApiKey.id, ApiKey.name, ApiKey.organisation_id, ApiKey.expires_at)
 
 
 def _models(ctx: Context) -> life.Lines:
@@ -199,11 +204,11 @@ def _access(ctx: Context) -> life.Lines:
         kept = select(User).where(
             User.id == DormantMark.user_id, User.state == AccountState.ACTIVE, ~access.is_missable(ctx.now), Person.id == User.person_id
         )
-        yield life.line_query(kept, "unused_needed", User.id, Person.name, User.organisation_id, DormantMark.marked_at)
+        yield line_queries.line_query(kept, "unused_needed", User.id, Person.name, User.organisation_id, DormantMark.marked_at)
 
 
 def _review(query: Select[Any], task: str, at: Any, until: Any = None) -> Select[Any]:
-    return life.line_query(query, task, AccessReview.id, literal("", String), AccessReview.organisation_id, at, until=until)
+    return line_queries.line_query(query, task, AccessReview.id, literal("", String), AccessReview.organisation_id, at, until=until)
 
 
 # --- lines of each kind ----------------------------------------------------------------------------------------------
@@ -226,15 +231,15 @@ def _of_heads(ctx: Context) -> ColumnElement[bool]:
 def _user_change(ctx: Context, task: str, *who: ColumnElement[bool]) -> Select[Any]:
     query = scoped(select(UserChange), ctx.actor, Operation.USERS_FACTOR, User.organisation_id)
     query = query.where(*who, User.id == UserChange.user_id, Person.id == User.person_id)
-    return life.line_query(query, task, User.id, Person.name, User.organisation_id, UserChange.proposed_at)
+    return line_queries.line_query(query, task, User.id, Person.name, User.organisation_id, UserChange.proposed_at)
 
 
 def _case(query: Select[Any], task: str) -> Select[Any]:
     named = query.where(DeviceModel.id == ModelCase.model_id)
-    return life.line_query(named, task, ModelCase.id, DeviceModel.name, ModelCase.organisation_id, ModelCase.changed_at)
+    return line_queries.line_query(named, task, ModelCase.id, DeviceModel.name, ModelCase.organisation_id, ModelCase.changed_at)
 
 
 def _reference(ctx: Context, task: str, who: ColumnElement[bool]) -> Select[Any]:
     """Return a select of proposed reference data, with the proposer's organisation."""
     query = changes_query(ctx).where(who, User.id == ReferenceChange.changed_by)
-    return life.line_query(query, task, ReferenceChange.id, literal("", String), User.organisation_id, ReferenceChange.proposed_at)
+    return line_queries.line_query(query, task, ReferenceChange.id, literal("", String), User.organisation_id, ReferenceChange.proposed_at)

@@ -10,16 +10,13 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    Integer,
     Select,
     String,
     and_,
-    cast,
     exists,
     func,
     literal,
     literal_column,
-    null,
     or_,
     select,
     union_all,
@@ -35,7 +32,6 @@ from sifilma.activation.models import (
     Manifest,
     RequestKind,
     RequestState,
-    Revocation,
     Token,
     TokenState,
 )
@@ -56,21 +52,29 @@ from sifilma.destruction.models import Destruction, DestructionState
 from sifilma.destruction.service import WAY as DESTRUCTION
 from sifilma.destruction.service import destructions_query
 from sifilma.handover.discrepancies.queries import missing_query
-from sifilma.handover.models import RECEIPTS, Handover, HandoverCard, HandoverState
+from sifilma.handover.models import RECEIPTS, Handover, HandoverCard
 from sifilma.handover.queries import is_newest_receipt
 from sifilma.handover.returns import ISSUERS
 from sifilma.handover.service import handovers_query
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation, grants
-from sifilma.identity.scope import scoped, within_limit
+from sifilma.identity.scope import within_limit
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.context import Context
-from sifilma.kernel.db import UtcDateTime
 from sifilma.personalisation import service as personalisation
-from sifilma.personalisation.models import PersonalisationClosing, PersonalisationRequest, PersonalisationState
-from sifilma.personalisation.proposals import CLOSINGS, closings_query
+from sifilma.personalisation.models import PersonalisationRequest, PersonalisationState
+from sifilma.personalisation.proposals import CLOSINGS
 from sifilma.personalisation.queries import MAKING, approved_at
 from sifilma.personalisation.service import WAY as PERSONALISATION
+from sifilma.reports.way.line_queries import (
+    activation_lines_query,
+    closing_lines_query,
+    destruction_lines_query,
+    handover_lines_query,
+    line_query,
+    personalisation_lines_query,
+    revocation_lines_query,
+)
 
 Lines = Iterator[Select[Any]]
 MOST_UNASKED, MOST_ENDING, MOST_BROKEN, MOST_LOOKED_AT = 100, 1_000, 100, 1_000
@@ -95,21 +99,6 @@ def waiting(ctx: Context) -> Lines:
 def of_tasks(selects: Lines, names: Collection[str]) -> list[Select[Any]]:
     """Return the selects of tasks of these names."""
     return [query for query in selects if query.selected_columns["task"].element.value in names]
-
-
-def line_query(
-    query: Select[Any], task: str, key: Any, title: Any, owner: Any, at: Any, count: Any = None, until: Any = None
-) -> Select[Any]:
-    """Return a select in the common columns: task, id, title, organisation, since when, count, deadline."""
-    return query.with_only_columns(
-        literal(task, String).label("task"),
-        key.label("key"),
-        title.label("title"),
-        Organisation.name.label("organisation"),
-        at.label("at"),
-        (count if count is not None else literal(0, Integer)).label("count"),
-        (until if until is not None else cast(null(), UtcDateTime)).label("until"),
-    ).where(Organisation.id == owner)
 
 
 def approvals(ctx: Context) -> Lines:
@@ -410,62 +399,3 @@ def destructions(ctx: Context) -> Lines:
 def own_destruction_query(ctx: Context, state: DestructionState) -> Select[Any]:
     """Return the destructions of the actor's organisation in a state."""
     return destructions_query(ctx).where(Destruction.organisation_id == ctx.actor.organisation_id, Destruction.state == state)
-
-
-def personalisation_lines_query(query: Select[Any], task: str, at: Any) -> Select[Any]:
-    """Return personalisation requests as lines."""
-    return line_query(
-        query,
-        task,
-        PersonalisationRequest.id,
-        PersonalisationRequest.letter_number,
-        PersonalisationRequest.requester_id,
-        at,
-        PersonalisationRequest.quantity,
-    )
-
-
-def closing_lines_query(ctx: Context, task: str, who: ColumnElement[bool]) -> Select[Any]:
-    """Return proposals to close requests with a remainder as lines."""
-    query = closings_query(ctx).where(who, PersonalisationRequest.id == PersonalisationClosing.personalisation_request_id)
-    made = PersonalisationRequest
-    return line_query(query, task, made.id, made.letter_number, made.requester_id, PersonalisationClosing.proposed_at)
-
-
-def activation_lines_query(query: Select[Any], task: str, at: Any) -> Select[Any]:
-    """Return activation requests as lines."""
-    return line_query(
-        query,
-        task,
-        ActivationRequest.id,
-        ActivationRequest.letter_number,
-        ActivationRequest.organisation_id,
-        at,
-        ActivationRequest.machines,
-    )
-
-
-def handover_lines_query(ctx: Context, task: str, mine: ColumnElement[bool], other: Any) -> Select[Any]:
-    """Return handovers that are not answered as lines, with the organisation on the other side."""
-    return line_query(
-        handovers_query(ctx).where(mine, Handover.state == HandoverState.ISSUED),
-        task,
-        Handover.id,
-        Handover.number,
-        other,
-        Handover.issued_at,
-    )
-
-
-def destruction_lines_query(query: Select[Any], task: str) -> Select[Any]:
-    """Return destructions as lines."""
-    return line_query(
-        query, task, Destruction.id, func.coalesce(Destruction.number, ""), Destruction.organisation_id, Destruction.changed_at
-    )
-
-
-def revocation_lines_query(ctx: Context, task: str, who: ColumnElement[bool]) -> Select[Any]:
-    """Return proposals to revoke manifests as lines."""
-    query = scoped(select(Revocation), ctx.actor, Operation.MANIFEST_REVOKE, Manifest.organisation_id)
-    query = query.where(who, Manifest.id == Revocation.manifest_id, Card.id == Manifest.card_id)
-    return line_query(query, task, Manifest.id, Card.uid, Manifest.organisation_id, Revocation.proposed_at)
