@@ -91,9 +91,9 @@ def told(session: Session, name: str) -> int:
 
 
 def left(session: Session, settings: Settings, now: datetime) -> list[Left]:
-    """Return what is left of each counter, in the order of their names."""
+    """Return what is left of each counter of which numbers are reserved ahead, in the order of their names."""
     known = {one.name: one for one in session.scalars(select(ReservedNumber))}
-    return [_left(known.get(one.name), one, now) for one in sorted(needs(session, settings), key=lambda one: one.name)]
+    return [_left(known.get(one.name), one, now) for one in sorted(needs(session, settings), key=lambda one: one.name) if one.ahead]
 
 
 def _left(stored: ReservedNumber | None, need: Need, now: datetime) -> Left:

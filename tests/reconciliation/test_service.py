@@ -71,6 +71,7 @@ def restored(sqlite_world: World, tmp_path: Path) -> tuple[World, list[str]]:
     run(world, "backup", tmp_path / "one.age", "--recipient", archive.make_key(tmp_path / "key"))
     done(world.client(OFFICE).post("/activations", world.activation(later, later.uids[0])), 201)
     done(world.client(OFFICE).post(f"/cards/{ready.uids[0]}/reports", {"condition": "lost", "note": "hilang"}))
+    world.submitted(OFFICE, "R")
     world.anonymous().open("GET", "/status/1.jws")
     sequence(world)
     tell(world)
@@ -176,17 +177,16 @@ def test_people_decide_about_what_only_the_witness_knows(restored: tuple[World, 
     assert told[1] in operator.text("/pemulihan")
     with world.context() as ctx:
         asked = list(ctx.session.scalars(select(OpenQuestion)))
-        [manifest] = [one for one in asked if one.kind == "manifest" and one.told["uid"] == told[1]]
-        card = next(one for one in asked if one.kind != "manifest")
-    assert auditor.send(f"/pemulihan/{card.id}", decision="nothing", note="sudah diperiksa").status_code == 403
-    assert operator.send(f"/pemulihan/{card.id}", decision="revoked", note="sudah diperiksa").status_code == 422
-    assert operator.send(f"/pemulihan/{card.id}", decision="nothing", note="").status_code == 422
-    assert operator.send(f"/pemulihan/{card.id}", decision="nothing", note="sudah diperiksa").status_code == 303
-    assert operator.send(f"/pemulihan/{card.id}", decision="entered", note="sekali lagi").status_code == 409
-    index = manifest.told["index"]
+        [(manifest, index)] = [(one.id, one.told["index"]) for one in asked if one.kind == "manifest" and one.told["uid"] == told[1]]
+        other = next(one.id for one in asked if one.kind != "manifest")
+    assert auditor.send(f"/pemulihan/{other}", decision="nothing", note="sudah diperiksa").status_code == 403
+    assert operator.send(f"/pemulihan/{other}", decision="revoked", note="sudah diperiksa").status_code == 422
+    assert operator.send(f"/pemulihan/{other}", decision="nothing", note="").status_code == 422
+    assert operator.send(f"/pemulihan/{other}", decision="nothing", note="sudah diperiksa").status_code == 303
+    assert operator.send(f"/pemulihan/{other}", decision="entered", note="sekali lagi").status_code == 409
     before = parse_status(world.anonymous().open("GET", "/status/1.jws").get_data())[1]
     assert before.value(index) is StatusValue.VALID
-    assert operator.send(f"/pemulihan/{manifest.id}", decision="revoked", note="kartu diterbitkan ulang").status_code == 303
+    assert operator.send(f"/pemulihan/{manifest}", decision="revoked", note="kartu diterbitkan ulang").status_code == 303
     after = parse_status(world.anonymous().open("GET", "/status/1.jws").get_data())[1]
     assert after.value(index) is StatusValue.REVOKED
     assert "kartu diterbitkan ulang" in auditor.text("/pemulihan", putus="1")

@@ -57,6 +57,7 @@ NAMES_USED_ONCE = {
     "accounts/enrolments": "an invitation looked at and taken up, each view with its own seed",
     "accounts/lost_factors": "a lost second factor, reported by one person and decided by another",
     "activation/archives/packing": "the kind of file that holds many manifests",
+    "reports/way/line_queries": "the lines of tasks, which have the same columns",
     "activation/grid": "the grid in which readers on a map are found and tallied",
     "activation/bulk/job_sheets": "the sheets that go out of and come back to that job",
     "activation/issuing/place_form": "the place of an activation while its form is filled in",

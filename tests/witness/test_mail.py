@@ -71,6 +71,9 @@ def test_statements_that_were_mailed_are_read_back_from_eml_and_mbox(tmp_path: P
     (tmp_path / "two.eml").write_bytes(bytes(message(_armoured(log.statement(2, contents[0], end=7)))))
     with pytest.raises(WitnessDiffers, match="different statements 2"):
         SavedMail(tmp_path, lambda _: [log.key.public_key()]).count()
+
+
+def test_mail_that_was_saved_nowhere_is_a_witness_that_is_away(tmp_path: Path) -> None:
     with pytest.raises(WitnessAway, match="no folder"):
         SavedMail(tmp_path / "none", lambda _: []).count()
 

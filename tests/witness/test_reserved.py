@@ -146,5 +146,5 @@ def test_operators_are_warned_before_the_numbers_run_out_at_the_pace_of_the_day(
     told._away_until.clear()
     tell(world)
     with world.context() as ctx:
-        assert not any(one.is_short for one in reserved.left(ctx.session, world.settings, ctx.now))
+        assert [one for one in reserved.left(ctx.session, world.settings, ctx.now) if one.is_short] == []
     assert "hampir habis" not in operator.text("/")

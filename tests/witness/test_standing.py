@@ -16,6 +16,7 @@ def test_a_database_that_knows_less_than_the_witness_issues_nothing_and_goes_on_
     witness = witnessed(world, tmp_path / "witness")
     ready, _ = world.active()
     made = world.personalised()
+    world.anonymous().open("GET", "/status/1.jws")  # published while all was well: nothing is signed by what is behind
     tell(world)
     assert compared(world).state == "sound"
     count = witness.count()
