@@ -6,12 +6,27 @@ from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Integer, Select, Subquery, Uuid, and_, case, func, literal, literal_column, or_, select, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Select,
+    Subquery,
+    Uuid,
+    and_,
+    case,
+    false,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    union_all,
+)
 
 from sifilma.cards.derived.models import NOBODY, CardTally, CardTallyChange, FreeUnit
 from sifilma.cards.models import DeviceModel, Unit
 from sifilma.identity.permissions import Operation, Scope, grants
-from sifilma.identity.scope import scoped
+from sifilma.identity.scope import scoped, within_limit
 from sifilma.kernel.context import Context
 
 MOST_ADDED = 100
@@ -23,9 +38,11 @@ _model = func.coalesce(Unit.model_id, literal(NOBODY, Uuid()))
 
 
 def free_units_query(ctx: Context, function: str) -> Select[Any]:
-    """Return a query of the working units of the actor's models that have no living card: their organisations."""
+    """Return a query of the working units of the actor's models without a living card: their organisations. None for who sees no units."""
     made = select(DeviceModel.id).where(DeviceModel.manufacturer_id == ctx.actor.organisation_id)
-    return select(FreeUnit.organisation_id).where(FreeUnit.model_id.in_(made), FreeUnit.function == function, IS_WORKING)
+    query = select(FreeUnit.organisation_id).where(FreeUnit.model_id.in_(made), FreeUnit.function == function, IS_WORKING)
+    seen = within_limit(ctx.actor, FreeUnit.unit_id) if grants(ctx.actor, Operation.UNIT_READ) else false()
+    return query.where(seen)
 
 
 def are_few(table: Any) -> ColumnElement[bool]:
