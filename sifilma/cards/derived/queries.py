@@ -14,7 +14,6 @@ from sqlalchemy import (
     Uuid,
     and_,
     case,
-    false,
     func,
     literal,
     literal_column,
@@ -26,7 +25,7 @@ from sqlalchemy import (
 from sifilma.cards.derived.models import NOBODY, CardTally, CardTallyChange, FreeUnit
 from sifilma.cards.models import DeviceModel, Unit
 from sifilma.identity.permissions import Operation, Scope, grants
-from sifilma.identity.scope import scoped, within_limit
+from sifilma.identity.scope import scoped
 from sifilma.kernel.context import Context
 
 MOST_ADDED = 100
@@ -38,11 +37,10 @@ _model = func.coalesce(Unit.model_id, literal(NOBODY, Uuid()))
 
 
 def free_units_query(ctx: Context, function: str) -> Select[Any]:
-    """Return a query of the working units of the actor's models without a living card: their organisations. None for who sees no units."""
-    made = select(DeviceModel.id).where(DeviceModel.manufacturer_id == ctx.actor.organisation_id)
-    query = select(FreeUnit.organisation_id).where(FreeUnit.model_id.in_(made), FreeUnit.function == function, IS_WORKING)
-    seen = within_limit(ctx.actor, FreeUnit.unit_id) if grants(ctx.actor, Operation.UNIT_READ) else false()
-    return query.where(seen)
+    """Return a query of the working units of the actor's models without a living card: their organisations. Each is a unit that the actor may see."""
+    made = FreeUnit.model_id.in_(select(DeviceModel.id).where(DeviceModel.manufacturer_id == ctx.actor.organisation_id))
+    query = select(FreeUnit.organisation_id).where(made, FreeUnit.function == function, IS_WORKING)
+    return scoped(query, ctx.actor, Operation.UNIT_READ, FreeUnit.organisation_id, linked=(made,), unit=FreeUnit.unit_id)
 
 
 def are_few(table: Any) -> ColumnElement[bool]:
