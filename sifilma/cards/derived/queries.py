@@ -37,7 +37,7 @@ _model = func.coalesce(Unit.model_id, literal(NOBODY, Uuid()))
 
 
 def free_units_query(ctx: Context, function: str) -> Select[Any]:
-    """Return a query of the working units of the actor's models without a living card: their organisations. Each is a unit that the actor may see."""
+    """Return a query of the working units of the actor's models without a living card, of those that they may see: organisations."""
     made = FreeUnit.model_id.in_(select(DeviceModel.id).where(DeviceModel.manufacturer_id == ctx.actor.organisation_id))
     query = select(FreeUnit.organisation_id).where(made, FreeUnit.function == function, IS_WORKING)
     return scoped(query, ctx.actor, Operation.UNIT_READ, FreeUnit.organisation_id, linked=(made,), unit=FreeUnit.unit_id)
