@@ -15,7 +15,7 @@ from typing import TypeAlias
 from uuid import UUID
 
 import structlog
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from sifilma.audit import recorded
@@ -161,9 +161,9 @@ def _begin_once(session: Session, ctx: Context, one: Difference) -> None:
         _begin(session, ctx, one.kind, one)
 
 
-def open_findings(session: Session) -> int:
-    """Return how many rows differ from what their newest act recorded."""
-    return session.scalar(select(func.count()).where(RowFinding.ended_at.is_(None))) or 0
+def open_findings_query() -> Select[int]:
+    """Return the query of how many rows differ from what their newest act recorded."""
+    return select(func.count()).where(RowFinding.ended_at.is_(None))
 
 
 def state(session: Session) -> State:
@@ -171,4 +171,4 @@ def state(session: Session) -> State:
     ended = {row.walk: row.ended_at for row in session.scalars(select(RowRound))}
     moments = [ended.get(name) for name in walks()]
     known = [moment for moment in moments if moment is not None]
-    return State(open_findings(session), min(known) if len(known) == len(moments) else None)
+    return State(session.scalar(open_findings_query()) or 0, min(known) if len(known) == len(moments) else None)

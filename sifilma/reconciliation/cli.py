@@ -39,5 +39,5 @@ def reconcile(custodians: tuple[str, ...], statements: Path | None) -> None:
     service.reconcile(Held(command_context, settings, held.hsm, root_token(settings), witness, people), click.echo)
     with command_context() as ctx:
         ctx.uow.begin_read()
-        waiting = questions.undecided(ctx.session)
+        waiting = ctx.session.scalar(questions.undecided_query()) or 0
     click.echo(f"issuing goes on; {waiting} questions wait for people (Setelah pemulihan)")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from manifests.status import StatusValue
@@ -56,9 +56,9 @@ def _known(session: Session, entries: list[UUID]) -> set[UUID]:
     return set(session.scalars(select(AuditEntry.id).where(among(session, AuditEntry.id, entries)))) if entries else set()
 
 
-def undecided(session: Session) -> int:
-    """Return how many questions wait for a decision."""
-    return session.scalar(select(func.count()).where(OpenQuestion.decision.is_(None))) or 0
+def undecided_query() -> Select[int]:
+    """Return the query of how many questions wait for a decision."""
+    return select(func.count()).where(OpenQuestion.decision.is_(None))
 
 
 def list_questions(*, decided: bool) -> Listing[OpenQuestion]:

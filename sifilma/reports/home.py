@@ -145,8 +145,8 @@ def home(ctx: Context, targets: Targets) -> Home:
     )
 
 
-def refused_rows(ctx: Context) -> int:
-    """Return how many rows without a valid seal were presented within DAYS, and nobody has vouched for or ended since."""
+def refused_rows_query(ctx: Context) -> Select[int]:
+    """Return the query of how many rows without a valid seal were presented within DAYS, and nobody has vouched for or ended since."""
     since, settled = ctx.now - timedelta(days=DAYS), _settled
     later = select(settled.id).where(
         settled.object_kind == AuditEntry.object_kind,
@@ -157,7 +157,7 @@ def refused_rows(ctx: Context) -> int:
     rows = (
         select(AuditEntry.object_kind, AuditEntry.object_id).where(text(REFUSED_SEALS), AuditEntry.at > since, ~later.exists()).distinct()
     )
-    return ctx.session.scalar(select(func.count()).select_from(rows.subquery())) or 0
+    return select(func.count()).select_from(rows.subquery())
 
 
 def list_tasks(ctx: Context, targets: Targets, *, late: bool, page: int, holder: str = "") -> Lines:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from flask import Blueprint, render_template, request
+from sqlalchemy import literal, select
 
 from manifests.keyset import Use
 from sifilma.activation.derived.queries import find_lag, is_tallied
@@ -15,7 +16,7 @@ from sifilma.kernel.actor import Role
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Unavailable
 from sifilma.reconciliation import pages as reconciliation
-from sifilma.reconciliation.questions import undecided
+from sifilma.reconciliation.questions import undecided_query
 from sifilma.reports import home
 from sifilma.reports.first_steps import pages as first_steps
 from sifilma.reports.first_steps.views import is_hidden
@@ -36,9 +37,7 @@ def show() -> str:
     ctx = context()
     alarm = find_alarm(ctx.session) if ctx.actor.is_central else None
     witness = reconciliation.standing_of(ctx, resources().settings) if ctx.actor.is_central else None
-    questions = undecided(ctx.session) if ctx.actor.is_central else 0
-    findings = rounds.open_findings(ctx.session) if ctx.actor.is_central else 0
-    refused_rows = home.refused_rows(ctx) if ctx.actor.roles & {Role.AUDITOR, Role.USER_ADMIN} else 0
+    findings, questions, refused_rows = _to_look_at(ctx)
     ending = _ending_keys(ctx) if ctx.actor.is_central else {}
     told = {
         "ending": ending,
@@ -58,6 +57,17 @@ def show() -> str:
         lag=find_lag(ctx) if is_tallied(ctx) else None,
         **told,
     )
+
+
+def _to_look_at(ctx: Context) -> tuple[int, int, int]:
+    """Return how many rows were changed, questions wait and rows were refused, by one statement: the last for whoever looks after seals."""
+    if not ctx.actor.is_central:
+        return 0, 0, 0
+    looks_after = ctx.actor.roles & {Role.AUDITOR, Role.USER_ADMIN}
+    refused = home.refused_rows_query(ctx) if looks_after else select(literal(0))
+    numbers = (rounds.open_findings_query(), undecided_query(), refused)
+    findings, questions, refused_rows = ctx.session.execute(select(*(one.scalar_subquery() for one in numbers))).one()
+    return findings, questions, refused_rows
 
 
 def _ending_keys(ctx: Context) -> Mapping[Use, datetime]:

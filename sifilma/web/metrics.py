@@ -102,9 +102,19 @@ def share(folder: Path, place: int) -> None:
     for metric in COUNTED:
         metric.clear()  # values of before are not in the files; the library warns of it once they are
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)  # where the library's values look for it
-    values.ValueClass = cast(Any, values.MultiProcessValue)(lambda: place)  # the library's way to choose it
+    values.ValueClass = _chosen(place)  # the library's way to choose it
     _show_known()
     _shared[:] = [folder]
+
+
+def _chosen(place: int) -> Any:
+    """Return what makes a value: those of counters and histograms lie in files, a gauge is set by the process that is asked."""
+    shared, own = cast(Any, values.MultiProcessValue)(lambda: place), cast(Any, values.MutexValue)
+
+    def made(kind: str, *rest: Any, **named: Any) -> Any:
+        return (shared if kind in FILES else own)(kind, *rest, **named)
+
+    return made
 
 
 def _prepare(path: Path) -> None:

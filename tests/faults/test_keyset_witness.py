@@ -16,6 +16,7 @@ from sifilma.activation.trust import keyset, published
 from tests.faults.test_outages import MAGETAN
 from tests.support.databases import Fresh
 from tests.support.servers import Server, running
+from tests.support.witness import witnessed
 from tests.support.world import API, World
 
 LOOK = 0.4  # seconds
@@ -35,13 +36,13 @@ def test_processes_that_run_refuse_a_keyset_that_is_older_than_what_the_witness_
     inhabited_sqlite: Fresh, tmp_path: Path, signing_token: HSM, root_token: HSM
 ) -> None:
     url, witness = inhabited_sqlite.make(), tmp_path / "witness"
-    witness.mkdir()
     # The real time, which the servers have.
     with closing(World(url, tmp_path / "home", signing_token, root_token, datetime.now(UTC), workers=2)) as world:
         ready = world.ready(count=2)
+        witnessed(world, witness)
         key = world.machine(MAGETAN).headers["Authorization"]
         first, second = (world.activation(ready, uid) for uid in ready.uids)
-        elsewhere = world.settings.model_copy(update={"home": tmp_path / "elsewhere", "witness": witness})
+        elsewhere = world.settings.model_copy(update={"home": tmp_path / "elsewhere", "witness": str(witness)})
         shutil.copytree(world.settings.trust, elsewhere.trust)
         with running(world, SIFILMA_WITNESS=str(witness), SIFILMA_TRUST_SECONDS=str(LOOK)) as server:
             assert server.call("POST", API + "/activations", first, Authorization=key)[0] == 201

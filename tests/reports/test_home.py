@@ -150,7 +150,7 @@ def test_the_home_page_needs_few_statements_for_every_account(sqlite_world: Worl
     visitor = english(sqlite_world, account.username)
     with sqlite_world.app.app_context(), counted(db.engine) as found:
         assert WAITING in visitor.text("/")
-    assert len(found.statements) <= 13, found.statements
+    assert len(found.statements) <= 12, found.statements
 
 
 def test_the_maker_is_asked_for_the_pcid_of_a_unit_and_reminded(sqlite_world: World) -> None:

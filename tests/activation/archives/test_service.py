@@ -78,9 +78,10 @@ def test_a_program_gets_jwes_alone_and_a_person_both(world: World) -> None:
     assert {name for name in both.namelist() if name.startswith(uid)} == {f"{uid}-1.jwe", f"{uid}-1.jws"}
 
 
-def test_more_manifests_than_an_archive_holds_are_refused_in_words(sqlite_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_manifests_than_are_sent_at_once_are_left_to_the_worker_and_none_is_recorded_yet(sqlite_world: World) -> None:
     sqlite_world.active(count=2)
-    monkeypatch.setattr(service, "MOST", 1)
-    refused = sqlite_world.client(OFFICE).post("/manifests/archive", {})
-    assert (refused.status_code, refused.json["detail"][:21]) == (422, "More than 1 manifests")
+    sqlite_world.configure(direct_manifests=1)
+    asked = sqlite_world.client(OFFICE).post("/manifests/archive", {})
+    assert (asked.status_code, asked.json["state"]) == (202, "queued")
+    assert sqlite_world.sql("SELECT kind, state FROM own_file") == [("manifests", "queued")]
     assert sqlite_world.sql(DOWNLOADS)[0][0] == 0
