@@ -26,7 +26,7 @@ from hsm.errors import (
     HSMUnavailable,
 )
 from hsm.keys import Exact, label_of
-from hsm.token import HEALTH_LABEL, HSM, WATCH_EVERY, Health, Operations, fresh_digest
+from hsm.token import HSM, WATCH_EVERY, Health, Operations
 
 T = TypeVar("T")
 PROBE_EVERY = 1.0  # seconds
@@ -203,7 +203,7 @@ class HSMPair(HSM):
         try:
             wrong = one.read_back()
             if not wrong:
-                one.run(lambda do: do.sign(HEALTH_LABEL, fresh_digest()))
+                one.sign_of_life()
         except HSMError as fault:
             self._put_out(one, str(fault))
             return

@@ -293,6 +293,10 @@ class HSM:
         """Return label, CKA_ID and class of every private and secret key on the token, sorted."""
         return self.run(lambda do: do.session.labels())
 
+    def sign_of_life(self) -> None:
+        """Sign a fresh digest with `health-test`. Any HSMError shows that the token is not there: searching alone may find what was."""
+        self.run(lambda do: do.sign(HEALTH_LABEL, fresh_digest()))
+
     def check(self) -> Health:
         """Sign a fresh digest with `health-test`, verify it, and read back every recorded key.
 
@@ -309,7 +313,7 @@ class HSM:
             wrong = self.read_back()
             problem = "; ".join(f"{label}: {what}" for label, what in wrong.items())
             if not problem:
-                self.run(lambda do: do.sign(HEALTH_LABEL, fresh_digest()))
+                self.sign_of_life()
         except HSMError as error:
             problem = str(error)
         health = Health(not problem, self.module.generation, self.module.restarts, problem)

@@ -185,7 +185,7 @@ def _require_present(settings: Settings, signing: HSM) -> None:
     joined = _joined(settings, signing)
     for token in (signing.tokens[0], *joined) if joined else ():
         try:
-            token.labels()
+            token.sign_of_life()
         except HSMError as away:
             raise CeremonyRefused(f"Token {token.label} does not answer ({away}): both HSMs are needed, and nothing was begun.") from away
 
@@ -197,7 +197,10 @@ def _make(settings: Settings, signing: HSM, plan: KeyPlan) -> None:
         transport.carry(first, joined[0], [carried_plan(plan)], settings.secret("hsm_so_pin"))
         return
     for token in (first, *joined):
-        ceremony.create_keys(token, [plan])
+        try:
+            ceremony.create_keys(token, [plan])
+        except HSMError as away:  # it went away after it was asked; what the other has got is taken by the repeated command
+            raise CeremonyRefused(f"Token {token.label} does not answer ({away}): nothing is used or revoked, repeat the command.") from away
 
 
 def _next(before: Record, role: str) -> KeyPlan:
