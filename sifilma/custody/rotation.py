@@ -200,7 +200,7 @@ def _make(settings: Settings, signing: HSM, plan: KeyPlan) -> None:
         try:
             ceremony.create_keys(token, [plan])
         except HSMError as away:  # it went away after it was asked; what the other has got is taken by the repeated command
-            raise CeremonyRefused(f"Token {token.label} does not answer ({away}): nothing is used or revoked, repeat the command.") from away
+            raise CeremonyRefused(f"Token {token.label} does not answer ({away}): nothing is revoked; repeat the command.") from away
 
 
 def _next(before: Record, role: str) -> KeyPlan:
