@@ -75,6 +75,12 @@ class StatusList(BaseModel):
             raise Malformed("lst is cut, too long, or followed by something")
         return data
 
+    def entries(self) -> dict[int, StatusValue]:
+        """Return the entries that are not VALID, by index. Those of the reserved value 3 are left out. Raise as `unpacked` does."""
+        # Two bits an entry, four entries a byte, the lowest bits first (docs/manifest.md, Status).
+        found = {at * 4 + part: byte >> part * 2 & 3 for at, byte in enumerate(self.unpacked()) if byte for part in range(4)}
+        return {index: StatusValue(value) for index, value in found.items() if value in (1, 2)}
+
     def value(self, index: int) -> StatusValue:
         """Return the value at `index`. Raise Malformed for an index outside the list and for the reserved value 3."""
         data = self.unpacked()

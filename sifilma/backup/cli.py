@@ -20,7 +20,7 @@ from sifilma.backup.databases import Postgresql
 from sifilma.fsck.registry import Needs
 from sifilma.fsck.run import Installation, examine
 from sifilma.kernel.context import Context
-from sifilma.kernel.db import db, make_engine, normalise_url
+from sifilma.kernel.db import db, normalise_url
 from sifilma.kernel.errors import Conflict
 from sifilma.kernel.installation import claim_home
 from sifilma.reconciliation.cli import reconcile
@@ -135,17 +135,15 @@ def bring(source: Path, identity: Path, drill: bool, into: str | None, yes: bool
     claim_home(held.settings)
     db.engine.dispose()
     to = Postgresql(normalise_url(into), into=True) if into else None
-    done = service.restore(held.settings, source, keys, now, to)
+    done = service.restore(held.settings, source, keys, now, lambda engine: _want(held.settings, engine, now), to)
     click.echo(f"restored: {_told(done.listed)}")
     for one in done.before:
         click.echo(f"what there was: {one}")
     if into:
-        _want(held.settings, make_engine(into), now)
         click.echo("set SIFILMA_DATABASE_URL to that database")
         return
     ensure_softhsm(held.settings)
     if done.listed["schema"] == held.schema_head:
-        _want(held.settings, db.engine, now)
         with command_context() as ctx:
             record(ctx, Action.BACKUP_RESTORE, KIND, str(done.listed["made_at"]), log_size=done.listed["log"])
     for line in (*AFTER, RECONCILE if held.settings.witness else WITHOUT):

@@ -72,10 +72,25 @@ def holds(folder: Path, sha256: str) -> bool:
     return False
 
 
-def restore(settings: Settings, source: Path, identities: Sequence[x25519.Identity], now: datetime, to: Backed | None = None) -> Restored:
-    """Bring a backup back in the place of what there is. Everything is read, compared and loaded before anything is replaced."""
+def restore(
+    settings: Settings,
+    source: Path,
+    identities: Sequence[x25519.Identity],
+    now: datetime,
+    mark: Callable[[Engine], None],
+    to: Backed | None = None,
+) -> Restored:
+    """Bring a backup back in the place of what there is. Everything is read, compared and loaded before anything is replaced.
+
+    `mark` writes into the database that was loaded, before it is the one in use.
+    """
     with _opened(settings, source, identities) as (room, listed):
-        before = [(to or backed(settings.database)).replace(room, lambda engine: _compare(engine, listed), now)]
+
+        def loaded(engine: Engine) -> None:
+            _compare(engine, listed)
+            mark(engine)
+
+        before = [(to or backed(settings.database)).replace(room, loaded, now)]
         before += _bring_home(settings, room, now)
     return Restored(listed, tuple(one for one in before if one))
 

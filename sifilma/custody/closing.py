@@ -87,7 +87,7 @@ def close(settings: Settings, root: HSM, now: datetime, role: str, version: int,
     """
     made, name = key_checks.load_record(settings), label(role, version)
     if name in made.keys:
-        left = replace(made, version=made.version + 1, by=list(by), ceremony="", keys=_without(made.keys, name), revoking="")
+        left = replace(made, version=made.version + 1, by=list(by), ceremony="", keys=_without(made.keys, name))
         others = {token: _without(keys, name) for token, keys in made.others.items()}
         made = key_checks.write(settings, root, now, replace(left, others=others, closed={**made.closed, name: made.all_of(name)}))
     return made

@@ -121,7 +121,8 @@ def compromise(
     label = label_of(role, used if version is None else version)
     kids = [key.kid for key in _published(settings, label)]
     if role_of(label)[1] >= used:
-        rotate(settings, signing, root, now, role, by, revoking=label)
+        while key_checks.versions(settings).get(role, 1) <= role_of(label)[1]:  # one that waits is passed over by its successor
+            rotate(settings, signing, root, now, role, by, revoking=label)
     elif key_checks.load_record(settings).revoking == label:  # it may have broken off before the successor's certificates
         keyset.publish_certificates(settings, signing, root, now)
     return Compromised(label, kids, keyset.revoke(settings, root, kids, now))
@@ -169,7 +170,7 @@ def use(settings: Settings, signing: HSM, root: HSM, now: datetime, plan: KeyPla
     role, version = role_of(plan.label)
     made = key_checks.load_record(settings)
     versions = dict(made.versions) | {role: version}
-    after = replace(made, version=made.version + 1, by=list(by), ceremony="", versions=versions, revoking=revoking)
+    after = replace(made, version=made.version + 1, by=list(by), ceremony="", versions=versions, revoking=revoking or made.revoking)
     key_checks.write(settings, root, now, after)
     if role in dict(keyset.USES):
         keyset.publish_certificates(settings, signing, root, now)

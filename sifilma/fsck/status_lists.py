@@ -86,11 +86,9 @@ def agrees(now: Snapshot) -> Found:
 def _entries(line: str) -> dict[int, StatusValue] | None:
     """Return the entries of a publication that are not VALID, or None if it cannot be read (`status-signed` reports it)."""
     try:
-        data = parse_status(line.encode())[1].unpacked()
+        return parse_status(line.encode())[1].entries()
     except ValueError:
         return None
-    bits = {at * 4 + part: byte >> part * 2 & 3 for at, byte in enumerate(data) if byte for part in range(4)}
-    return {index: StatusValue(value) for index, value in bits.items() if value in (1, 2)}
 
 
 def _disagreements(now: Snapshot, row: Any, listed: dict[int, StatusValue]) -> Iterator[Broken]:

@@ -40,7 +40,8 @@ class Beyond:
     """The sum of the statements that the database does not have.
 
     `ends` are the ends of counters, `lists` the newest publication of each status list (its sequence and its line), `revoked` every index
-    that any of them revoked; `items` are what was told of each kind, in order. `keyset` is the newest keyset as a signed line.
+    that any of them revoked; `items` are what was told of each kind, and `acts` of all kinds, in order. `keyset` is the newest keyset as a
+    signed line.
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -48,6 +49,7 @@ class Beyond:
     lists: dict[int, tuple[int, str]] = field(default_factory=dict)
     revoked: dict[int, set[int]] = field(default_factory=dict)
     items: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    acts: list[dict[str, Any]] = field(default_factory=list)
     keyset: tuple[int, str] = (0, "")
     epoch: int = 0
 
@@ -67,7 +69,8 @@ class Beyond:
             number, seq = int(it["list"]), int(it["seq"])
             if seq >= self.lists.get(number, (0, ""))[0]:
                 self.lists[number] = (seq, it["jws"])
-            self.revoked.setdefault(number, set()).update(index for index, value in bits(it["jws"]).items() if value is StatusValue.REVOKED)
+            listed = parse_status(it["jws"].encode())[1].entries()
+            self.revoked.setdefault(number, set()).update(index for index, value in listed.items() if value is StatusValue.REVOKED)
             return str(number), seq
         if said.kind == Kind.KEYSET:
             self.epoch = max(self.epoch, int(it["epoch"]))
@@ -75,15 +78,10 @@ class Beyond:
             return "", int(it["version"])
         if said.kind == Kind.CHECKPOINT:
             return statements.log_subject(it["origin"]), int(it["size"])
-        self.items.setdefault(said.kind, []).extend(it.get("items", []))
+        items = it.get("items", [])
+        self.items.setdefault(said.kind, []).extend(items)
+        self.acts.extend(items)
         return "", 0
-
-
-def bits(line: str) -> dict[int, StatusValue]:
-    """Return the entries of a status list that are not VALID."""
-    data = parse_status(line.encode())[1].unpacked()
-    found = {at * 4 + part: byte >> part * 2 & 3 for at, byte in enumerate(data) if byte for part in range(4)}
-    return {index: StatusValue(value) for index, value in found.items() if value in (1, 2)}
 
 
 def common(session: Session, witness: Witness, count: int) -> tuple[int, str]:
@@ -134,10 +132,9 @@ def adopt(ctx: Context, session: Session, after: int, found: Beyond) -> None:
 
 
 def papers_of(found: Beyond) -> Iterator[dict[str, Any]]:
-    """Yield what was told of acts, in their order: of each object the newest act, with what was told of it besides."""
+    """Yield what was told of acts: of each object the newest act, with what was told of it before besides."""
     newest: dict[tuple[str, str], dict[str, Any]] = {}
-    for kind in (Kind.MADE, Kind.REVOKED, Kind.DISABLED):
-        for item in found.items.get(kind, []):
-            key = (item["kind"], item["id"])
-            newest[key] = newest.get(key, {}) | item
+    for item in found.acts:
+        key = (item["kind"], item["id"])
+        newest[key] = newest.get(key, {}) | item
     yield from newest.values()

@@ -15,7 +15,8 @@ from sifilma.reconciliation import questions, service
 from sifilma.reconciliation.service import Held
 from sifilma.resources import ensure_softhsm, resources, root_token
 from sifilma.web.command import command_context
-from sifilma.witness.mail import gathered
+from sifilma.witness.contract import Witness
+from sifilma.witness.mail import MailWitness, gathered
 from sifilma.witness.opening import open_witness
 
 
@@ -25,15 +26,21 @@ from sifilma.witness.opening import open_witness
 @click.option(
     "--statements",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Read and tell a witness in this folder instead; messages of a mailbox that were saved there are taken in first.",
+    help="For a mailbox as witness: the folder in which its messages were saved.",
 )
 def reconcile(custodians: tuple[str, ...], statements: Path | None) -> None:
     """Have a restored database go on from what its witness knows. Needs the root token. What was broken off goes on at the next call."""
     held = resources()
     settings = held.settings
-    witness = gathered(statements, partial(told.keys_for, settings)) if statements is not None else open_witness(settings)
+    witness: Witness | None = open_witness(settings)
     if witness is None:
         raise Conflict("SIFILMA_WITNESS is not set: without a witness nobody knows what was issued after the backup.")
+    if isinstance(witness, MailWitness):
+        if statements is None:
+            raise Conflict("A mailbox cannot be asked: save its messages into a folder, and name that with --statements.")
+        witness = gathered(statements, partial(told.keys_for, settings), witness)
+    elif statements is not None:
+        raise Conflict("--statements is for a mailbox; this witness is asked itself.")
     ensure_softhsm(settings)
     people = confirm_act(settings, custodians, lambda text: str(click.prompt(text, hide_input=True)))
     service.reconcile(Held(command_context, settings, held.hsm, root_token(settings), witness, people), click.echo)

@@ -24,7 +24,6 @@ from sifilma.documents.indonesian import WIB
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import upsert
 from sifilma.kernel.text import say
-from sifilma.reconciliation import beyond
 from sifilma.reconciliation.beyond import Beyond
 from sifilma.witness.statements import Kind
 
@@ -67,7 +66,7 @@ def open_tokens(ctx: Context) -> int:
     return count
 
 
-def adopt_lists(ctx: Context, settings: Settings, found: Beyond) -> None:
+def adopt_lists(ctx: Context, found: Beyond) -> None:
     """Store the newest publication of each list that the witness knows, and what it says of indexes without a manifest here."""
     session = ctx.session
     for number, (seq, line) in sorted(found.lists.items()):
@@ -79,14 +78,13 @@ def adopt_lists(ctx: Context, settings: Settings, found: Beyond) -> None:
         if seq > newest_seq(session, number):
             session.execute(row.on_conflict_do_nothing(index_elements=["number", "seq"]))
         known = set(session.scalars(select(Manifest.status_index).where(Manifest.status_list == number)))
-        values = beyond.bits(line) | dict.fromkeys(found.revoked.get(number, ()), StatusValue.REVOKED)
+        values = signed.entries() | dict.fromkeys(found.revoked.get(number, ()), StatusValue.REVOKED)
         for index, value in sorted(values.items()):
             if value is StatusValue.SUSPENDED or index not in known:
                 stated = {"status_list": number, "status_index": index, "value": int(value)}
                 session.execute(
                     upsert(session, StatusBeyond).values(stated).on_conflict_do_nothing(index_elements=["status_list", "status_index"])
                 )
-    del settings
 
 
 def move_tokens(ctx: Context, settings: Settings, number: int) -> int:

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
 from manifests.status import StatusValue
-from sifilma.activation.models import StatusList
+from sifilma.activation.models import Manifest, StatusList
 from sifilma.activation.trust.models import StatusBeyond
 from sifilma.approvals.service import require_note
 from sifilma.audit.models import Action, AuditEntry
@@ -86,13 +86,26 @@ def decide(ctx: Context, question_id: UUID, decision: str, reason: str) -> OpenQ
     found.decided_at, found.decided_by, found.act_id = act.at, act.user_id, act.id
     if decision == Decision.REVOKED:
         _revoke(ctx.session, found.told)
+    elif found.kind == "manifest":
+        _lift(ctx.session, found.told)
     ctx.session.flush()
     return found
 
 
 def _revoke(session: Session, item: dict[str, Any]) -> None:
+    if "list" not in item:  # an act on a manifest that is here, such as a proposal
+        raise Conflict("This manifest is here: revoke it on its own page.", type="manifest-here")
     if session.get(StatusList, item["list"]) is None:
         raise Conflict("The status list of this manifest is not known here.")
     stated = {"status_list": item["list"], "status_index": item["index"], "value": int(StatusValue.REVOKED)}
     new = upsert(session, StatusBeyond).values(stated)
     session.execute(new.on_conflict_do_update(index_elements=["status_list", "status_index"], set_={"value": int(StatusValue.REVOKED)}))
+
+
+def _lift(session: Session, item: dict[str, Any]) -> None:
+    """End a suspension that the witness alone told of a manifest that is here: from now on its own state counts."""
+    if "list" not in item or session.get(Manifest, UUID(item["id"])) is None:
+        return
+    place = (StatusBeyond.status_list == item["list"], StatusBeyond.status_index == item["index"])
+    suspended = update(StatusBeyond).where(*place, StatusBeyond.value == int(StatusValue.SUSPENDED))
+    session.execute(suspended.values(value=int(StatusValue.VALID)).execution_options(synchronize_session=False))

@@ -158,11 +158,13 @@ def _keyset(held: Held, found: Beyond) -> str:
         ctx.uow.begin_read()
         version = reserved.told(ctx.session, ceremonies.VERSION)
         known = max(reserved.told(ctx.session, ceremonies.EPOCH), found.epoch)
+        lost = reserved.untold(ctx.session)
         ctx.uow.end_read()
         before = keyset.newest_of(held.settings, found.keyset[1].encode())
         version, epoch = max(version, before.keyset.version) + 1, max(known, before.epoch) + 1
         ends = {ceremonies.VERSION: version + ceremonies.VERSIONS, ceremonies.EPOCH: epoch}
-        _tell(ctx, held, ends)
+        # What this database had reserved, and its statements that told it were given up for the witness's: it is told again.
+        _tell(ctx, held, lost | ends)
         trust = keyset.raise_epoch(held.settings, held.root, before, version, epoch)
         ctx.uow.begin_write()
         ceremonies.record_ceremony(replace(ctx, actor=held.actor), held.settings, trust)
@@ -199,7 +201,7 @@ def _lists(held: Held, found: Beyond) -> str:
         }
         _tell(ctx, held, ends)
         ctx.uow.begin_write()
-        issued.adopt_lists(ctx, held.settings, found)
+        issued.adopt_lists(ctx, found)
         moved = issued.move_tokens(ctx, held.settings, number)
         _open(ctx.session).step = Step.LISTS.value  # in this transaction: there is one new list
         ctx.session.flush()

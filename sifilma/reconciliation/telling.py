@@ -16,7 +16,7 @@ from hsm import HSM
 from sifilma.activation.models import Manifest, ManifestState
 from sifilma.activation.trust import keyset, told
 from sifilma.audit import sequencing
-from sifilma.audit.models import AuditEntry, LogCheckpoint, LogLeaf, PendingEntry
+from sifilma.audit.models import Action, AuditEntry, LogCheckpoint, LogLeaf, PendingEntry
 from sifilma.audit.store import log_size
 from sifilma.cards.models import Card, CardState
 from sifilma.identity.models import AccountState, ApiKey, User
@@ -41,6 +41,8 @@ TOLD = frozenset({
     "model_case", "organisation", "personalisation_request", "reference", "succession", "unit", "user", "activation",
 })  # fmt: skip
 """The kinds of objects whose acts are told. Signing in, reading and refusals are not."""
+READ = frozenset({Action.MANIFEST_DOWNLOAD})
+"""Acts on such objects that change nothing."""
 ENDED_CARDS = (CardState.DAMAGED, CardState.LOCKED, CardState.LOST, CardState.REVOKED, CardState.SUSPENDED)
 Contexts = Callable[[], AbstractContextManager[Context]]
 
@@ -157,7 +159,7 @@ def _said(session: Session, entries: Sequence[Row[Any]]) -> Iterator[Said]:
     manifests, cards = _manifests(session, by_act), _cards(session, by_act)
     ended = [one for one in (*manifests, *cards) if one.pop("ended")]
     disabled = [*_users(session, entries), *_keys(session, entries)]
-    made = [_act(one) for one in entries if one.object_kind in TOLD]
+    made = [_act(one) for one in entries if one.object_kind in TOLD and one.action not in READ]
     living = [one for one in (*manifests, *cards) if one not in ended]
     for kind, items in ((Kind.REVOKED, ended), (Kind.DISABLED, disabled), (Kind.MADE, [*made, *living])):
         if items:

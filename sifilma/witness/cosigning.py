@@ -25,11 +25,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sifilma.audit.cosignature import Cosigner, cosign, read_cosignature, require_name
 from sifilma.audit.note import Checkpoint, NoteRefused, claim, read_checkpoint, spki
 from sifilma.audit.tree import EMPTY_ROOT, ProofRefused, check_consistency
+from sifilma.witness.folder import sync_folder
 from sifilma.witness.wire import Submission
 
 PLAN, KEY = "witness.json", "cosigner.pem"
+MAX_NOTE = 8 * 1024
+"""Bytes that a note may have. It is kept with a cosignature, as JSON: at most three bytes in the place of one."""
 TAIL = 64 * 1024
-"""Bytes at the end of the file that hold the newest line: a note has 16 KB at most."""
+"""Bytes at the end of the file that hold the newest line."""
 PATIENCE = 2.0
 """Seconds for which one process waits for another one's lock."""
 
@@ -102,7 +105,9 @@ class CosigningFolder:
         return line
 
     def _said(self, submission: Submission) -> Checkpoint:
-        """Return what the note says, if the log signed it."""
+        """Return what the note says, if the log signed it. Strangers may have added lines, so its size is bounded before it is kept."""
+        if len(submission.note.encode()) > MAX_NOTE:
+            raise Refused(400, "the note is too long")
         try:
             said = claim(submission.note)
         except NoteRefused as refused:
@@ -187,15 +192,6 @@ def hold(file: BinaryIO) -> None:
             if time.monotonic() > until:
                 raise Busy("another process holds the record") from None
             time.sleep(0.01)
-
-
-def sync_folder(folder: Path) -> None:
-    """Put a folder's names on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _require_growth(asked: Submission, said: Checkpoint, newest: Checkpoint) -> None:

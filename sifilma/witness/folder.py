@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from sifilma.kernel.ids import uuid7
 from sifilma.witness.contract import SECONDS, WitnessAway, WitnessDiffers
+from sifilma.witness.statements import MAX_BYTES
 
 PER_FOLDER = 1000
 T = TypeVar("T")
@@ -18,7 +19,7 @@ T = TypeVar("T")
 class FolderWitness:
     """Keeps each statement as a file, `statements/NNNNNN/NNNNNNNNN.jws`. Nothing is ever replaced.
 
-    A disk that hangs is away after `seconds`, and stays away until its call returns: at most one thread waits for it.
+    A disk that hangs is away after `seconds`, and stays away until the call that was noted last returns.
     """
 
     def __init__(self, folder: Path, seconds: float = SECONDS) -> None:
@@ -63,7 +64,8 @@ class FolderWitness:
     def _read(self, number: int) -> bytes:
         self._require_folder()
         try:
-            return self._path(number).read_bytes()
+            with self._path(number).open("rb") as file:
+                return file.read(MAX_BYTES + 1)  # no more of what is no statement
         except FileNotFoundError:
             raise WitnessDiffers(f"The witness has no statement {number}.") from None
 
@@ -86,13 +88,13 @@ class FolderWitness:
                     raise WitnessDiffers(f"The witness has another statement {number}.") from None
         finally:
             temporary.unlink(missing_ok=True)
-        _sync(path.parent)
+        sync_folder(path.parent)
 
     def _make(self, folder: Path) -> None:
         for one in (folder.parent, folder):
             if not one.is_dir():
                 one.mkdir(exist_ok=True)
-                _sync(one.parent)
+                sync_folder(one.parent)
 
     def _require_folder(self) -> None:
         """Raise WitnessAway unless the folder is there. It is never made: an empty place is no witness."""
@@ -125,9 +127,9 @@ class FolderWitness:
         return outcome[0]
 
 
-def _sync(folder: Path) -> None:
-    """Have the names in a folder on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync_folder(folder: Path) -> None:
+    """Put a folder's names on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:

@@ -31,7 +31,7 @@ from sifilma.kernel.ids import uuid7
 from sifilma.notifications import outbox
 from sifilma.notifications.contract import Channel
 from sifilma.witness.contract import WitnessAway, WitnessDiffers
-from sifilma.witness.folder import FolderWitness
+from sifilma.witness.folder import FolderWitness, sync_folder
 from sifilma.witness.http import AnotherSize, Forked, HttpWitness
 from sifilma.witness.models import Reconciliation
 from sifilma.witness.opening import open_witness
@@ -211,7 +211,10 @@ class Memory:
         """
         about = (witness.name, witness.origin)
         try:
-            self._heard[about] = witness.newest()
+            heard, before = witness.newest(), self._heard.get(about)
+            if before is not None and (heard is None or heard.size < before.size):
+                raise WitnessDiffers(f"The witness knew {before.size} entries, and knows {heard.size if heard else 0} now.")
+            self._heard[about] = heard
         except (WitnessAway, WitnessDiffers) as fault:
             log.error("log_witness_not_heard", reason=str(fault))
             if about not in self._heard:
@@ -295,5 +298,6 @@ def _replace(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)

@@ -84,12 +84,9 @@ class SavedMail:
                 raise WitnessDiffers(f"Two messages hold different statements {number}, both signed by this installation.")
         return found
 
-    def count(self) -> int:
-        """Return how many statements there are without a gap. Raise WitnessDiffers if the same number stands on two of them."""
-        number = 0
-        while number + 1 in self._found:
-            number += 1
-        return number
+    def numbers(self) -> list[int]:
+        """Return the numbers of the statements that messages hold. Raise WitnessDiffers if the same number stands on two of them."""
+        return sorted(self._found)
 
     def missing(self) -> list[int]:
         """Return the numbers of the statements that must exist, because later ones do, and that no message holds."""
@@ -103,17 +100,25 @@ class SavedMail:
             raise WitnessDiffers(f"No message holds statement {number}.") from None
 
 
-def gathered(folder: Path, keys_of: KeysOf) -> FolderWitness:
-    """Return the folder as a witness, with the statements of the messages that lie in it. It then takes further ones, too.
+class Mailbox:
+    """A mailbox whose messages lie saved in a folder: statements are read from there, and further ones are sent to the address."""
+
+    def __init__(self, kept: FolderWitness, mail: MailWitness) -> None:
+        self.count, self.read, self.append = kept.count, kept.read, mail.append
+
+
+def gathered(folder: Path, keys_of: KeysOf, mail: MailWitness) -> Mailbox:
+    """Return a mailbox as a witness that can be read: the statements of the messages that lie in a folder are put in order there.
 
     Raise WitnessDiffers if two messages, or a message and the folder, hold different statements of one number, or if one is missing.
     """
     saved, kept = SavedMail(folder, keys_of), FolderWitness(folder)
-    if gone := saved.missing():
+    there = kept.count()
+    if gone := [number for number in saved.missing() if number > there]:
         raise WitnessDiffers(f"No message holds statement {gone[0]}, and {len(gone) - 1} others: save all messages of the mailbox.")
-    for number in range(1, saved.count() + 1):
+    for number in saved.numbers():
         kept.append(number, saved.read(number))
-    return kept
+    return Mailbox(kept, mail)
 
 
 def _number(content: bytes, keys: Iterable[ec.EllipticCurvePublicKey]) -> int | None:

@@ -90,6 +90,12 @@ def told(session: Session, name: str) -> int:
     return session.scalar(select(ReservedNumber.told).where(ReservedNumber.name == name)) or 0
 
 
+def untold(session: Session) -> dict[str, int]:
+    """Return the reserved ends that the witness does not know, by counter."""
+    further = select(ReservedNumber.name, ReservedNumber.reserved).where(ReservedNumber.reserved > ReservedNumber.told)
+    return {one.name: one.reserved for one in session.execute(further)}
+
+
 def left(session: Session, settings: Settings, now: datetime) -> list[Left]:
     """Return what is left of each counter of which numbers are reserved ahead, in the order of their names."""
     known = {one.name: one for one in session.scalars(select(ReservedNumber))}

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from math import inf
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -60,12 +62,6 @@ def untold_since(session: Session) -> datetime | None:
     return session.scalar(select(WitnessStatement.at).where(_untold()).order_by(WitnessStatement.number).limit(1))
 
 
-def is_told(session: Session, kind: Kind, subject: str, value: int) -> bool:
-    """Return whether the witness has a statement about this."""
-    about = (WitnessStatement.kind == kind, WitnessStatement.subject == subject, WitnessStatement.value == value)
-    return session.scalar(select(WitnessStatement.number).where(*about, WitnessStatement.told_at.is_not(None)).limit(1)) is not None
-
-
 def _untold() -> ColumnElement[bool]:
     return WitnessStatement.told_at.is_(None)
 
@@ -102,16 +98,18 @@ def write(ctx: Context, issuer: str, sign: Sign, said: Sequence[Said], also: Cal
     return True
 
 
-def send(ctx: Context, witness: Witness) -> int:
+def send(ctx: Context, witness: Witness, seconds: float = inf) -> int:
     """Tell the witness what it does not have, in order, and note that it has it. Return how many statements that were.
 
-    Raise WitnessAway and WitnessDiffers; what was told until then is noted.
+    Raise WitnessAway, also when more is left after so many seconds, and WitnessDiffers; what was told until then is noted.
     """
-    total = 0
+    total, until = 0, monotonic() + seconds
     while part := ctx.uow.separately(_next):
         done = 0
         try:
             for number, content in part:
+                if monotonic() > until:
+                    raise WitnessAway("The witness lacks more than can be told at once: the worker goes on.")
                 witness.append(number, content)
                 done = number
         except (WitnessAway, WitnessDiffers) as fault:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import count
 from weakref import WeakKeyDictionary
 
 import structlog
@@ -30,6 +31,8 @@ from sifilma.witness.statements import StatementRefused
 
 EVERY = 60.0
 """Seconds between two comparisons."""
+AGAIN = 10.0
+"""Seconds for which a witness that was away is not asked again because of a new connection."""
 Judge = Callable[[bytes, int, str], object]
 """Raises StatementRefused unless this installation signed a statement of this number, which follows the one with this SHA-256."""
 log = structlog.get_logger()
@@ -78,8 +81,10 @@ class Standing:
     def __init__(self, settings: Callable[[], Settings], judge: Judge) -> None:
         self._settings, self._judge = settings, judge
         self._found: Found | None = None
-        self._compared = 0.0
-        self._is_new = threading.Event()
+        self._compared = self._quiet_until = 0.0
+        self._is_new, self._comparing = threading.Event(), threading.Lock()
+        self._connections = count()
+        self._doubts = self._settled = -1  # the newest connection, and the one that the last comparison knew of when it began
         self._lifted = threading.local()
 
     @property
@@ -103,13 +108,14 @@ class Standing:
         event.listen(engine, "connect", self._doubt)
 
     def _doubt(self, *_: object) -> None:
+        self._doubts = next(self._connections)
         self._is_new.set()
 
     def begin(self) -> None:
         """Know nothing yet, in a process that was just forked."""
         self._found = None
-        self._is_new = threading.Event()
-        self._is_new.set()
+        self._is_new, self._comparing = threading.Event(), threading.Lock()
+        self._doubt()
 
     @contextmanager
     def lifted(self) -> Iterator[None]:
@@ -128,11 +134,21 @@ class Standing:
             raise BehindWitness()
 
     def look(self, session: Session) -> Found:
-        """Return how things stand, by the last comparison if that is not old."""
-        found = self._found
-        if found is None or found.state is State.NONE or self._is_new.is_set() or time.monotonic() - self._compared > 2 * EVERY:
-            return self.compare(session)
-        return found
+        """Return how things stand, by the last comparison if that is not old.
+
+        Whoever comes while a thread compares waits for what it finds: what was found before is of another connection.
+        """
+        if (found := self._settled_found()) is not None:
+            return found
+        with self._comparing:
+            return self._settled_found() or self.compare(session)
+
+    def _settled_found(self) -> Found | None:
+        """Return what the last comparison found, or None if it is to be made anew. A witness that was away is given AGAIN seconds."""
+        found, now = self._found, time.monotonic()
+        if found is None or found.state is State.NONE or now - self._compared > 2 * EVERY:
+            return None
+        return found if self._settled == self._doubts or now < self._quiet_until else None
 
     def compare(self, session: Session) -> Found:
         """Compare now. A witness that is away leaves what was found before, if that was behind."""
@@ -141,14 +157,18 @@ class Standing:
             self._found = Found(State.NONE)
             return self._found
         self._is_new.clear()
+        seen = self._doubts
         try:
             found = self._compare(session, witness)
         except WitnessAway as away:
+            self._quiet_until = time.monotonic() + AGAIN
             was_behind = self._found is not None and self._found.state is State.BEHIND
             found = Found(State.BEHIND if was_behind else State.AWAY, str(away), own=row.newest(session)[0])
+        except WitnessDiffers as gap:
+            found = Found(State.FORGED, str(gap), own=row.newest(session)[0])
         if self._found is None or self._found.state is not found.state:
             _alarm(found)
-        self._found, self._compared = found, time.monotonic()
+        self._found, self._compared, self._settled = found, time.monotonic(), seen
         return found
 
     def _compare(self, session: Session, witness: Witness) -> Found:
@@ -158,22 +178,19 @@ class Standing:
             return Found(State.BEHIND, "a backup was brought back and is not reconciled yet", own=own)
         if getattr(witness, "is_silent", False):  # a mailbox takes statements, and is read by people
             return Found(State.SOUND, told=told, own=own)
-        count = witness.count()
-        if count < told:
-            return Found(State.OLDER, f"it has {count} statements, and was told {told}", count, own)
-        common = min(count, own)
+        there = witness.count()
+        if there < told:
+            return Found(State.OLDER, f"it has {there} statements, and was told {told}", there, own)
+        common = min(there, own)
         if common:
             expected = sha256 if common == own else sha256_of(session, common)
             content = witness.read(common)
             if statements.digest(content) != expected:
                 before = sha256_of(session, common - 1) if common > 1 else ""
-                return self._strange(content, common, before, f"its statement {common} is another one", count, own)
-        if count > own:
-            try:
-                return self._strange(witness.read(own + 1), own + 1, sha256, f"it has {count} statements", count, own)
-            except WitnessDiffers as gap:
-                return Found(State.FORGED, str(gap), count, own)
-        return Found(State.SOUND, told=count, own=own)
+                return self._strange(content, common, before, f"its statement {common} is another one", there, own)
+        if there > own:
+            return self._strange(witness.read(own + 1), own + 1, sha256, f"it has {there} statements", there, own)
+        return Found(State.SOUND, told=there, own=own)
 
     def _strange(self, content: bytes, number: int, previous: str, why: str, count: int, own: int) -> Found:
         """Judge a statement that the database does not have: of this installation, the database is behind; else it is forged."""
@@ -197,6 +214,8 @@ class Standing:
                         self.compare(session)
                 except SQLAlchemyError as away:
                     log.warning("witness_not_compared", reason=type(away).__name__)
+                except Exception:  # what nobody expects must not end the thread for good
+                    log.exception("witness_not_compared")
                 self._is_new.wait(EVERY)
                 time.sleep(1)  # new connections come by many at a time
 

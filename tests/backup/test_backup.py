@@ -137,9 +137,9 @@ def test_a_backup_of_another_installation_or_without_anybody_to_open_it_is_refus
     forged = tmp_path / "forged.age"  # whoever knows the public key can make a file that opens
     archive.write(forged, archive.recipients_of([recipient]), b"another key", [("database.sqlite", [b"x"])], {"form": 1, "kind": "test"})
     with pytest.raises(BackupRefused, match="not made by this installation"):
-        service.restore(world.settings, forged, keys, world.clock.now())
+        service.restore(world.settings, forged, keys, world.clock.now(), lambda _: None)
     with pytest.raises(BackupRefused, match="is of a test installation"):
-        service.restore(world.settings.model_copy(update={"env": "training"}), path, keys, world.clock.now())
+        service.restore(world.settings.model_copy(update={"env": "training"}), path, keys, world.clock.now(), lambda _: None)
 
 
 def test_a_database_that_is_damaged_or_gone_is_replaced(sqlite_world: World, tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_a_database_that_is_damaged_or_gone_is_replaced(sqlite_world: World, tmp
         world.close()
         harm()
         world.clock.advance(seconds=1)
-        service.restore(world.settings, path, archive.identities_in(key), world.clock.now())
+        service.restore(world.settings, path, archive.identities_in(key), world.clock.now(), lambda _: None)
         assert world.sql("SELECT username FROM user_account ORDER BY username") == users
 
 

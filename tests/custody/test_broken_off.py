@@ -11,7 +11,8 @@ import pytest
 from click.testing import Result
 
 from hsm import ceremony
-from hsm.keys import label_of
+from hsm.keys import Exact, label_of
+from manifests import jws
 from sifilma.activation.trust import key_checks, keyset, published
 from sifilma.custody import closing
 from sifilma.kernel.unit_of_work import UnitOfWork
@@ -145,6 +146,33 @@ def test_a_compromise_that_breaks_off_is_finished_and_revokes_no_other_key(own_w
     line = bytes(world.client(WHO).post(f"/manifests/{row['id']}/download").get_data())
     assert verdict(world, line) == "valid"
     assert findings(world) == []
+
+
+def test_a_compromise_that_broke_off_is_finished_after_another_act_on_keys(own_world: World) -> None:
+    world = own_world
+    fallen = world.trust.kid(world.hsm, "manifest-sign", "manifest")
+    for step in range(1, 12):
+        with killed_after(step), suppress(Killed):
+            call(world, "compromise", "manifest-sign")
+        if key_checks.load_record(world.settings).revoking:
+            break
+    assert (key_checks.load_record(world.settings).revoking, key_checks.versions(world.settings)["manifest-sign"]) == ("manifest-sign", 2)
+    for other in (("rotate", "token-mac"), ("close", "token-mac", "1"), ("compromise", "manifest-sign")):
+        told = call(world, *other)
+        assert told.exit_code == 0, (other, told.exception)
+    assert {key.kid for key in keyset.load(world.settings).keyset.keys if key.revoked_at is not None} == {fallen}
+    assert key_checks.versions(world.settings)["manifest-sign"] == 2
+
+
+def test_a_version_that_waits_is_revoked_and_its_successor_signs(own_world: World) -> None:
+    world = own_world
+    assert call(world, "rotate", "manifest-sign", "--publish-only").exit_code == 0
+    told = call(world, "compromise", "manifest-sign", "--version", "2")
+    assert told.exit_code == 0, told.exception
+    revoked = {key.kid for key in keyset.load(world.settings).keyset.keys if key.revoked_at is not None}
+    assert revoked == {jws.thumbprint(world.hsm.public_key(Exact("manifest-sign-v2")))}
+    assert key_checks.versions(world.settings)["manifest-sign"] == 3
+    world.active(function="R", count=1)
 
 
 def test_a_closing_that_breaks_off_is_finished(own_world: World) -> None:

@@ -7,17 +7,19 @@ from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import select
 
 from hsm import HSM
 from manifests.status import StatusValue, parse_status
-from sifilma.activation.trust import ceremonies, keyset
+from sifilma.activation.models import ManifestState
+from sifilma.activation.trust import ceremonies, keyset, status_list
 from sifilma.backup import archive
 from sifilma.kernel.actor import Actor
 from sifilma.kernel.errors import Conflict, Unavailable
-from sifilma.reconciliation import beyond, service
+from sifilma.reconciliation import beyond, questions, service
 from sifilma.reconciliation.models import OpenQuestion
 from sifilma.reconciliation.service import Held
 from sifilma.sign_in.authentication import find_actor
@@ -193,3 +195,43 @@ def test_people_decide_about_what_only_the_witness_knows(restored: tuple[World, 
     assert world.sql("SELECT COUNT(*) FROM audit_entry WHERE action = 'restore.decide'") == [(2,)]
     sequence(world)
     assert fsck_findings(world) == []
+
+
+def test_what_was_reserved_and_not_told_before_the_reconciliation_is_told_by_it(
+    restored: tuple[World, list[str]], root_token: HSM, tmp_path: Path
+) -> None:
+    world, _ = restored
+    world.sql("UPDATE reserved_number SET reserved = told + 5000 WHERE name = 'papers'")
+    assert world.sql("SELECT COUNT(*) FROM reserved_number WHERE reserved > told") != [(0,)]
+    attempt(world, root_token, FolderWitness(tmp_path / "witness"), lambda _line: None)
+    assert world.sql("SELECT COUNT(*) FROM reserved_number WHERE reserved > told") == [(0,)]
+
+
+def test_of_each_object_the_newest_act_is_asked_about() -> None:
+    card = {"kind": "card", "id": "1", "uid": "A"}
+    told = [
+        card | {"entry": "a", "state": "suspended"},
+        {"kind": "unit", "id": "2", "entry": "b"},
+        card | {"entry": "c", "state": "active"},
+    ]
+    assert list(beyond.papers_of(beyond.Beyond(acts=told))) == [told[2], told[1]]
+
+
+def test_a_suspension_that_the_witness_alone_told_is_lifted_by_a_decision_and_what_it_revoked_stays_so(
+    sqlite_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = sqlite_world
+    world.active(OFFICE, "R", count=2)
+    (one, place), (_, fallen) = world.sql("SELECT id, status_index FROM manifest ORDER BY status_index")
+    world.sql(
+        f"INSERT INTO status_beyond (status_list, status_index, value) VALUES (1, {place}, 2), (1, {fallen}, 1)"  # numbers
+    )
+    with world.context() as ctx:
+        with monkeypatch.context() as patch:
+            patch.setitem(status_list.VALUES, ManifestState.ACTIVE, StatusValue.SUSPENDED)  # as if both were suspended here
+            assert status_list._entries(ctx.session, 1) == {place: StatusValue.SUSPENDED, fallen: StatusValue.REVOKED}
+        questions._lift(ctx.session, {"id": str(UUID(str(one))), "list": 1, "index": place})
+        questions._lift(ctx.session, {"id": str(UUID(str(one))), "list": 1, "index": fallen})
+        assert status_list._entries(ctx.session, 1) == {fallen: StatusValue.REVOKED}
+        with pytest.raises(Conflict, match="own page"):
+            questions._revoke(ctx.session, {"kind": "manifest", "id": str(one), "action": "manifest.revoke_propose"})

@@ -14,6 +14,7 @@ from sifilma.audit.models import LogLeaf
 from sifilma.witness import statements
 from sifilma.witness.folder import FolderWitness
 from sifilma.witness.statements import Kind
+from tests.notifications.receivers import mail_server
 from tests.support.transparency_log import sequence
 from tests.support.witness import compared, tell, witnessed
 from tests.support.world import World, done
@@ -100,3 +101,34 @@ def test_a_statement_that_was_written_and_not_noted_is_told_once(sqlite_world: W
     tell(world)
     assert witness.count() == count
     assert world.sql("SELECT COUNT(*) FROM witness_statement WHERE told_at IS NULL") == [(0,)]
+
+
+def test_a_mailbox_is_told_of_a_list_at_once_and_asked_nothing(sqlite_world: World) -> None:
+    world = sqlite_world
+    with mail_server() as server:
+        mail = {"smtp_host": "127.0.0.1", "smtp_port": server.port, "smtp_from": "s@contoh.example", "smtp_security": "none"}
+        world.configure(witness="mailto:saksi@contoh.example", **mail)
+        tell(world)
+        ready, _ = world.active()
+        before = parse_status(world.anonymous().open("GET", "/status/1.jws").get_data())[1]
+        done(world.client("magetan.kepala").post(f"/cards/{ready.uids[0]}/reports", {"condition": "lost", "note": "hilang"}))
+        after = parse_status(world.anonymous().open("GET", "/status/1.jws").get_data())[1]
+        assert after.seq > before.seq
+        assert after.entries()
+        assert world.sql("SELECT COUNT(*) FROM witness_statement WHERE told_at IS NULL") == [(0,)]
+        assert len(server.items) == world.sql("SELECT COUNT(*) FROM witness_statement")[0][0]
+
+
+def test_reading_a_manifest_is_told_to_nobody(sqlite_world: World, tmp_path: Path) -> None:
+    world = sqlite_world
+    witness = witnessed(world, tmp_path / "witness")
+    world.active()
+    [manifest, *_] = world.client("magetan.kepala").get("/manifests").json["items"]
+    sequence(world)
+    tell(world)
+    count = witness.count()
+    assert world.client("magetan.kepala").post(f"/manifests/{manifest['id']}/download").status_code == 200
+    sequence(world)
+    tell(world)
+    later = [statements.claim(witness.read(number)) for number in range(count + 1, witness.count() + 1)]
+    assert items(later, Kind.MADE) == []

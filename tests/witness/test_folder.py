@@ -11,6 +11,7 @@ import pytest
 
 from sifilma.witness.contract import WitnessAway, WitnessDiffers
 from sifilma.witness.folder import FolderWitness
+from sifilma.witness.statements import MAX_BYTES
 
 
 @pytest.fixture
@@ -81,3 +82,11 @@ def test_a_folder_that_is_gone_or_hangs_is_away_and_is_never_made(tmp_path: Path
     hanging._hanging.join(5)  # type: ignore[union-attr]  # it hung above
     pipe.unlink()
     assert hanging.count() == 0
+
+
+def test_no_more_is_read_than_a_statement_can_have(tmp_path: Path) -> None:
+    witness = FolderWitness(tmp_path)
+    witness.append(1, b"x")
+    with witness._path(1).open("r+b") as file:
+        file.truncate(50 * MAX_BYTES)
+    assert len(witness.read(1)) == MAX_BYTES + 1

@@ -6,17 +6,17 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from sifilma.audit import checkpoints
 from sifilma.audit.cosignature import cosigner_of, read_cosignature
-from sifilma.audit.note import claim, read_checkpoint
+from sifilma.audit.note import Checkpoint, claim, read_checkpoint
 from sifilma.audit.store import LogBroken
 from sifilma.witness import cosigning
 from sifilma.witness.cosigning import CosigningFolder
-from sifilma.witness.log_witness import MEMORY, WitnessUnknown
+from sifilma.witness.log_witness import MEMORY, LogWitness, Memory, WitnessUnknown
 from tests.support.transparency_log import act, as_superuser, grown, newest_note, put_back, sequence, show
 from tests.support.visitor import Visitor
 from tests.support.witness_server import NAME, serving
@@ -247,3 +247,21 @@ def test_a_witness_with_another_key_is_none(on_sqlite: tuple[World, Path], tmp_p
     assert (show(world), standing(world)["witness"]) == (0, "differs")
     assert checkpoints.kept(world.settings) is not None
     assert folder.exists()
+
+
+def test_a_witness_that_forgets_what_it_said_is_not_believed() -> None:
+    heard = Memory()
+
+    class Said:
+        name, origin = "w.example", "log.example"
+
+        def __init__(self, size: int | None) -> None:
+            self.size = size
+
+        def newest(self) -> Checkpoint | None:
+            return None if self.size is None else Checkpoint(self.origin, self.size, bytes(32))
+
+    for size, believed in ((5, 5), (None, 5), (3, 5), (8, 8)):
+        newest = heard.newest(cast(LogWitness, Said(size)))
+        assert newest is not None
+        assert newest.size == believed

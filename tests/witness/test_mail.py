@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mailbox
+import shutil
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -56,26 +57,30 @@ def test_statements_that_were_mailed_are_read_back_from_eml_and_mbox(tmp_path: P
     (tmp_path / "odd.eml").write_bytes(b"Content-Type: text/plain; charset=none-such\n\n\xff\xfe")
     (tmp_path / "picture.png").write_bytes(b"\x89PNG")
     saved = SavedMail(tmp_path, lambda _: [log.key.public_key()])
-    assert (saved.count(), saved.missing()) == (4, [])
+    assert (saved.numbers(), saved.missing()) == ([1, 2, 3, 4], [])
     assert [saved.read(number) for number in (1, 2, 3, 4)] == contents
     with pytest.raises(WitnessDiffers, match="No message"):
         saved.read(5)
-    kept = gathered(tmp_path, lambda _: [log.key.public_key()])
+    kept = gathered(tmp_path, lambda _: [log.key.public_key()], witness)
     assert [kept.read(number) for number in range(1, kept.count() + 1)] == contents
-    assert gathered(tmp_path, lambda _: [log.key.public_key()]).count() == 4
+    with pytest.raises(WitnessAway, match="did not take"):  # what a reconciliation tells goes to the mailbox, as everything does
+        kept.append(5, contents[3])
+    assert gathered(tmp_path, lambda _: [log.key.public_key()], witness).count() == 4
     (tmp_path / "one.eml").unlink()
+    assert gathered(tmp_path, lambda _: [log.key.public_key()], witness).count() == 4  # the folder has it since
+    shutil.rmtree(tmp_path / "statements")
     with pytest.raises(WitnessDiffers, match="save all messages"):
-        gathered(tmp_path, lambda _: [log.key.public_key()])
+        gathered(tmp_path, lambda _: [log.key.public_key()], witness)
     saved = SavedMail(tmp_path, lambda _: [log.key.public_key()])
-    assert (saved.count(), saved.missing()) == (0, [1])
+    assert (saved.numbers(), saved.missing()) == ([2, 3, 4], [1])
     (tmp_path / "two.eml").write_bytes(bytes(message(_armoured(log.statement(2, contents[0], end=7)))))
     with pytest.raises(WitnessDiffers, match="different statements 2"):
-        SavedMail(tmp_path, lambda _: [log.key.public_key()]).count()
+        SavedMail(tmp_path, lambda _: [log.key.public_key()]).numbers()
 
 
 def test_mail_that_was_saved_nowhere_is_a_witness_that_is_away(tmp_path: Path) -> None:
     with pytest.raises(WitnessAway, match="no folder"):
-        SavedMail(tmp_path / "none", lambda _: []).count()
+        SavedMail(tmp_path / "none", lambda _: []).numbers()
 
 
 def _armoured(content: bytes) -> str:

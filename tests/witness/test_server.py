@@ -92,7 +92,14 @@ def test_it_answers_refusals_as_the_specification_says(client: Any, log: SmallLo
         submission(5, [bytes(32)] * 64, log.note(9)).encode(), good.replace("old 5", "old " + "9" * 30).encode(),
     ):  # fmt: skip
         assert client.post("/add-checkpoint", data=wrong).status_code == 400, wrong
+    line = "\u2014 another.example/log " + "A" * 96 + "\n"
+    padded = log.note(9) + line * 120  # lines of others count for nothing, and are kept with the note
+    assert client.post("/add-checkpoint", data=submission(5, log.proof(5, 9), padded).encode()).status_code == 400
     assert claim(client.get("/checkpoint").text).size == 5
+    few = log.note(9) + line * 40
+    assert client.post("/add-checkpoint", data=submission(5, log.proof(5, 9), few).encode()).status_code == 200
+    assert claim(client.get("/checkpoint").text).size == 9
+    assert post(client, log, 9, 12).status_code == 200
     assert client.get("/add-checkpoint").status_code == 405
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from sifilma.witness import statements
+import pytest
+
+from sifilma.witness import standing, statements
 from sifilma.witness.folder import FolderWitness
 from sifilma.witness.statements import Kind, Statement
 from tests.support.witness import compared, started_anew, tell, witnessed
@@ -89,3 +93,66 @@ def test_an_empty_folder_in_the_place_of_the_witness_is_an_older_one(sqlite_worl
     assert compared(sqlite_world).state == "older"
     tell(sqlite_world)
     assert FolderWitness(tmp_path / "empty").count() == 0
+
+
+def test_a_witness_that_lost_a_statement_amid_its_row_is_no_witness_and_ends_nothing(
+    sqlite_world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = sqlite_world
+    witness = witnessed(world, tmp_path / "witness")
+    world.active()
+    tell(world)
+    count = witness.count()
+    witness._path(count).unlink()
+    monkeypatch.setattr(FolderWitness, "count", lambda _self: count)
+    assert compared(world).state == "forged"
+
+
+def test_whoever_comes_while_a_process_compares_waits_for_what_it_finds(
+    sqlite_world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = sqlite_world
+    witness = witnessed(world, tmp_path / "witness")
+    world.active()
+    tell(world)
+    assert compared(world).state == "sound"
+    count = witness.count()
+    beyond = Statement(count + 1, 1, world.settings.issuer, Kind.RESERVED, statements.digest(witness.read(count)), {"name": "x", "end": 1})
+    witness.append(count + 1, signed(world, beyond))
+    asked, answers, own_count = threading.Event(), threading.Event(), FolderWitness.count
+
+    def slowly(self: FolderWitness) -> int:
+        asked.set()
+        assert answers.wait(10)
+        return own_count(self)
+
+    monkeypatch.setattr(FolderWitness, "count", slowly)
+    with world.context() as ctx:
+        standing.of(ctx.session)._doubt()  # as after a new connection
+
+    def look() -> str:
+        with world.context() as ctx:
+            ctx.uow.begin_read()
+            return standing.of(ctx.session).look(ctx.session).state
+
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(look)
+        assert asked.wait(10)
+        second = threads.submit(look)
+        with pytest.raises(TimeoutError):
+            second.result(0.3)
+        answers.set()
+        assert (first.result(10), second.result(10)) == ("behind", "behind")
+
+
+def test_a_witness_that_is_away_is_not_asked_again_for_each_new_connection(sqlite_world: World, tmp_path: Path) -> None:
+    world, asked = sqlite_world, []
+    witnessed(world, tmp_path / "witness")
+    (tmp_path / "witness").rename(tmp_path / "away")
+    assert compared(world).state == "away"
+    with pytest.MonkeyPatch.context() as patch, world.context() as ctx:
+        patch.setattr(FolderWitness, "count", asked.append)
+        ctx.uow.begin_read()
+        mine = standing.of(ctx.session)
+        mine._doubt()
+        assert (mine.look(ctx.session).state, asked) == ("away", [])

@@ -195,7 +195,8 @@ def record(
     gone = {label: before.of(label) for label in (before.token, *before.others) if label and label != first.label}
     others = gone | found
     label = first.label if others else ""
-    return write(settings, root, now, Record(before.version + 1, list(by), held, own, before.versions, label, others, before.closed))
+    made = Record(before.version + 1, list(by), held, own, before.versions, label, others, before.closed, before.revoking)
+    return write(settings, root, now, made)
 
 
 def _differs(before: KeyRecord, found: KeyRecord) -> bool:

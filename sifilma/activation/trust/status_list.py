@@ -257,19 +257,17 @@ def _last(session: Session, number: int) -> PublishedStatusList | None:
 
 
 def _entries(session: Session, number: int) -> dict[int, StatusValue]:
-    rows = session.execute(select(Manifest.status_index, Manifest.state).where(Manifest.status_list == number, Manifest.state.in_(VALUES)))
+    """Return what is not VALID: what the witness told beyond the database, then what the database says. What is REVOKED by either is so."""
     beyond = select(StatusBeyond.status_index, StatusBeyond.value).where(StatusBeyond.status_list == number, StatusBeyond.value > 0)
     found = {index: StatusValue(value) for index, value in session.execute(beyond)}
-    return found | {index: VALUES[ManifestState(state)] for index, state in rows}
+    rows = session.execute(select(Manifest.status_index, Manifest.state).where(Manifest.status_list == number, Manifest.state.in_(VALUES)))
+    return found | {index: VALUES[ManifestState(state)] for index, state in rows if found.get(index) is not StatusValue.REVOKED}
 
 
 def _revoked(line: str | None) -> list[int]:
     """Return the indexes that an earlier publication revoked. They stay revoked, whatever the database says now."""
-    if line is None:
-        return []
-    # Two bits an entry, four entries a byte, the lowest bits first (docs/manifest.md, Status).
-    data = parse_status(line.encode())[1].unpacked()
-    return [at * 4 + part for at, byte in enumerate(data) if byte for part in range(4) if byte >> part * 2 & 3 == StatusValue.REVOKED]
+    listed = parse_status(line.encode())[1].entries() if line is not None else {}
+    return [index for index, value in listed.items() if value is StatusValue.REVOKED]
 
 
 def _publish(ctx: Context, settings: Settings, new: PublishedStatusList) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from math import inf
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -24,6 +25,8 @@ from sifilma.witness.statements import Kind, Statement, StatementRefused
 LABEL = "audit-sign"
 TRIES = 5
 """How often a statement is written anew where another process wrote one meanwhile."""
+PATIENCE = 3.0
+"""Seconds for which a reader of a list waits until the witness has what was written before."""
 AGAIN = 10.0
 """Seconds for which requests do not ask a witness again that was away."""
 _away_until: dict[str, float] = {}
@@ -69,15 +72,16 @@ def keys_for(settings: Settings, content: bytes) -> list[ec.EllipticCurvePublicK
     return keys
 
 
-def tell(ctx: Context, settings: Settings, hsm: HSM, said: Sequence[Said]) -> None:
+def tell(ctx: Context, settings: Settings, hsm: HSM, said: Sequence[Said], seconds: float = inf) -> None:
     """Write statements and have the witness get them at once. The unit's own transaction is rolled back.
 
-    Raise WitnessAway and WitnessDiffers; they are then written, and the worker tells them. Raise Unavailable if others always write first.
+    Raise WitnessAway, also where earlier ones take longer than so many seconds, and WitnessDiffers; they are then written, and the worker
+    tells them. Raise Unavailable if others always write first.
     """
     write(ctx, settings, hsm, said)
     witness = open_witness(settings)
     if witness is not None:
-        row.send(ctx, witness)
+        row.send(ctx, witness, seconds)
 
 
 def write(ctx: Context, settings: Settings, hsm: HSM, said: Sequence[Said]) -> None:
@@ -97,7 +101,7 @@ def tell_list(ctx: Context, settings: Settings, hsm: HSM, made: SignedList, line
     said = [Said(Kind.STATUS_LIST, {"list": made.list, "seq": made.seq, "jws": line}, str(made.list), made.seq)]
     if _answers(settings):
         try:
-            tell(ctx, settings, hsm, said)
+            tell(ctx, settings, hsm, said, PATIENCE)
         except (WitnessAway, WitnessDiffers):  # it is written
             keep_quiet(settings)
             return False
@@ -112,6 +116,8 @@ def _answers(settings: Settings) -> bool:
     witness = open_witness(settings)
     if witness is None or time.monotonic() < quiet_until(settings):
         return False
+    if getattr(witness, "is_silent", False):  # a mailbox takes statements, and answers nothing
+        return True
     try:
         witness.count()
     except WitnessAway:
