@@ -18,6 +18,8 @@ from tests.support.visitor import Visitor, landed
 from tests.support.world import World, done
 
 OFFICE = "magetan.kepala"
+OTHER_SITES = ("https://contoh.invalid/kartu", "//contoh.invalid/kartu", "/\\contoh.invalid/kartu", "//[")
+NO_LISTS = (*OTHER_SITES, "/tidak-ada", "/profil", "/api/v1/cards", "/kartu/baru")
 
 
 @pytest.fixture
@@ -80,6 +82,16 @@ def test_a_worker_that_ends_loses_nothing_and_doubles_nothing(world: World, monk
     assert sorted(row["UID"].replace(" ", "") for row in rows) == sorted(ready.uids)
 
 
+def test_an_idempotency_key_gives_the_same_answer_and_one_file(world: World) -> None:
+    world.ready(OFFICE, "R", 2)
+    client = world.client(OFFICE)
+    first, again = (client.post("/files", {"list": "/kartu?urut=usia"}, Idempotency_Key="k-1") for _ in range(2))
+    assert done(first, 202) == done(again, 202)
+    assert "Idempotency-Replayed" not in first.headers
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert world.sql("SELECT COUNT(*) FROM own_file")[0][0] == 1
+
+
 def test_a_file_is_its_askers_alone_and_ends(world: World) -> None:
     world.ready(OFFICE, "R", 2)
     client, staff = world.client(OFFICE), world.client("magetan.staf")
@@ -133,8 +145,10 @@ def test_a_cancelled_file_leaves_nothing_and_may_be_asked_for_again(world: World
 
 def test_what_is_no_list_of_the_asker_is_refused_in_words(sqlite_world: World) -> None:
     client = sqlite_world.client(OFFICE)
-    for address in ("https://contoh.invalid/kartu", "//contoh.invalid/kartu", "/tidak-ada", "/profil", "/api/v1/cards", "/kartu/baru"):
+    for address in NO_LISTS:
         assert client.post("/files", {"list": address}).status_code == 422, address
+    for address in OTHER_SITES:
+        assert "Kembali ke daftar" not in Visitor(sqlite_world, OFFICE).text("/berkas/baru", daftar=address), address
     assert client.post("/files", {"list": "/pengguna"}).status_code in (202, 403)
     assert sqlite_world.client("mandiri.kepala").post("/files", {"list": "/sam-kosong"}).status_code == 403
 
