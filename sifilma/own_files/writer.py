@@ -23,6 +23,7 @@ from sifilma.audit.service import record
 from sifilma.dispatch.contract import Turn
 from sifilma.kernel.context import Act, Context
 from sifilma.kernel.db import changed
+from sifilma.kernel.errors import NotFound
 from sifilma.kernel.text import say
 from sifilma.notifications import bell
 from sifilma.own_files.kinds import ID, IDS_A_PART, Barred, Contexts, Lost, Taken, add_part, mine, packed
@@ -75,6 +76,9 @@ def turn(contexts: Contexts, settings: Settings, file_id: UUID, seconds: float =
         log.info("file_not_mine", file=str(file_id))
     except Barred:
         _end(taken, FileState.STOPPED, Action.FILE_STOP, say("Whoever asked for it may not see this any more."))
+        return Turn()
+    except NotFound:  # by now it is gone, or out of the reach of whoever asked
+        _end(taken, FileState.STOPPED, Action.FILE_STOP, say("What this file is of is not there any more for whoever asked for it."))
         return Turn()
     return Turn(taken.done, 0.0)
 
@@ -173,8 +177,8 @@ def _end(taken: Taken, state: FileState, action: Action, note: str) -> None:
 
 # --- by time ---------------------------------------------------------------------------------------------------------------
 
-MOST_ENDED = 100
-"""Files that one round ends."""
+MOST_ENDED = 10
+"""Files that one round ends: of each, thousands of parts may be deleted."""
 
 
 def end_old(ctx: Context) -> int:

@@ -57,10 +57,10 @@ def opened(actor: Actor, address: str, language: str, admit: Callable[[str], Non
 def spoken(actor: Actor, language: str) -> Iterator[None]:
     """Have words, days and times in the block as this person's pages have them. What is read for that is read with a unit of its own."""
     app = current_app._get_current_object()  # type: ignore[attr-defined]  # as above
-    with app.app_context(), app.test_request_context("/", headers={"Cookie": f"{COOKIE}={language}"}):
-        with own_reading(db.sessionmaker) as unit:
-            g.actor, g.uow, g.request_id = actor, unit, ""
-            yield
+    request_of_language = app.test_request_context("/", headers={"Cookie": f"{COOKIE}={language}"})
+    with app.app_context(), request_of_language, own_reading(db.sessionmaker) as unit:
+        g.actor, g.uow, g.request_id = actor, unit, ""
+        yield
 
 
 def operation_of(address: str) -> str:

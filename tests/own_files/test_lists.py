@@ -6,8 +6,13 @@ import hashlib
 
 import pytest
 
+from sifilma.accounts.api_keys import KeyTerms
+from sifilma.demo.facts import BANGLI, MAGETAN
+from sifilma.dispatch.contract import FILES
+from sifilma.dispatch.models import WorkRun
 from sifilma.documents import lists as documents_lists
-from sifilma.own_files import lists
+from sifilma.kernel.actor import KeyScope
+from sifilma.own_files import lists, service
 from sifilma.own_files.models import FileState
 from sifilma.own_files.writer import end_old
 from tests.cards.outlets.test_limits import limit
@@ -149,8 +154,67 @@ def test_what_is_no_list_of_the_asker_is_refused_in_words(sqlite_world: World) -
         assert client.post("/files", {"list": address}).status_code == 422, address
     for address in OTHER_SITES:
         assert "Kembali ke daftar" not in Visitor(sqlite_world, OFFICE).text("/berkas/baru", daftar=address), address
-    assert client.post("/files", {"list": "/pengguna"}).status_code in (202, 403)
+    assert client.post("/files", {"list": "/pengguna"}).status_code == 202
+    assert sqlite_world.client(STAFF).post("/files", {"list": "/pengguna"}).status_code == 403  # only heads see accounts
     assert sqlite_world.client("mandiri.kepala").post("/files", {"list": "/sam-kosong"}).status_code == 403
+
+
+def test_a_key_has_lists_written_as_its_scopes_show_them(world: World) -> None:
+    ready = world.ready(OFFICE, "R", 2)
+    machine, other = world.machine(MAGETAN), world.machine(BANGLI)
+    file = asked(machine, "/kartu?urut=usia")
+    written(world)
+    rows = table_lines(fetched(machine, file).get_data())
+    assert [row["UID"].replace(" ", "") for row in rows] == ready.uids
+    assert fetched(other, file).status_code == fetched(world.client(OFFICE), file).status_code == 404
+    assert machine.post("/files", {"list": "/pengguna"}).status_code == 403  # for people
+    narrow = world.machine(MAGETAN, KeyTerms(frozenset({KeyScope.UNITS})))
+    refused = narrow.post("/files", {"list": "/kartu"})
+    assert (refused.status_code, refused.json["type"].rpartition(":")[2]) == (403, "scope-missing")
+
+
+def test_what_is_of_an_object_out_of_reach_by_now_is_stopped_with_its_reason(world: World) -> None:
+    head = world.client(HEAD)
+    here, there = registered(head), registered(head, **SECOND)
+    ready, _ = world.active(HEAD, "R", 1)
+    done(head.post(f"/units/{unit_of(head, ready.hardware[ready.uids[0]])['id']}/move", {"outlet": here["id"]}))
+    world.configure(direct_manifests=0)
+    file = done(world.client(STAFF).post("/manifests/archive", {"activation_request": ready.request}), 202)
+    limit(world, there)
+    written(world)
+    shown = done(world.client(STAFF).get(f"/files/{file['id']}"))
+    assert (shown["state"], shown["failures"]) == ("stopped", 0)
+    assert "tidak ada lagi" in Visitor(world, STAFF).text(f"/berkas/{file['id']}")
+
+
+def test_one_account_has_so_many_files_and_no_more(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "MOST_OPEN", 2)
+    monkeypatch.setattr(service, "MOST_KEPT", 3)
+    world.ready(OFFICE, "R", 1)
+    client = world.client(OFFICE)
+    asked(client, "/kartu")
+    asked(client, "/unit")
+    assert client.post("/files", {"list": "/manifest"}).json["type"].endswith("too-many-files")
+    written(world)
+    file = asked(client, "/manifest")
+    refused = client.post("/files", {"list": "/bast"})
+    assert (refused.status_code, refused.json["type"].rpartition(":")[2]) == (409, "too-many-files")
+    assert asked(client, "/manifest")["id"] == file["id"]  # what is under way is no further file
+    asked(world.client(STAFF), "/bast")
+    done(client.post(f"/files/{file['id']}/cancel"))
+    asked(client, "/bast")
+
+
+def test_a_cancelled_file_leaves_no_note_of_its_failed_turns(world: World) -> None:
+    world.ready(OFFICE, "R", 1)
+    client = world.client(OFFICE)
+    file = asked(client, "/kartu")
+    fault = {"node": "", "began_at": world.clock.now(), "ended_at": world.clock.now(), "seconds": 0.0, "count": 0, "error": "a value"}
+    with world.context() as ctx:
+        ctx.session.add(WorkRun(chore=FILES, subject=file["id"], failures=6, gave_up_at=ctx.now, **fault))
+    assert done(client.get(f"/files/{file['id']}"))["failures"] == 6
+    done(client.post(f"/files/{file['id']}/cancel"))
+    assert world.sql("SELECT COUNT(*) FROM work_run")[0][0] == 0
 
 
 def test_what_a_disabled_account_asked_for_is_stopped(world: World) -> None:
