@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -79,7 +79,7 @@ def ask(ctx: Context, new: NewFile) -> OwnFile:
 def _require_room(ctx: Context) -> None:
     """Raise Conflict if the actor has as many files as one may have."""
     counted = files_query(ctx).where(OwnFile.state.in_((*OPEN, FileState.READY))).with_only_columns(OwnFile.state, func.count())
-    counts: dict[str, int] = dict(ctx.session.execute(counted.group_by(OwnFile.state)).tuples().all())
+    counts: dict[str, int] = dict(ctx.session.execute(counted.group_by(OwnFile.state)).all())
     if sum(counts.get(state, 0) for state in OPEN) >= MOST_OPEN:
         told = say("%(most)s of your files are being written. Wait until one of them is ready, or cancel one.", most=MOST_OPEN)
         raise Conflict(told, type="too-many-files")
@@ -112,16 +112,21 @@ def hand_out(ctx: Context, file_id: UUID) -> OwnFile:
     """
     file = _ready(ctx, file_id)
     deadline.allow_for(file.total or 0)
-    query = select(OwnFileRows.ids).where(OwnFileRows.file_id == file.id).order_by(OwnFileRows.place)
-    places = -(-(file.total or 0) // IDS_A_PART)
-    for first in range(0, places, AT_ONCE):
-        some = ctx.session.scalars(query.where(OwnFileRows.place.between(first, first + AT_ONCE - 1))).all()
-        if KINDS[file.kind].unseen(ctx, file, unpacked(b"".join(bytes(part) for part in some))):
-            raise Forbidden(OUT_OF_REACH, type="out-of-reach")
+    if KINDS[file.kind].unseen(ctx, file, _rows(ctx, file)):
+        raise Forbidden(OUT_OF_REACH, type="out-of-reach")
     ctx.uow.begin_write()
     file = _ready(ctx, file_id)
     record(ctx, Action.FILE_FETCH, OWN_FILE.kind, file.id, kind=file.kind, name=file.filename, count=file.written, sha256=file.sha256)
     return file
+
+
+def _rows(ctx: Context, file: OwnFile) -> Iterator[list[UUID]]:
+    """Yield the ids of a file's rows, group by group."""
+    query = select(OwnFileRows.ids).where(OwnFileRows.file_id == file.id).order_by(OwnFileRows.place)
+    places = -(-(file.total or 0) // IDS_A_PART)
+    for first in range(0, places, AT_ONCE):
+        some = ctx.session.scalars(query.where(OwnFileRows.place.between(first, first + AT_ONCE - 1))).all()
+        yield unpacked(b"".join(bytes(part) for part in some))
 
 
 def _ready(ctx: Context, file_id: UUID) -> OwnFile:

@@ -10,8 +10,11 @@ from sifilma.accounts.api_keys import KeyTerms
 from sifilma.demo.facts import BANGLI, MAGETAN
 from sifilma.dispatch.contract import FILES
 from sifilma.dispatch.models import WorkRun
+from sifilma.dispatch.queries import work
 from sifilma.documents import lists as documents_lists
 from sifilma.kernel.actor import KeyScope
+from sifilma.kernel.db import db
+from sifilma.kernel.timekeeping import stops
 from sifilma.own_files import lists, service
 from sifilma.own_files.models import FileState
 from sifilma.own_files.writer import end_old
@@ -19,6 +22,7 @@ from tests.cards.outlets.test_limits import limit
 from tests.cards.outlets.test_service import HEAD, SECOND, STAFF, registered, unit_of
 from tests.documents.files import table_lines
 from tests.own_files.files import PARTS, asked, fetched, one_turn, written
+from tests.support.counting import counted
 from tests.support.visitor import Visitor, landed
 from tests.support.world import World, done
 
@@ -97,6 +101,29 @@ def test_an_idempotency_key_gives_the_same_answer_and_one_file(world: World) -> 
     assert world.sql("SELECT COUNT(*) FROM own_file")[0][0] == 1
 
 
+def test_every_page_says_as_soon_as_the_health_check_that_no_worker_lives(sqlite_world: World) -> None:
+    world, client = sqlite_world, sqlite_world.client(OFFICE)
+    file = asked(client, "/kartu")
+    world.beat()
+    for seconds, lives in ((stops.SILENT, True), (1, False)):
+        world.clock.advance(seconds=seconds)
+        with world.context() as ctx:
+            assert work(ctx).lives is lives
+        assert done(client.get(f"/files/{file['id']}"))["worked"] is lives
+
+
+def test_many_files_are_shown_with_as_many_statements_as_one(sqlite_world: World) -> None:
+    client = sqlite_world.client(OFFICE)
+    with sqlite_world.app.app_context():
+        engine, numbers = db.engine, []
+    for address in ("/kartu", "/unit", "/manifest"):
+        asked(client, address)
+        with counted(engine) as found:
+            done(client.get("/files"))
+        numbers.append(len(found.statements))
+    assert numbers[0] == numbers[1] == numbers[2], found.statements
+
+
 def test_a_file_is_its_askers_alone_and_ends(world: World) -> None:
     world.ready(OFFICE, "R", 2)
     client, staff = world.client(OFFICE), world.client("magetan.staf")
@@ -152,6 +179,8 @@ def test_what_is_no_list_of_the_asker_is_refused_in_words(sqlite_world: World) -
     client = sqlite_world.client(OFFICE)
     for address in NO_LISTS:
         assert client.post("/files", {"list": address}).status_code == 422, address
+    [refused] = client.post("/files", {"list": "/tidak-ada"}).json["errors"]
+    assert refused["field"] == "list"
     for address in OTHER_SITES:
         assert "Kembali ke daftar" not in Visitor(sqlite_world, OFFICE).text("/berkas/baru", daftar=address), address
     assert client.post("/files", {"list": "/pengguna"}).status_code == 202
