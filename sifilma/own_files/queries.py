@@ -39,7 +39,7 @@ def waiting_query() -> Select[UUID, UUID]:
     return select(OwnFile.id, OwnFile.organisation_id).where(OwnFile.state.in_(OPEN)).order_by(OwnFile.served, OwnFile.id)
 
 
-def find_troubles(ctx: Context, files: Sequence[OwnFile]) -> dict[UUID, WorkRun]:
+def troubles_of(ctx: Context, files: Sequence[OwnFile]) -> dict[UUID, WorkRun]:
     """Return what is noted of failed turns of files, by their ids. Of a file whose turns did not fail there is nothing."""
     noted = select(WorkRun).where(WorkRun.chore == FILES, WorkRun.subject.in_([str(file.id) for file in files]))
     return {UUID(run.subject): run for run in ctx.session.scalars(noted)}

@@ -12,7 +12,7 @@ from sifilma.kernel.context import Context
 from sifilma.kernel.timekeeping.stops import is_worked
 from sifilma.own_files.kinds import KINDS
 from sifilma.own_files.models import OPEN, FileState, OwnFile
-from sifilma.own_files.queries import find_troubles, get_file, is_paused
+from sifilma.own_files.queries import troubles_of, get_file, is_paused
 from sifilma.own_files.schemas import OwnFileOut
 from sifilma.web.links import links
 
@@ -37,7 +37,7 @@ class FilePage:
 def file_page(ctx: Context, file_id: UUID) -> FilePage:
     """Return a file of the actor. Raise NotFound for any other."""
     file = get_file(ctx, file_id)
-    going, trouble = file.state in OPEN, find_troubles(ctx, [file]).get(file.id)
+    going, trouble = file.state in OPEN, troubles_of(ctx, [file]).get(file.id)
     is_here = file.state == FileState.READY and file.ends_at is not None and file.ends_at > ctx.now
     return FilePage(
         file, going, is_here, is_worked(ctx), is_paused(ctx), trouble.failures if trouble else 0, trouble.gave_up_at if trouble else None,
@@ -52,7 +52,7 @@ def file_out(ctx: Context, file: OwnFile) -> OwnFileOut:
 
 def files_out(ctx: Context, files: Sequence[OwnFile]) -> list[OwnFileOut]:
     """Return files for the API. What is asked besides is asked once for all."""
-    troubles, worked = find_troubles(ctx, files), is_worked(ctx)
+    troubles, worked = troubles_of(ctx, files), is_worked(ctx)
     return [_out(file, troubles.get(file.id), worked) for file in files]
 
 
