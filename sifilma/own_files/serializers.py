@@ -12,7 +12,7 @@ from sifilma.kernel.context import Context
 from sifilma.kernel.timekeeping.stops import is_worked
 from sifilma.own_files.kinds import KINDS
 from sifilma.own_files.models import OPEN, FileState, OwnFile
-from sifilma.own_files.queries import troubles_of, get_file, is_paused
+from sifilma.own_files.queries import get_file, is_paused, troubles_of
 from sifilma.own_files.schemas import OwnFileOut
 from sifilma.web.links import links
 
