@@ -121,7 +121,7 @@ def test_many_files_are_shown_with_as_many_statements_as_one(sqlite_world: World
         with counted(engine) as found:
             done(client.get("/files"))
         numbers.append(len(found.statements))
-    assert numbers[0] == numbers[1] == numbers[2], found.statements
+    assert numbers[0] == numbers[1] == numbers[2]
 
 
 def test_a_file_is_its_askers_alone_and_ends(world: World) -> None:
