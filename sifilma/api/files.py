@@ -21,7 +21,7 @@ api = blueprint("files")
 def ask(body: ListFileIn) -> Response:
     """By the address of its page. A file that is being written already is not asked for again: the answer is that one."""
     ctx = context()
-    return answer(serializers.file_out(ctx, service.ask(ctx, wanted_list(body.list, body.form))), 202)
+    return answer(serializers.file_out(ctx, service.ask(ctx, wanted_list(body.list, body.form, ("list", "form")))), 202)
 
 
 @api.get("/files", responses={200: Page[OwnFileOut]}, summary="Files that were asked for")
@@ -30,7 +30,7 @@ def list_own(query: StateQuery) -> Response:
     """The caller's own, newest first."""
     ctx = context()
     select, key = list_files(ctx, query.state or "")
-    return page_of(select, key, query, lambda rows: (serializers.file_out(ctx, row) for row in rows))
+    return page_of(select, key, query, lambda rows: serializers.files_out(ctx, rows))
 
 
 @api.get("/files/<uuid:id>", responses={200: OwnFileOut}, summary="A file that was asked for")

@@ -121,7 +121,7 @@ CHORES: dict[str, Chore] = {
         waiting=_waiting_own_files,
         most_seconds=LONG,
     ),
-    "own files ended": Chore(_in_one(writer.end_old), True, MINUTE),
+    "own files ended": Chore(_in_one(writer.end_old), True, MINUTE, most_seconds=LONG),
     CARRIED: Chore(_carry, True, SOON, most_seconds=LONG),
     "entries taken into the log": Chore(take_entries, False, SOON, most_seconds=LONG),  # an order, not a time
     "numbers reserved at the witness": Chore(_reserve, True, SOON),

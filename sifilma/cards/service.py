@@ -14,6 +14,7 @@ from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.cards import proposals
 from sifilma.cards.derived.models import CardUid, FreeUnit
+from sifilma.cards.derived.queries import seen_free_query
 from sifilma.cards.identifiers import normalise_pcid, normalise_uid, plain_hex
 from sifilma.cards.models import CARD, UNIT, Card, CardState, DeviceModel, Function, Unit, UnitCondition, UnitKeyChange, function_set
 from sifilma.cards.outlets.models import Outlet, OutletState
@@ -117,9 +118,7 @@ def list_units(ctx: Context, wanted: UnitFilter) -> Listing[Unit]:
 
 def _free_units_query(ctx: Context) -> Select[Unit]:
     """Return a query of the units without a living card that the actor may see. What is free is little, and is begun with."""
-    made = FreeUnit.model_id.in_(select(DeviceModel.id).where(DeviceModel.manufacturer_id == ctx.actor.organisation_id))
-    query = select(Unit).join(FreeUnit, FreeUnit.unit_id == Unit.id)
-    return scoped(query, ctx.actor, Operation.UNIT_READ, FreeUnit.organisation_id, linked=(made,), unit=FreeUnit.unit_id)
+    return seen_free_query(select(Unit).join(FreeUnit, FreeUnit.unit_id == Unit.id), ctx)
 
 
 def _living_card() -> Exists:

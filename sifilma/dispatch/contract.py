@@ -22,8 +22,6 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 5.0, 60.0
 """Seconds before a failed turn is tried again: doubled after each, within these bounds."""
 DEAD = 15.0
 """Seconds without a sign of life to the engine after which a worker is taken for dead."""
-SILENT = 60.0
-"""Seconds without a sign of life after which people are told that no worker works."""
 MOST_SECONDS = 25.0
 """Seconds after which a run hangs, if its chore says nothing else: its process ends itself, and another one goes on."""
 

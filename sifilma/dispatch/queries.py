@@ -11,10 +11,11 @@ from uuid import UUID
 
 from sqlalchemy import select, text
 
-from sifilma.dispatch.contract import DEAD, REGISTERED, SILENT, Chore, Waiting
+from sifilma.dispatch.contract import DEAD, REGISTERED, Chore, Waiting
 from sifilma.dispatch.models import WorkRun
 from sifilma.identity.models import Organisation
 from sifilma.kernel.context import Context
+from sifilma.kernel.timekeeping import stops
 from sifilma.kernel.timekeeping.watch import Heartbeat
 
 MOST = 200
@@ -93,7 +94,7 @@ def work(ctx: Context) -> Work:
     rows = list(ctx.session.scalars(select(WorkRun).order_by(WorkRun.chore, WorkRun.subject)))
     runs = {row.chore: row for row in rows if not row.subject}
     nodes = list(ctx.session.scalars(select(Heartbeat).order_by(Heartbeat.node)))
-    lives = _lives(ctx, nodes)
+    lives = _lives(ctx)
     paused = frozenset(name for name, row in runs.items() if row.paused_at is not None)
     return Work(
         lines=[Line(name, chore, runs.get(name)) for name, chore in REGISTERED.items()],
@@ -105,11 +106,11 @@ def work(ctx: Context) -> Work:
     )
 
 
-def _lives(ctx: Context, nodes: Sequence[Heartbeat]) -> bool:
+def _lives(ctx: Context) -> bool:
     """Return whether a worker lives: by its signs to the engine, which come oftener, where there is one."""
     if ctx.session.get_bind().dialect.name == "postgresql":
         return bool(ctx.session.scalar(_LIVE, {"dead": DEAD}))
-    return any(abs((ctx.now - node.at).total_seconds()) <= SILENT for node in nodes)
+    return stops.is_worked(ctx)
 
 
 def _entries(ctx: Context, paused: frozenset[str], lives: bool) -> list[Entry]:

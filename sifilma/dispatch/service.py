@@ -39,16 +39,20 @@ def resume(ctx: Context, name: str) -> None:
 
 
 def retry(ctx: Context, name: str, subject: UUID) -> None:
-    """Have an object that was given up tried again. Raise NotFound if it was not, Conflict if nothing is left to do for it."""
+    """Have an object that was given up tried again. Raise NotFound if it was not.
+
+    Raise Conflict if nothing is left to do for it: what was noted of it is gone then, so it does not stand there for ever.
+    """
     _require(name)
     row = ctx.session.get(WorkRun, (name, str(subject)))
     if row is None or row.gave_up_at is None:
         raise NotFound()
     waiting = find_waiting(ctx, name, subject)
-    gone = delete(WorkRun).where(WorkRun.chore == name, WorkRun.subject == str(subject))
-    ctx.session.execute(gone.execution_options(synchronize_session=False))
+    gone = delete(WorkRun).where(WorkRun.chore == name, WorkRun.subject == str(subject)).execution_options(synchronize_session=False)
     if waiting is None:
+        ctx.uow.separately(lambda session: session.execute(gone))
         raise Conflict("There is nothing left to do for it.")
+    ctx.session.execute(gone)
     if ctx.session.get_bind().dialect.name == "postgresql":
         ctx.session.execute(_FORGET, {"entry": queue.entry_of(name, subject)})
     queue.enqueue(ctx.session, name, subject, waiting.organisation)

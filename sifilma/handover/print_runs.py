@@ -5,7 +5,7 @@ A volume is no paper itself: each paper stands alone, and is verified by its own
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from uuid import UUID
 
 from flask_babel import gettext as _
@@ -95,8 +95,11 @@ class PrintRuns:
         yield out.taken()
         yield from closed(out, taken.parts(Role.NAMES))
 
-    def unseen(self, ctx: Context, file: OwnFile, ids: Sequence[UUID]) -> int:
-        """Return how many BASTs are out of the actor's reach by now."""
+    def unseen(self, ctx: Context, file: OwnFile, groups: Iterable[Sequence[UUID]]) -> bool:
+        """Return whether a BAST is out of the actor's reach by now."""
+        return any(self._unseen(ctx, ids) for ids in groups)
+
+    def _unseen(self, ctx: Context, ids: Sequence[UUID]) -> int:
         seen = service.handovers_query(ctx).where(among(ctx.session, Handover.id, ids)).with_only_columns(Handover.id).order_by(None)
         return len(ids) - (ctx.session.scalar(select(func.count()).select_from(seen.subquery())) or 0)
 

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from sifilma.dispatch.turns import Lost
 from sifilma.documents.service import get_document
 from sifilma.documents.tables import sheets
 from sifilma.documents.tables.columns import Format
@@ -25,7 +26,7 @@ from sifilma.jobs import service, worker
 from sifilma.jobs.failed_rows import ERROR, broke_off, refusal_for, told_of
 from sifilma.jobs.models import Job, JobPart
 from sifilma.jobs.service import NewJob
-from sifilma.jobs.worker import Lost, Settled, Taken
+from sifilma.jobs.worker import Settled, Taken
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Invalid, NotFound
 from sifilma.kernel.file_store import FileStore

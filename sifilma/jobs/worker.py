@@ -15,23 +15,25 @@ import json
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
 import structlog
 from pydantic import ValidationError
-from sqlalchemy import ColumnElement, Select, case, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, Select, case, delete, func, select, update
 from sqlalchemy.orm import aliased
 
 from config.settings import Settings
 from hsm import HSM
-from sifilma.audit.models import Action, AuditEntry
+from sifilma.audit.models import Action
 from sifilma.audit.service import record
+from sifilma.dispatch import turns
 from sifilma.dispatch.contract import Turn
 from sifilma.dispatch.outages import HSM as HSM_AWAY
 from sifilma.dispatch.outages import outage_of
+from sifilma.dispatch.turns import Barred, Lost, rate_of
 from sifilma.documents.tables.templates import Filled, Say
 from sifilma.identity.permissions import Operation, grants
 from sifilma.jobs.failed_rows import CELLS, Sheet
@@ -48,7 +50,6 @@ from sifilma.kernel.sealing import seal
 from sifilma.kernel.text import Text, packed, say
 from sifilma.kernel.timekeeping.moments import has_come
 from sifilma.regions.place import PlaceCheck
-from sifilma.sign_in.authentication import find_actor
 
 # The pauses before a job is tried again when a resource was out of reach: as long as it has waited so far, within these bounds.
 AGAIN = timedelta(seconds=5)
@@ -57,8 +58,6 @@ LONGEST_PAUSE = timedelta(minutes=1)
 TURN = 10.0
 # Seconds for which a turn goes on with further rows.
 AT_ONCE = 1.0
-# The share of the newest measurement in the rate, and the longest time between two turns that is measured at all.
-NEWEST, LONGEST_MEASURED = 0.3, timedelta(minutes=1)
 # Turns without a settled row, outages apart, after which the row that is tried alone is given up, and the job itself.
 ROW_TRIES = 3
 _of_same, _every = aliased(Job), aliased(Job)
@@ -73,20 +72,12 @@ REFUSALS = (Invalid, Conflict, NotFound, ValidationError)
 """What a row is refused with, in words."""
 
 
-class Lost(Exception):
-    """The job had another turn meanwhile, or has ended. Nothing this worker still does for the job counts."""
-
-
 class Moot(Exception):
     """What the job is for has changed, so that it has nothing to do any more. The message says so in words."""
 
     def __init__(self, told: Text) -> None:
         super().__init__(told)
         self.told = told
-
-
-class Barred(Exception):
-    """The person or API key that began the job may not do this any more."""
 
 
 @dataclass(frozen=True)
@@ -279,17 +270,8 @@ def _after(taken: Taken, fault: Exception) -> None:
 def _give_back(taken: Taken) -> None:
     """End a turn that settled rows."""
     with taken.tools.open() as ctx:
-        measured = {"rate": _rate(ctx, taken.job), "measured_at": ctx.now}
+        measured = {"rate": rate_of(taken.job, Job.done - taken.job.done, ctx.now), "measured_at": ctx.now}
         _release(ctx, taken, ctx.now, {"waits_for": "", "waiting_since": None, "tries": 0, "working_on": None} | measured)
-
-
-def _rate(ctx: Context, job: Job) -> Any:
-    """Return the rows a second since the last turn ended, mixed with the rate of before. A long silence is not measured."""
-    since = job.measured_at
-    if since is None or not timedelta(0) < ctx.now - since <= LONGEST_MEASURED:
-        return job.rate
-    newest = (Job.done - job.done) / (ctx.now - since).total_seconds()
-    return newest if job.rate is None else NEWEST * newest + (1 - NEWEST) * job.rate
 
 
 def _release(ctx: Context, taken: Taken, due_at: datetime, values: Mapping[str, Any]) -> None:
@@ -317,17 +299,7 @@ def _end(taken: Taken, state: JobState, note: str = "") -> None:
 def on_behalf(ctx: Context, taken: Taken) -> Context:
     """Return the Context of the person or API key that began the job. Raise Barred if they may not do this any more."""
     job = taken.job
-    actor = find_actor(ctx, job.user_id, job.api_key_id) if _is_begun(ctx, job) else None
-    if actor is None or actor.organisation_id != job.organisation_id or not grants(actor, KINDS[job.kind].operation):
-        raise Barred
-    return replace(ctx, actor=actor, request_id=str(job.id))
-
-
-def _is_begun(ctx: Context, job: Job) -> bool:
-    """Return whether whom the row names began the job. If SQL has put another there, they would act without knowing."""
-    by = (AuditEntry.user_id.is_not_distinct_from(job.user_id), AuditEntry.api_key_id.is_not_distinct_from(job.api_key_id))
-    about = (AuditEntry.object_kind == JOB.kind, AuditEntry.object_id == str(job.id), AuditEntry.action == Action.JOB_BEGIN)
-    return bool(ctx.session.scalar(select(exists().where(*about, *by))))
+    return turns.on_behalf(ctx, job, JOB.kind, Action.JOB_BEGIN, lambda actor: bool(grants(actor, KINDS[job.kind].operation)))
 
 
 def settled_numbers(ctx: Context, job: Job) -> set[int]:

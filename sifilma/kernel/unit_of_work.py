@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import structlog
@@ -183,6 +184,19 @@ class UnitOfWork:
         except SQLAlchemyError as fault:
             log.warning("transaction ended with its connection", error=type(fault).__name__)
             self._session.invalidate()
+
+
+@contextmanager
+def own_reading(sessions: sessionmaker[Session]) -> Iterator[UnitOfWork]:
+    """Give a unit for reading beside the one that the thread has: behind the block, the guard of the HSM watches that one again."""
+    before: UnitOfWork | None = getattr(_current, "unit", None)
+    unit = UnitOfWork(sessions)
+    unit.begin_read()
+    try:
+        yield unit
+    finally:
+        unit.close()
+        _current.unit = before
 
 
 def assert_no_transaction() -> None:

@@ -6,21 +6,23 @@ The kinds are registered when the application begins.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, func, insert, select, update
 
 from config.settings import Settings
-from sifilma.audit.models import Action, AuditEntry
+from sifilma.audit.models import Action
+from sifilma.dispatch import turns
+from sifilma.dispatch.turns import Lost
 from sifilma.identity.permissions import Operation, grants
+from sifilma.kernel.actor import Actor
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import changed
 from sifilma.own_files.models import OWN_FILE, FileState, OwnFile, OwnFilePart, OwnFileRows, Role
-from sifilma.sign_in.authentication import find_actor
 
 IDS_A_PART, ID = 4096, 16
 """Rows whose ids are stored together, and the bytes of an id."""
@@ -51,8 +53,8 @@ class Kind(Protocol):
         """Yield what the file ends with, behind `taken.file.size` bytes that are stored. No transaction is open."""
         ...
 
-    def unseen(self, ctx: Context, file: OwnFile, ids: Sequence[UUID]) -> int:
-        """Return how many of these rows the actor does not see any more."""
+    def unseen(self, ctx: Context, file: OwnFile, groups: Iterable[Sequence[UUID]]) -> bool:
+        """Return whether there is a row in these groups that the actor does not see any more."""
         ...
 
     def sealer(self, contexts: Contexts, file: OwnFile) -> Change:
@@ -83,14 +85,6 @@ def plain(data: bytes) -> bytes:
 
 
 # --- a turn of a file ------------------------------------------------------------------------------------------------------
-
-
-class Lost(Exception):
-    """The file had another turn meanwhile, or is not written any more. Nothing this worker still does for it counts."""
-
-
-class Barred(Exception):
-    """Whoever asked for the file may not see this any more."""
 
 
 @dataclass
@@ -175,20 +169,12 @@ class Taken:
 
 def on_behalf(ctx: Context, file: OwnFile) -> Context:
     """Return the Context of the person or API key that asked for the file. Raise Barred if they may not see this any more."""
-    actor = find_actor(ctx, file.user_id, file.api_key_id) if _is_asked_for(ctx, file) else None
-    if actor is None or actor.organisation_id != file.organisation_id:
-        raise Barred
-    operation = KINDS[file.kind].operation(file)
-    if not is_granted(grants(actor, Operation(operation)), operation, actor.user_id):
-        raise Barred
-    return replace(ctx, actor=actor, request_id=str(file.id))
 
+    def may(actor: Actor) -> bool:
+        operation = KINDS[file.kind].operation(file)
+        return is_granted(grants(actor, Operation(operation)), operation, actor.user_id)
 
-def _is_asked_for(ctx: Context, file: OwnFile) -> bool:
-    """Return whether whom the row names asked. If SQL has put another there, they would get what they did not ask for."""
-    by = (AuditEntry.user_id.is_not_distinct_from(file.user_id), AuditEntry.api_key_id.is_not_distinct_from(file.api_key_id))
-    about = (AuditEntry.object_kind == OWN_FILE.kind, AuditEntry.object_id == str(file.id), AuditEntry.action == Action.FILE_ASK)
-    return bool(ctx.session.scalar(select(exists().where(*about, *by))))
+    return turns.on_behalf(ctx, file, OWN_FILE.kind, Action.FILE_ASK, may)
 
 
 def mine(file: OwnFile) -> tuple[ColumnElement[bool], ...]:

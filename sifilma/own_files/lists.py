@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
 from functools import partial
 from typing import Any
@@ -12,6 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 
+from sifilma.dispatch.turns import Barred
 from sifilma.documents.list_views import Asked
 from sifilma.documents.lists import EXPORTED_ROWS
 from sifilma.documents.tables.writing import csv_lines, csv_parts, xlsx_parts
@@ -21,7 +22,7 @@ from sifilma.kernel.actor import Actor
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import among
 from sifilma.kernel.errors import NotFound
-from sifilma.own_files.kinds import IDS_A_PART, Barred, Change, Contexts, Taken, is_granted, plain
+from sifilma.own_files.kinds import IDS_A_PART, Change, Contexts, Taken, is_granted, plain
 from sifilma.own_files.models import FileKind, OwnFile, Role
 from sifilma.own_files.service import NewFile
 from sifilma.web import replays
@@ -102,22 +103,15 @@ class Lists:
         else:
             yield from xlsx_parts(header, _all(taken, cut), name)
 
-    def unseen(self, ctx: Context, file: OwnFile, ids: Sequence[UUID]) -> int:
-        """Return how many rows the page does not show the actor without its filters, of those that are still there."""
+    def unseen(self, ctx: Context, file: OwnFile, groups: Iterable[Sequence[UUID]]) -> bool:
+        """Return whether the page, without its filters, does not show the actor a row that is still there."""
         try:
-            return self._unseen(ctx, file, ids)
+            with _page(ctx, file, file.spec["address"]) as asked:
+                narrowing = {name for name, usual in asked.export.filters.items() if not usual}
+            with _page(ctx, file, replays.without(file.spec["address"], narrowing)) as asked:
+                return any(_unseen(asked, ids) for ids in groups)
         except (Barred, NotFound):
-            return len(ids)
-
-    def _unseen(self, ctx: Context, file: OwnFile, ids: Sequence[UUID]) -> int:
-        with _page(ctx, file, file.spec["address"]) as asked:
-            narrowing = {name for name, usual in asked.export.filters.items() if not usual}
-        with _page(ctx, file, replays.without(file.spec["address"], narrowing)) as asked:
-            query, key = asked.listing
-            shown = query.with_only_columns(key).order_by(None).where(among(asked.session, key, ids)).subquery()
-            there = select(func.count()).select_from(key.class_).where(among(asked.session, key, ids))
-            seen = select(func.count(func.distinct(shown.c[0])))
-            return int(asked.session.scalar(there) or 0) - int(asked.session.scalar(seen) or 0)
+            return bool(file.total)
 
     def sealer(self, contexts: Contexts, file: OwnFile) -> Change:
         """Return nothing that seals: lists show what the database has in clear."""
@@ -130,6 +124,14 @@ class Lists:
 
 def _page(ctx: Context, file: OwnFile, address: str) -> AbstractContextManager[Asked]:
     return opened(ctx.actor, address, file.spec["language"])
+
+
+def _unseen(asked: Asked, ids: Sequence[UUID]) -> int:
+    query, key = asked.listing
+    shown = query.with_only_columns(key).order_by(None).where(among(asked.session, key, ids)).subquery()
+    there = select(func.count()).select_from(key.class_).where(among(asked.session, key, ids))
+    seen = select(func.count(func.distinct(shown.c[0])))
+    return int(asked.session.scalar(there) or 0) - int(asked.session.scalar(seen) or 0)
 
 
 def _header(asked: Asked) -> list[str]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, select
 
-from sifilma.dispatch.contract import FILES, SILENT
+from sifilma.dispatch.contract import FILES
 from sifilma.dispatch.models import WorkRun
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import NotFound
 from sifilma.kernel.paging import Listing
-from sifilma.kernel.timekeeping.watch import Heartbeat
 from sifilma.own_files.models import OPEN, OwnFile
 
 
@@ -39,15 +39,10 @@ def waiting_query() -> Select[UUID, UUID]:
     return select(OwnFile.id, OwnFile.organisation_id).where(OwnFile.state.in_(OPEN)).order_by(OwnFile.served, OwnFile.id)
 
 
-def is_worked(ctx: Context) -> bool:
-    """Return whether a worker has lately given a sign of life."""
-    newest = ctx.session.scalar(select(func.max(Heartbeat.at)).where(Heartbeat.process == "worker"))
-    return newest is not None and abs((ctx.now - newest).total_seconds()) <= SILENT
-
-
-def find_trouble(ctx: Context, file: OwnFile) -> WorkRun | None:
-    """Return what is noted of failed turns of a file, None if nothing is."""
-    return ctx.session.get(WorkRun, (FILES, str(file.id)))
+def troubles_of(ctx: Context, files: Sequence[OwnFile]) -> dict[UUID, WorkRun]:
+    """Return what is noted of failed turns of files, by their ids. Of a file whose turns did not fail there is nothing."""
+    noted = select(WorkRun).where(WorkRun.chore == FILES, WorkRun.subject.in_([str(file.id) for file in files]))
+    return {UUID(run.subject): run for run in ctx.session.scalars(noted)}
 
 
 def is_paused(ctx: Context) -> bool:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.dispatch import queue
 from sifilma.dispatch.contract import FILES
+from sifilma.dispatch.models import WorkRun
 from sifilma.documents.uploads import clean_name
 from sifilma.identity.models import Organisation
 from sifilma.kernel import deadline
@@ -32,6 +33,8 @@ AT_ONCE = 16
 """Parts of ids that are looked for together before a file is sent: 65,536 rows."""
 MOST_OPEN = 5
 """Files of one account, or key, that are written at a time."""
+MOST_KEPT = 20
+"""Files of one account, or key, that are written or kept: each may have hundreds of megabytes in the database."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class NewFile:
 def ask(ctx: Context, new: NewFile) -> OwnFile:
     """Have the worker write a file for the actor. What the actor has asked for already, and is not ready yet, is not asked for again.
 
-    Raise Conflict (`too-many-files`) if MOST_OPEN of the actor's files are being written.
+    Raise Conflict (`too-many-files`) if MOST_OPEN of the actor's files are being written, or MOST_KEPT are written or kept.
     """
     # One call of an organisation at a time: two at once would both find nothing.
     mine = ctx.actor.organisation_id
@@ -61,9 +64,7 @@ def ask(ctx: Context, new: NewFile) -> OwnFile:
     found = ctx.session.scalars(going.where(OwnFile.digest == new.digest)).first()
     if found is not None:
         return found
-    if (ctx.session.scalar(select(func.count()).select_from(going.subquery())) or 0) >= MOST_OPEN:
-        told = say("%(most)s of your files are being written. Wait until one of them is ready, or cancel one.", most=MOST_OPEN)
-        raise Conflict(told, type="too-many-files")
+    _require_room(ctx)
     user_id, key_id = ctx.actor.user_id, ctx.actor.api_key_id
     file = OwnFile(id=uuid7(), kind=str(new.kind), organisation_id=mine, user_id=user_id, api_key_id=key_id, asked_by=user_id or key_id)
     file.name, file.form, file.spec, file.digest, file.created_at = clean_name(new.name), new.form, new.spec, new.digest, ctx.now
@@ -73,6 +74,18 @@ def ask(ctx: Context, new: NewFile) -> OwnFile:
     ctx.session.flush()
     queue.enqueue(ctx.session, FILES, file.id, file.organisation_id)
     return file
+
+
+def _require_room(ctx: Context) -> None:
+    """Raise Conflict if the actor has as many files as one may have."""
+    counted = files_query(ctx).where(OwnFile.state.in_((*OPEN, FileState.READY))).with_only_columns(OwnFile.state, func.count())
+    counts: dict[str, int] = dict(ctx.session.execute(counted.group_by(OwnFile.state)).all())
+    if sum(counts.get(state, 0) for state in OPEN) >= MOST_OPEN:
+        told = say("%(most)s of your files are being written. Wait until one of them is ready, or cancel one.", most=MOST_OPEN)
+        raise Conflict(told, type="too-many-files")
+    if sum(counts.values()) >= MOST_KEPT:
+        told = say("You have %(most)s files, as many as one account may have. Delete one before you ask for another.", most=MOST_KEPT)
+        raise Conflict(told, type="too-many-files")
 
 
 def cancel(ctx: Context, file_id: UUID) -> OwnFile:
@@ -85,6 +98,9 @@ def cancel(ctx: Context, file_id: UUID) -> OwnFile:
         file.ended_at = ctx.now
         ctx.session.flush()
         queue.cancel(ctx.session, FILES, file.id)
+        # What is noted of its turns would stay for ever: nothing is left to be tried again.
+        noted = delete(WorkRun).where(WorkRun.chore == FILES, WorkRun.subject == str(file.id))
+        ctx.session.execute(noted.execution_options(synchronize_session=False))
     return file
 
 
@@ -96,16 +112,21 @@ def hand_out(ctx: Context, file_id: UUID) -> OwnFile:
     """
     file = _ready(ctx, file_id)
     deadline.allow_for(file.total or 0)
-    query = select(OwnFileRows.ids).where(OwnFileRows.file_id == file.id).order_by(OwnFileRows.place)
-    places = -(-(file.total or 0) // IDS_A_PART)
-    for first in range(0, places, AT_ONCE):
-        some = ctx.session.scalars(query.where(OwnFileRows.place.between(first, first + AT_ONCE - 1))).all()
-        if KINDS[file.kind].unseen(ctx, file, unpacked(b"".join(bytes(part) for part in some))):
-            raise Forbidden(OUT_OF_REACH, type="out-of-reach")
+    if KINDS[file.kind].unseen(ctx, file, _rows(ctx, file)):
+        raise Forbidden(OUT_OF_REACH, type="out-of-reach")
     ctx.uow.begin_write()
     file = _ready(ctx, file_id)
     record(ctx, Action.FILE_FETCH, OWN_FILE.kind, file.id, kind=file.kind, name=file.filename, count=file.written, sha256=file.sha256)
     return file
+
+
+def _rows(ctx: Context, file: OwnFile) -> Iterator[list[UUID]]:
+    """Yield the ids of a file's rows, group by group."""
+    query = select(OwnFileRows.ids).where(OwnFileRows.file_id == file.id).order_by(OwnFileRows.place)
+    places = -(-(file.total or 0) // IDS_A_PART)
+    for first in range(0, places, AT_ONCE):
+        some = ctx.session.scalars(query.where(OwnFileRows.place.between(first, first + AT_ONCE - 1))).all()
+        yield unpacked(b"".join(bytes(part) for part in some))
 
 
 def _ready(ctx: Context, file_id: UUID) -> OwnFile:

@@ -10,6 +10,7 @@ from flask_babel import lazy_gettext as _
 from flask_babel import ngettext
 from werkzeug.wrappers import Response as AnyResponse
 
+from sifilma.dispatch.turns import Barred
 from sifilma.documents import list_views
 from sifilma.documents.lists import EXPORTED_ROWS, Export
 from sifilma.documents.responses import streamed_attachment
@@ -18,10 +19,11 @@ from sifilma.identity.permissions import Operation
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Invalid, NotFound
 from sifilma.kernel.text import say
+from sifilma.kernel.timekeeping.stops import is_worked
 from sifilma.own_files import lists, serializers, service
-from sifilma.own_files.kinds import Barred
+from sifilma.own_files.kinds import KINDS
 from sifilma.own_files.models import FileState, OwnFile
-from sifilma.own_files.queries import get_file, is_worked, list_files
+from sifilma.own_files.queries import get_file, list_files
 from sifilma.own_files.service import NewFile
 from sifilma.resources import resources
 from sifilma.sign_in.request_gate import require_grant
@@ -82,12 +84,16 @@ def ask() -> AnyResponse:
     return _asked(form)
 
 
-def wanted_list(address: str, form: str) -> NewFile:
-    """Return the file of a list by its address and the form. Raise Invalid for an address of no list, Forbidden for one of others."""
+def wanted_list(address: str, form: str, names: tuple[str, str] = ("daftar", "bentuk")) -> NewFile:
+    """Return the file of a list by its address and the form. Raise Invalid for an address of no list, Forbidden for one of others.
+
+    `names` are those of the two fields, for the refusal.
+    """
+    list_name, form_name = names
     if form not in EXPORTED_ROWS:
-        raise Invalid.field("bentuk", "A list is had as csv or xlsx.")
+        raise Invalid.field(form_name, "A list is had as csv or xlsx.")
     if not replays.is_own(address) or address.startswith(API):
-        raise Invalid.field("daftar", NO_LIST)
+        raise Invalid.field(list_name, NO_LIST)
     plain = f"{replays.without(address, {'unduh', 'cursor', 'selesai', 'catatan'})}"
     address = f"{plain}{'&' if '?' in plain else '?'}unduh={form}"
     language = languages.current()
@@ -96,7 +102,7 @@ def wanted_list(address: str, form: str) -> NewFile:
         with lists.opened(context().actor, address, language) as found:
             return lists.asked_for(found, address, form, language)
     except (Barred, NotFound) as wrong:
-        raise Invalid.field("daftar", NO_LIST) from wrong
+        raise Invalid.field(list_name, NO_LIST) from wrong
 
 
 def _asked(form: Form) -> Response:
@@ -155,7 +161,7 @@ def fetch(file_id: UUID) -> AnyResponse:
 def handed_out(ctx: Context, file_id: UUID) -> Response:
     """Return a file of the actor. Raise as `service.hand_out` does, and StepUpRequired if what it shows needs a fresh code."""
     found: OwnFile = get_file(ctx, file_id)
-    require_grant(g.actor, Operation(serializers.file_page(ctx, found.id).operation), resources().settings)
+    require_grant(g.actor, Operation(KINDS[found.kind].operation(found)), resources().settings)
     file = service.hand_out(context(), file_id)
     parts = service.content(command_context, file)
     return streamed_attachment(parts, TYPES[file.form], file.filename)

@@ -21,11 +21,13 @@ from config.settings import Settings
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.dispatch.contract import Turn
+from sifilma.dispatch.turns import Barred, Lost, rate_of
 from sifilma.kernel.context import Act, Context
 from sifilma.kernel.db import changed
+from sifilma.kernel.errors import NotFound
 from sifilma.kernel.text import say
 from sifilma.notifications import bell
-from sifilma.own_files.kinds import ID, IDS_A_PART, Barred, Contexts, Lost, Taken, add_part, mine, packed
+from sifilma.own_files.kinds import ID, IDS_A_PART, Contexts, Taken, add_part, mine, packed
 from sifilma.own_files.models import OPEN, OWN_FILE, FileState, OwnFile, OwnFilePart, OwnFileRows, Role
 from sifilma.own_files.queries import waiting_query
 
@@ -33,8 +35,6 @@ AT_ONCE = 1.0
 """Seconds for which a turn goes on."""
 PART = 1024 * 1024
 """Bytes of a part of the end of a file. What a turn stores is a part of its own, of a few megabytes at most."""
-NEWEST, LONGEST_MEASURED = 0.3, timedelta(minutes=1)
-"""The share of the newest measurement in the rate, and the longest time between two turns that is measured."""
 READY_TASK = "own_file_ready"
 """The task of the notice that a file is ready (`reports/task_labels.py`)."""
 log = structlog.get_logger()
@@ -75,6 +75,9 @@ def turn(contexts: Contexts, settings: Settings, file_id: UUID, seconds: float =
         log.info("file_not_mine", file=str(file_id))
     except Barred:
         _end(taken, FileState.STOPPED, Action.FILE_STOP, say("Whoever asked for it may not see this any more."))
+        return Turn()
+    except NotFound:  # by now it is gone, or out of the reach of whoever asked
+        _end(taken, FileState.STOPPED, Action.FILE_STOP, say("What this file is of is not there any more for whoever asked for it."))
         return Turn()
     return Turn(taken.done, 0.0)
 
@@ -119,10 +122,7 @@ def _look_up(taken: Taken) -> None:
 def _measure(taken: Taken) -> None:
     """Note how fast it goes: the rows a second since the last turn, mixed with the rate of before. A long silence is not measured."""
     with taken.contexts() as ctx:
-        since, rate = taken.file.measured_at, taken.file.rate
-        if since is not None and timedelta(0) < ctx.now - since <= LONGEST_MEASURED:
-            newest = taken.done / (ctx.now - since).total_seconds()
-            rate = newest if rate is None else NEWEST * newest + (1 - NEWEST) * rate
+        rate = rate_of(taken.file, taken.done, ctx.now)
         noted = update(OwnFile).where(*mine(taken.file)).values(rate=rate, measured_at=ctx.now)
         ctx.session.execute(noted.execution_options(synchronize_session=False))
 
@@ -173,8 +173,8 @@ def _end(taken: Taken, state: FileState, action: Action, note: str) -> None:
 
 # --- by time ---------------------------------------------------------------------------------------------------------------
 
-MOST_ENDED = 100
-"""Files that one round ends."""
+MOST_ENDED = 10
+"""Files that one round ends: of each, thousands of parts may be deleted."""
 
 
 def end_old(ctx: Context) -> int:

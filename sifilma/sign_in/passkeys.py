@@ -57,9 +57,17 @@ def site(settings: Settings, origin: str) -> Site | None:
     They work under the configured public URL if its host is a name (WebAuthn allows no IP address as RP ID) and, outside production, under
     localhost.
     """
-    own = {settings.public_url.rstrip("/")} | ({f"http://localhost:{urlsplit(origin).port}"} if settings.env != "production" else set())
+    own = {settings.public_url.rstrip("/")} | ({f"http://localhost:{_port(origin)}"} if settings.env != "production" else set())
     found = Site(origin)
     return found if origin in own and not _is_address(found.name) else None
+
+
+def _port(origin: str) -> int | None:
+    """Return the port of an origin. A client's header may name one that is none: it has none."""
+    try:
+        return urlsplit(origin).port
+    except ValueError:
+        return None
 
 
 def _is_address(host: str) -> bool:

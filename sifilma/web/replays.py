@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from flask import current_app, g, request
 from werkzeug.datastructures import MultiDict
@@ -18,7 +18,7 @@ from werkzeug.urls import iri_to_uri
 from sifilma.kernel.actor import Actor
 from sifilma.kernel.db import db
 from sifilma.kernel.errors import NotFound
-from sifilma.kernel.unit_of_work import UnitOfWork
+from sifilma.kernel.unit_of_work import own_reading
 from sifilma.web.languages import COOKIE
 from sifilma.web.operations import policy_of
 
@@ -40,11 +40,9 @@ def opened(actor: Actor, address: str, language: str, admit: Callable[[str], Non
         policy = policy_of(view)
         if request.routing_exception is not None or view is None or policy is None:
             raise NotFound()
-        unit = UnitOfWork(db.sessionmaker)
-        unit.begin_read()
-        g.actor, g.uow, g.request_id = actor, unit, ""
-        setattr(g, TAKER, found.append)
-        try:
+        with own_reading(db.sessionmaker) as unit:
+            g.actor, g.uow, g.request_id = actor, unit, ""
+            setattr(g, TAKER, found.append)
             admit(policy.operation)
             try:
                 view(**(request.view_args or {}))
@@ -53,22 +51,16 @@ def opened(actor: Actor, address: str, language: str, admit: Callable[[str], Non
             if not found:
                 raise NotFound()
             yield found[0]
-        finally:
-            unit.close()
 
 
 @contextmanager
 def spoken(actor: Actor, language: str) -> Iterator[None]:
     """Have words, days and times in the block as this person's pages have them. What is read for that is read with a unit of its own."""
     app = current_app._get_current_object()  # type: ignore[attr-defined]  # as above
-    with app.app_context(), app.test_request_context("/", headers={"Cookie": f"{COOKIE}={language}"}):
-        unit = UnitOfWork(db.sessionmaker)
-        unit.begin_read()
+    request_of_language = app.test_request_context("/", headers={"Cookie": f"{COOKIE}={language}"})
+    with app.app_context(), request_of_language, own_reading(db.sessionmaker) as unit:
         g.actor, g.uow, g.request_id = actor, unit, ""
-        try:
-            yield
-        finally:
-            unit.close()
+        yield
 
 
 def operation_of(address: str) -> str:
@@ -93,11 +85,16 @@ def without(address: str, names: set[str]) -> str:
 
 def fields_of(address: str) -> MultiDict[str, str]:
     """Return the fields of an address's query."""
-    with current_app.test_request_context(iri_to_uri(address)):
-        return MultiDict(request.args)
+    # As `request.args` has them. A request context in a request would share its `g`, and end its unit of work and its idempotency key.
+    return MultiDict(parse_qsl(urlsplit(iri_to_uri(address)).query, keep_blank_values=True, errors="replace"))
 
 
 def is_own(address: str) -> bool:
     """Return whether an address is a path on this site, and nothing else."""
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # as of "//["
+        return False
+    if "\\" in address:  # browsers read it as a slash: "/\\host" is another site
+        return False
     return address.startswith("/") and not address.startswith("//") and not parts.scheme and not parts.netloc and not parts.fragment

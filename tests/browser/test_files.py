@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page
 
 from hsm import HSM
 from tests.dispatch.workers import Worker, until
-from tests.support.browser import WIDTHS, signed_in
+from tests.support.browser import WIDTHS, sideways, signed_in, watch
 from tests.support.databases import Fresh
 from tests.support.servers import Server, running
 from tests.support.world import World
@@ -47,7 +47,7 @@ def server(
 @pytest.mark.parametrize("width", WIDTHS)
 def test_a_long_list_is_asked_for_followed_and_taken(server: tuple[World, Server], browser: Browser, width: int) -> None:
     world, made = server
-    world.sql("UPDATE heartbeat SET at = at - interval '5 minutes'")  # of the worker of a test before
+    world.sql("UPDATE heartbeat SET at = at - interval '5 minutes', elapsed = elapsed - 300")  # of the worker of a test before
     page = signed_in(browser, made, world, OFFICE, width)
     page.goto("/unit?unduh=csv")
     assert page.url.partition("?")[0].endswith("/berkas/baru")
@@ -93,6 +93,7 @@ def test_operators_and_others_meet_the_same_pages(server: tuple[World, Server], 
         page.wait_for_selector("text=Kemajuan")
         shot(page, f"7-{who}")
     page = signed_in(browser, made, world, "operator1", width)
+    errors = watch(page)
     page.goto("/tugas-sistem")
     page.wait_for_selector("text=Menulis berkas yang diminta")
     shot(page, "8-waits")
@@ -104,7 +105,9 @@ def test_operators_and_others_meet_the_same_pages(server: tuple[World, Server], 
         page.wait_for_selector("text=Berkas sudah siap.")
         shot(page, "9-operator-ready")
         page.goto("/tugas-sistem")
+        page.wait_for_selector("text=Menulis berkas yang diminta")
         shot(page, "10-work")
+        assert (errors, sideways(page)) == ([], [])
     finally:
         worker.kill()
     page = signed_in(browser, made, world, OFFICE, width)

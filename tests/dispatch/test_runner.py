@@ -13,6 +13,7 @@ from sifilma.dispatch import contract, queue, service
 from sifilma.dispatch.contract import MOST_TRIES, ROWS, TOKENS, Chore, Turn, Waiting
 from sifilma.dispatch.pages import NAMES
 from sifilma.dispatch.runner import GivenUp, Runner
+from sifilma.kernel.errors import Conflict, NotFound
 from sifilma.kernel.ids import uuid7
 from tests.activation.bulk.sheets import sent, sheet, worked
 from tests.jobs.test_worker import refusable, sound
@@ -113,6 +114,20 @@ def test_an_object_whose_turns_fail_is_given_up_and_an_outage_is_no_try(world: W
         assert entries(world) == [("made up", str(subject))]
     work.fault = None
     assert mine.turn("made up", subject) == Turn(3)
+
+
+def test_what_was_given_up_and_has_nothing_left_to_do_is_forgotten_when_it_is_tried_again(world: World, work: Work) -> None:
+    mine, subject = runner(world), uuid7()
+    work.fault = ValueError("a value")
+    for _ in range(MOST_TRIES - 1):
+        mine.turn("made up", subject)
+    with pytest.raises(GivenUp):
+        mine.turn("made up", subject)
+    with pytest.raises(Conflict), world.context() as ctx:
+        service.retry(ctx, "made up", subject)
+    assert runs(world) == []
+    with pytest.raises(NotFound), world.context() as ctx:
+        service.retry(ctx, "made up", subject)
 
 
 def test_every_chore_has_a_name_on_screens() -> None:

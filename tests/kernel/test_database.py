@@ -25,7 +25,7 @@ from sifilma.kernel.idempotency import Claim, StoredAnswer
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.paging import Order
 from sifilma.kernel.prepared import Prepared
-from sifilma.kernel.unit_of_work import OpenTransaction, UnitOfWork, assert_no_transaction
+from sifilma.kernel.unit_of_work import OpenTransaction, UnitOfWork, assert_no_transaction, own_reading
 from tests.support.counting import counted
 from tests.support.simultaneous_calls import run_simultaneously
 
@@ -158,6 +158,18 @@ def test_an_hsm_call_within_a_transaction_is_refused(unit: UnitOfWork) -> None:
     with pytest.raises(OpenTransaction):
         assert_no_transaction()
     unit.end_read()
+    assert_no_transaction()
+
+
+def test_reading_beside_a_unit_leaves_the_guard_to_it(unit: UnitOfWork, sessions: sessionmaker[Session]) -> None:
+    unit.begin_write()
+    unit.session.add(document("A"))
+    unit.session.flush()
+    with own_reading(sessions):
+        assert_no_transaction()  # of this one
+    with pytest.raises(OpenTransaction):
+        assert_no_transaction()
+    unit.rollback()
     assert_no_transaction()
 
 

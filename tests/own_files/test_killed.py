@@ -17,6 +17,7 @@ import pytest
 
 from hsm import HSM
 from sifilma.fsck.run import examine
+from sifilma.own_files import service
 from tests.activation.bulk.sheets import rows_of, sent, sheet
 from tests.dispatch.workers import Worker, take_for_dead, until
 from tests.documents.files import table_lines
@@ -32,8 +33,11 @@ AWAY = 20
 
 
 @pytest.fixture
-def present_world(postgresql_url: str, tmp_path: Path, signing_token: HSM, root_token: HSM) -> Iterator[World]:
-    """Yield an installation whose clock shows the real time, which the workers use; two manifests are many in it."""
+def present_world(
+    postgresql_url: str, tmp_path: Path, signing_token: HSM, root_token: HSM, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[World]:
+    """Yield an installation whose clock shows the real time, which the workers use. Two manifests are many in it, any files few."""
+    monkeypatch.setattr(service, "MOST_KEPT", 3 * KILLS)
     made = World(postgresql_url, tmp_path / "home", signing_token, root_token, datetime.now(UTC), request_deadline=60.0, direct_manifests=1)
     with closing(made) as world:
         yield world

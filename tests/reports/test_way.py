@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+import pytest
 from sqlalchemy import select
 
 from sifilma.activation import tasks
@@ -12,7 +13,7 @@ from sifilma.cards.models import Card, CardState
 from sifilma.demo import facts
 from sifilma.demo.sample_files import photo
 from sifilma.kernel.db import db
-from sifilma.reports.way import pages
+from sifilma.reports.way import pages, queries
 from sifilma.reports.way.serializers import Status, Way
 from sifilma.resources import resources
 from tests.destruction.test_service import record
@@ -247,6 +248,14 @@ def test_in_no_state_does_a_card_wait_without_a_task(sqlite_world: World) -> Non
     done(sqlite_world.client("operator1").post(f"/personalisation-requests/{request}/results", results))
     assert holders(sqlite_world, failed)["operator1"] == ["propose_destruction"]
     assert {CardState(state) for state in SEEN} == set(CardState)
+
+
+def test_cards_that_wait_are_found_behind_any_number_that_are_asked_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queries, "MOST_UNASKED", 1)
+    monkeypatch.setattr(queries, "MOST_LOOKED_AT", 2)
+    world.requested(OFFICE, world.received(OFFICE, "R", 3))
+    [uid] = world.received(OFFICE, "R")
+    assert holders(world, uid, set()) == {OFFICE: ["request_activation"]}
 
 
 def ways_of(page: str) -> list[str]:

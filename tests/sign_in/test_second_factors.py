@@ -170,6 +170,12 @@ def test_no_code_is_in_clear_in_the_database(world: World) -> None:
     assert all(plain not in bytes(row[0]) for row in world.sql("SELECT mac FROM recovery_code"))
 
 
+def test_an_origin_that_is_none_is_refused_in_words(sqlite_world: World) -> None:
+    cookie = challenge(sqlite_world)
+    for origin in ("http://[", "http://localhost:a", "http://localhost:99999", "null"):
+        assert post(sqlite_world, "/masuk/kunci-sandi/opsi", cookie | {"Origin": origin}).status_code == 409, origin
+
+
 def test_a_failed_try_uses_up_the_challenge_of_a_passkey(world: World) -> None:
     user = world.users[WHO]
     with world.context() as ctx:

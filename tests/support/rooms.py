@@ -159,8 +159,8 @@ LIBRARIES = {
         "tables/columns tables/csv_child tables/headings tables/lookups tables/rows tables/sheets tables/templates "
         "tables/workbook tables/writing tables/xlsx_child"
     ),
-    # the contract between work and who does it when, its two dispatchers, and what operators see of them
-    "dispatch": "cli contract engine in_process models outages pages queries queue runner service views",
+    # the contract between work and who does it when, its two dispatchers, what every turn has in common, and what operators see of them
+    "dispatch": "cli contract engine in_process models outages pages queries queue runner service turns views",
     # the theme of invariants, and what runs them
     "fsck": (
         "accounts approvals batches cards catalogue cli destructions dialects documents histories holders idempotency jobs log "

@@ -5,7 +5,7 @@ What is packed is sealed in the database as the manifests are: under the data ke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -104,8 +104,11 @@ class Packing:
         yield out.taken()
         yield from closed(out, map(opened, taken.parts(Role.NAMES)))
 
-    def unseen(self, ctx: Context, file: OwnFile, ids: Sequence[UUID]) -> int:
-        """Return how many are out of reach, or were packed and do not count any more."""
+    def unseen(self, ctx: Context, file: OwnFile, groups: Iterable[Sequence[UUID]]) -> bool:
+        """Return whether one is out of reach, or was packed and does not count any more."""
+        return any(self._unseen(ctx, file, ids) for ids in groups)
+
+    def _unseen(self, ctx: Context, file: OwnFile, ids: Sequence[UUID]) -> int:
         these = select(Manifest).where(among(ctx.session, Manifest.id, ids))
         mine = service.given_out_query(ctx, these)
         ended = and_(Manifest.state != ManifestState.ACTIVE, Manifest.changed_at >= file.created_at)

@@ -38,9 +38,17 @@ _model = func.coalesce(Unit.model_id, literal(NOBODY, Uuid()))
 
 def free_units_query(ctx: Context, function: str) -> Select[Any]:
     """Return a query of the working units of the actor's models without a living card, of those that they may see: organisations."""
-    made = FreeUnit.model_id.in_(select(DeviceModel.id).where(DeviceModel.manufacturer_id == ctx.actor.organisation_id))
-    query = select(FreeUnit.organisation_id).where(made, FreeUnit.function == function, IS_WORKING)
-    return scoped(query, ctx.actor, Operation.UNIT_READ, FreeUnit.organisation_id, linked=(made,), unit=FreeUnit.unit_id)
+    query = select(FreeUnit.organisation_id).where(_is_made(ctx), FreeUnit.function == function, IS_WORKING)
+    return seen_free_query(query, ctx)
+
+
+def seen_free_query(query: Select[Any], ctx: Context) -> Select[Any]:
+    """Return a query of free units, narrowed to those that the actor may see: its own, and those of the models that it makes."""
+    return scoped(query, ctx.actor, Operation.UNIT_READ, FreeUnit.organisation_id, linked=(_is_made(ctx),), unit=FreeUnit.unit_id)
+
+
+def _is_made(ctx: Context) -> ColumnElement[bool]:
+    return FreeUnit.model_id.in_(select(DeviceModel.id).where(DeviceModel.manufacturer_id == ctx.actor.organisation_id))
 
 
 def are_few(table: Any) -> ColumnElement[bool]:

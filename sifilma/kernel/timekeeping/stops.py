@@ -78,6 +78,12 @@ def worker_age(session: Session, watch: ClockWatch) -> float | None:
     return min((age for age in ages if age is not None), default=None)
 
 
+def is_worked(ctx: Context) -> bool:
+    """Return whether a worker has given a sign of life within SILENT seconds. The one answer that people are given."""
+    age = worker_age(ctx.session, ctx.watch or ClockWatch(ctx.clock, 0.0))
+    return age is not None and age <= SILENT
+
+
 def _skew(watch: ClockWatch) -> timedelta:
     return max(SLACK, timedelta(seconds=watch.tolerance))
 

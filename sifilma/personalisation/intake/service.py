@@ -65,7 +65,7 @@ def holds(ctx: Context, job: Job, file: Upload) -> bool:
 
 
 def require_whole(ctx: Context, request: PersonalisationRequest) -> None:
-    """Raise Conflict unless every row of the batch is there: while it is taken in, and if rows of it were refused."""
+    """Raise Conflict unless every row of the batch is there: while it is taken in, if that was broken off, and if rows were refused."""
     if request.batch_document_id is None:
         return
     there = ctx.session.scalar(select(func.count()).where(BatchRow.personalisation_request_id == request.id)) or 0
@@ -75,4 +75,6 @@ def require_whole(ctx: Context, request: PersonalisationRequest) -> None:
     if job is not None and job.state not in ENDED:
         told = say("The batch is still being read: %(done)s of %(total)s rows are done.", done=job.done, total=job.total)
         raise Conflict(told, type="batch-not-read")
+    if job is not None and not job.failed:
+        raise Conflict("The batch was not read to its end. Send it again.", type="batch-not-read")
     raise Conflict("Rows of the batch were refused. Put them right in the corrected file, and send it.", type="batch-refused")

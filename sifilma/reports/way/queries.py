@@ -78,7 +78,7 @@ from sifilma.reports.way.line_queries import (
 
 Lines = Iterator[Select[Any]]
 MOST_UNASKED, MOST_ENDING, MOST_BROKEN, MOST_LOOKED_AT = 100, 1_000, 100, 1_000
-"""Cards that are looked at: of those for whose activation nobody has asked, whose manifest ends soon, and of the broken, of each state."""
+"""Cards that are counted: nobody asked for their activation, their manifest ends soon, they are broken; broken ones that are looked at."""
 MOST_MADE = 100
 """Requests whose cards wait to be handed over, of those that a list of tasks shows."""
 _newer = aliased(Token)  # made once: to make an alias takes longer than the rest of its condition
@@ -207,11 +207,10 @@ def _unasked_query(ctx: Context) -> Select[Any]:
     MOST_UNASKED of the oldest are counted: when they are asked for, the next ones come.
     """
     own = ctx.actor.organisation_id
-    # Nothing else of a card is asked first: so an index answers in the order of age, however many were activated before.
-    held = select(Card.id).where(Card.holder_id == own, within_limit(ctx.actor, Card.unit_id), Card.state.in_(READY[RequestKind.NEW]))
-    first_ones = held.order_by(Card.id).limit(MOST_LOOKED_AT).subquery("first_ones")
-    waiting = select(Card.id).where(Card.id.in_(select(first_ones.c.id)), ~is_busy())
-    oldest = waiting.limit(MOST_UNASKED).subquery("oldest")
+    # An index answers in the order of age, however many were activated before: it is walked past those that are asked for.
+    held = select(Card.id).where(Card.holder_id == own, Card.buyer_id == own, within_limit(ctx.actor, Card.unit_id))
+    waiting = held.where(Card.state.in_(READY[RequestKind.NEW]), ~is_busy())
+    oldest = waiting.order_by(Card.id).limit(MOST_UNASKED).subquery("oldest")
     here = select(Handover).where(
         Handover.receiver_id == own,
         Handover.state.in_(RECEIPTS),
@@ -219,7 +218,6 @@ def _unasked_query(ctx: Context) -> Select[Any]:
         is_newest_receipt(),
         HandoverCard.card_id.in_(select(oldest.c.id)),
         Card.id == HandoverCard.card_id,
-        Card.buyer_id == own,
     )
     grouped = here.group_by(Handover.id, Handover.number, Organisation.name)
     return line_query(

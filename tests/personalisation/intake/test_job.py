@@ -113,6 +113,16 @@ def test_a_batch_with_errors_comes_back_whole_and_its_correction_is_taken_in(wor
     sound(world)
 
 
+def test_a_batch_whose_intake_was_cancelled_is_to_be_sent_again(sqlite_world: World) -> None:
+    world = sqlite_world
+    world.configure(rows_at_once=AT_ONCE)
+    made = done(draft(world, rows_for(world)), 201)
+    done(world.client(MAKER).post(f"/jobs/{made['batch_job']}/cancel"))
+    refused = submit(world, made["id"])
+    assert (refused.status_code, refused.json["type"].rpartition(":")[2]) == (409, "batch-not-read")
+    assert refused.json["detail"] == "The batch was not read to its end. Send it again."
+
+
 def test_what_is_cancelled_or_replaced_takes_in_no_further_row(world: World) -> None:
     rows = rows_for(world)
     made = done(draft(world, rows), 201)
