@@ -214,8 +214,6 @@ class Standing:
                         self.compare(session)
                 except SQLAlchemyError as away:
                     log.warning("witness_not_compared", reason=type(away).__name__)
-                except Exception:  # what nobody expects must not end the thread for good
-                    log.exception("witness_not_compared")
                 self._is_new.wait(EVERY)
                 time.sleep(1)  # new connections come by many at a time
 

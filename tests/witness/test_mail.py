@@ -8,6 +8,7 @@ from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from sifilma.notifications.smtp import SmtpSender
 from sifilma.witness.contract import WitnessAway, WitnessDiffers
@@ -56,26 +57,33 @@ def test_statements_that_were_mailed_are_read_back_from_eml_and_mbox(tmp_path: P
     (tmp_path / "reply.eml").write_bytes(bytes(message("\n".join(f"> {line}" for line in _armoured(contents[2]).splitlines()))))
     (tmp_path / "odd.eml").write_bytes(b"Content-Type: text/plain; charset=none-such\n\n\xff\xfe")
     (tmp_path / "picture.png").write_bytes(b"\x89PNG")
-    saved = SavedMail(tmp_path, lambda _: [log.key.public_key()])
+    _require_gathered(tmp_path, log, contents, witness)
+
+
+def _require_gathered(tmp_path: Path, log: SmallLog, contents: list[bytes], witness: MailWitness) -> None:
+    def keys(_: bytes) -> list[ec.EllipticCurvePublicKey]:
+        return [log.key.public_key()]
+
+    saved = SavedMail(tmp_path, keys)
     assert (saved.numbers(), saved.missing()) == ([1, 2, 3, 4], [])
     assert [saved.read(number) for number in (1, 2, 3, 4)] == contents
     with pytest.raises(WitnessDiffers, match="No message"):
         saved.read(5)
-    kept = gathered(tmp_path, lambda _: [log.key.public_key()], witness)
+    kept = gathered(tmp_path, keys, witness)
     assert [kept.read(number) for number in range(1, kept.count() + 1)] == contents
     with pytest.raises(WitnessAway, match="did not take"):  # what a reconciliation tells goes to the mailbox, as everything does
         kept.append(5, contents[3])
-    assert gathered(tmp_path, lambda _: [log.key.public_key()], witness).count() == 4
+    assert gathered(tmp_path, keys, witness).count() == 4
     (tmp_path / "one.eml").unlink()
-    assert gathered(tmp_path, lambda _: [log.key.public_key()], witness).count() == 4  # the folder has it since
+    assert gathered(tmp_path, keys, witness).count() == 4  # the folder has it since
     shutil.rmtree(tmp_path / "statements")
     with pytest.raises(WitnessDiffers, match="save all messages"):
-        gathered(tmp_path, lambda _: [log.key.public_key()], witness)
-    saved = SavedMail(tmp_path, lambda _: [log.key.public_key()])
+        gathered(tmp_path, keys, witness)
+    saved = SavedMail(tmp_path, keys)
     assert (saved.numbers(), saved.missing()) == ([2, 3, 4], [1])
     (tmp_path / "two.eml").write_bytes(bytes(message(_armoured(log.statement(2, contents[0], end=7)))))
     with pytest.raises(WitnessDiffers, match="different statements 2"):
-        SavedMail(tmp_path, lambda _: [log.key.public_key()]).numbers()
+        SavedMail(tmp_path, keys).numbers()
 
 
 def test_mail_that_was_saved_nowhere_is_a_witness_that_is_away(tmp_path: Path) -> None:

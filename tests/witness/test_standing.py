@@ -146,7 +146,8 @@ def test_whoever_comes_while_a_process_compares_waits_for_what_it_finds(
 
 
 def test_a_witness_that_is_away_is_not_asked_again_for_each_new_connection(sqlite_world: World, tmp_path: Path) -> None:
-    world, asked = sqlite_world, []
+    world = sqlite_world
+    asked: list[object] = []
     witnessed(world, tmp_path / "witness")
     (tmp_path / "witness").rename(tmp_path / "away")
     assert compared(world).state == "away"
