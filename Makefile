@@ -26,7 +26,7 @@ test: setup
 	@$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -q
 
 long: setup
-	@$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -q --long tests/life tests/api/test_conformance.py tests/faults/test_kill.py tests/activation/bulk/test_kill.py tests/personalisation/intake/test_kill.py tests/custody/test_pairing.py tests/custody/test_reissue.py tests/dispatch tests/access tests/browser tests/benchmarks/nation
+	@$(PYTHON) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -q --long tests/life tests/api/test_conformance.py tests/faults/test_kill.py tests/activation/bulk/test_kill.py tests/personalisation/intake/test_kill.py tests/custody tests/reconciliation tests/own_files tests/dispatch tests/access tests/browser tests/benchmarks/nation
 
 bench: setup
 	@$(PYTHON) -m tests.benchmarks

@@ -199,11 +199,11 @@ def compromise(role: str, custodians: tuple[str, ...], version: int | None, *, c
     ensure_softhsm(settings)
     _require_trusted_clock()
     people = confirm_act(settings, custodians, ask)
-    if version is None:
-        with command_context() as ctx:
-            version = rotation.unfinished(ctx.session, settings, role)
-        if version is not None:
-            click.echo(f"an act on {label_of(role, version)} had broken off, and is finished now: no other key is revoked", err=True)
+    with command_context() as ctx:
+        begun = rotation.unfinished(ctx.session, settings, role)
+    if version is None and begun is not None:
+        version = begun
+        click.echo(f"an act on {label_of(role, version)} had broken off, and is finished now: no other key is revoked", err=True)
     done = rotation.compromise(settings, resources().hsm, root_token(settings), resources().clock.now(), role, custodians, version)
     with command_context() as ctx:
         recorded.record_ceremony(ctx, settings, done.trust)

@@ -129,12 +129,21 @@ def compromise(
 
 
 def unfinished(session: Session, settings: Settings, role: str) -> int | None:
-    """Return the version of a key whose successor came into use because it is revoked, if that act has no entry: it broke off."""
+    """Return the version of a key whose successor came into use because it is revoked, if that act has no entry: it broke off.
+
+    Raise CeremonyRefused if it is a key of another role: the record of keys names one such key.
+    """
     label = key_checks.load_record(settings).revoking
-    if not label or role_of(label)[0] != role:
+    if not label:
         return None
     of_it = (AuditEntry.object_kind == "key", AuditEntry.object_id == label, AuditEntry.action == str(Action.KEYS_COMPROMISE))
-    return None if session.scalar(select(exists().where(*of_it))) else role_of(label)[1]
+    if session.scalar(select(exists().where(*of_it))):
+        return None
+    if role_of(label)[0] != role:
+        raise CeremonyRefused(
+            f"the act that revokes {label} had broken off: finish it first (`sifilma hsm compromise {role_of(label)[0]}`)"
+        )
+    return role_of(label)[1]
 
 
 def _published(settings: Settings, label: str) -> list[Key]:

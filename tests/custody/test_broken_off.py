@@ -157,6 +157,8 @@ def test_a_compromise_that_broke_off_is_finished_after_another_act_on_keys(own_w
         if key_checks.load_record(world.settings).revoking:
             break
     assert (key_checks.load_record(world.settings).revoking, key_checks.versions(world.settings)["manifest-sign"]) == ("manifest-sign", 2)
+    refused = call(world, "compromise", "status-sign")
+    assert (refused.exit_code, "finish it first" in str(refused.exception)) == (1, True)
     for other in (("rotate", "token-mac"), ("close", "token-mac", "1"), ("compromise", "manifest-sign")):
         told = call(world, *other)
         assert told.exit_code == 0, (other, told.exception)
