@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
+from weakref import proxy
 
 from flask_openapi3 import Info
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -51,7 +52,8 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None, 
     db.init_app(app)
     with app.app_context():
         published.serve_from(settings, prepare_engine(db.engine))
-        standing = Standing(lambda: resources(app).settings, lambda *stated: told.judge(resources(app).settings, *stated))
+        own = cast(Application, proxy(app))  # the engine keeps its listeners, and db keeps the engine of an application until that goes
+        standing = Standing(lambda: resources(own).settings, lambda *stated: told.judge(resources(own).settings, *stated))
         standing.attach(db.engine)
         resources(app).watch.also = standing.require
         db.sessionmaker.configure(info={seals.INFO: Sealer(settings)})

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import count
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 import structlog
 from sqlalchemy import Engine, event, select
@@ -104,7 +104,7 @@ class Standing:
 
     def attach(self, engine: Engine) -> None:
         """Have this engine's sessions find it, and compare anew after each new connection."""
-        _known[engine] = self
+        _known[engine] = ref(self)
         event.listen(engine, "connect", self._doubt)
 
     def _doubt(self, *_: object) -> None:
@@ -241,13 +241,13 @@ def sha256_of(session: Session, number: int) -> str:
 
 def is_behind(engine: Engine) -> bool:
     """Return whether the last comparison of this process found the database behind its witness. Asks neither."""
-    mine = _known.get(engine)
+    mine = _of(engine)
     return mine is not None and mine.is_behind
 
 
 def begin(engine: Engine) -> None:
     """Know nothing of this database yet, and compare from now on in a thread: for a process that serves or works."""
-    mine = _known.get(engine)
+    mine = _of(engine)
     if mine is not None:
         mine.begin()
         mine.follow(lambda: Session(engine))
@@ -258,11 +258,17 @@ def forget(session: Session) -> None:
     of(session).begin()
 
 
-_known: WeakKeyDictionary[Engine, Standing] = WeakKeyDictionary()
+_known: WeakKeyDictionary[Engine, ref[Standing]] = WeakKeyDictionary()
+"""By weak references alone: a Standing knows its application, which knows its engine, and none of them would ever go."""
 _UNWITNESSED = Standing(lambda: Settings.model_construct(witness=""), lambda *_: None)
 
 
 def of(session: Session) -> Standing:
     """Return the standing of a session's database. One that nobody attached has no witness."""
     bound = session.get_bind()
-    return _known.get(bound if isinstance(bound, Engine) else bound.engine, _UNWITNESSED)
+    return _of(bound if isinstance(bound, Engine) else bound.engine) or _UNWITNESSED
+
+
+def _of(engine: Engine) -> Standing | None:
+    known = _known.get(engine)
+    return known() if known is not None else None

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import structlog
 from cryptography import x509
@@ -38,7 +39,8 @@ NAMES = (PIN, ROOT, *(f"{label}{part}.crt" for part in ("", "-2") for label in S
 AGAIN = 10.0
 """Seconds for which the database is not asked again after it had nothing for a folder that lacks something."""
 log = structlog.get_logger()
-_engines: dict[Path, Engine] = {}
+_engines: WeakValueDictionary[Path, Engine] = WeakValueDictionary()
+"""The databases that fill folders, as long as their applications have them."""
 _asked: dict[Path, float] = {}
 
 
@@ -104,10 +106,10 @@ def serve_from(settings: Settings, engine: Engine) -> None:
 
 def refill(settings: Settings) -> bool:
     """Fill the folder where something in it is missing or unusable. Return whether a file was written. Uses a connection of its own."""
-    asked = _asked.get(settings.trust)
-    if settings.trust not in _engines or (asked is not None and time.monotonic() - asked < AGAIN):
+    asked, engine = _asked.get(settings.trust), _engines.get(settings.trust)
+    if engine is None or (asked is not None and time.monotonic() - asked < AGAIN):
         return False
-    done = _fill(settings)
+    done = _fill(settings, engine)
     if not done:
         _asked[settings.trust] = time.monotonic()
     return done > 0
@@ -122,15 +124,19 @@ def follow(settings: Settings, then: Callable[[], None]) -> None:
     def run() -> None:
         while True:
             time.sleep(settings.trust_seconds)
-            _fill(settings)
+            engine = _engines.get(settings.trust)
+            if engine is None:  # its application has ended
+                return
+            _fill(settings, engine)
+            del engine
             then()
 
     threading.Thread(target=run, name="trust", daemon=True).start()
 
 
-def _fill(settings: Settings) -> int:
+def _fill(settings: Settings, engine: Engine) -> int:
     try:
-        with Session(_engines[settings.trust]) as session:
+        with Session(engine) as session:
             session.connection(execution_options={"sifilma_read_only": True})
             return fill(session, settings)
     except (SQLAlchemyError, OSError) as away:
