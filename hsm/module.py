@@ -10,7 +10,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,6 +28,8 @@ from hsm.workers import Workers
 T = TypeVar("T")
 RESTART_EVERY = 1.0  # seconds
 DRAIN = 5.0  # seconds to wait for calls to end before a restart, a fork or the end
+OFFICER_TRIES = 20
+"""How often an officer's login is tried anew because another thread logged the user in first."""
 
 # The two groups of errors that a restart of the library cannot cure. Any other PKCS11Error is treated as an outage: one restart, one retry.
 CREDENTIAL = (p11.PinIncorrect, p11.PinLocked, p11.PinExpired, p11.PinInvalid, p11.PinLenRange)
@@ -38,6 +40,10 @@ MISUSE = (
     p11.KeySizeRange,
 )  # fmt: skip
 ACTION_PROHIBITED = " 0x1b"  # CKR_ACTION_PROHIBITED, which python-pkcs11 has no class for: it names the code
+
+
+class _UserCameFirst(Exception):
+    """Another thread logged the user in between the end of all sessions and the officer's login."""
 
 
 @dataclass(frozen=True)
@@ -139,20 +145,26 @@ class Module:
     def as_officer(self, config: TokenConfig, pin: str, act: Callable[[Any], T]) -> T:
         """Run `act` with a session of the security officer (python-pkcs11's), and return its result. Raise as `call` does.
 
-        An officer is not logged in beside the user: all sessions of this process end before and after.
+        An officer is not logged in beside the user: all sessions of this process end before and after, and logins wait meanwhile.
         """
-        self.close()
 
         def officer() -> T:
             token = self._find_token(config)
             self._refuse_maker(config, token)
-            with _alone(config):
-                session = token.open(rw=True, so_pin=pin)
-            with session:
-                return act(session)
+            with self._login_lock:
+                if config.token_label in self._logins:
+                    raise _UserCameFirst
+                with _alone(config):
+                    session = token.open(rw=True, so_pin=pin)
+                with session:
+                    return act(session)
 
         try:
-            return self._guarded(config, officer)
+            for _ in range(OFFICER_TRIES):
+                self.close()
+                with suppress(_UserCameFirst):
+                    return self._guarded(config, officer)
+            raise HSMUnavailable(f"token {config.token_label}: users log in all the time, so its officer cannot")
         finally:
             self.close()
 
