@@ -89,12 +89,13 @@ class SoftHSM:
 
 
 def _release(pipes: Sequence[Path]) -> None:
-    """Let go whoever waits to read one of these, for as long as somebody does, and remove them."""
-    until = time.monotonic() + 0.3
+    """Let go whoever waits to read one of these, until nobody has come for a while, and remove them."""
+    until = time.monotonic() + 0.5
     while time.monotonic() < until:
         for pipe in pipes:
             with suppress(OSError):  # nobody waits at this one
                 os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+                until = time.monotonic() + 0.5
         time.sleep(0.02)
     for pipe in pipes:
         pipe.unlink()
