@@ -141,6 +141,14 @@ def remove_key(token: HSM, label: str) -> None:
     raw(token, lambda on: [one.destroy() for one in on.get_objects({Attribute.LABEL: label})])
 
 
+def back_within(seconds: float, pair: HSMPair) -> None:
+    """Wait until both tokens are used again. AssertionError with what is wrong with the one that is not."""
+    until, first = time.monotonic() + seconds, pair.tokens[0]
+    while pair.out:
+        assert time.monotonic() < until, (dict(pair.out), first.module.hanging(first.config), first.module.restarts)
+        time.sleep(0.02)
+
+
 @pytest.mark.parametrize("fault", ["away", "hanging", "pin"])
 def test_the_other_hsm_takes_over_at_once_and_the_first_comes_back_by_itself(twins: Twins, pair: HSMPair, fault: str) -> None:
     assert work(pair) == "a"
@@ -167,7 +175,7 @@ def test_the_other_hsm_takes_over_at_once_and_the_first_comes_back_by_itself(twi
                 with store.away() if fault == "away" else store.hanging():
                     within_seconds(3, lambda: "a" in pair.out)
                     time.sleep(0.5)
-            within_seconds(20, lambda: not pair.out)
+            back_within(45, pair)  # on a loaded machine a look at it may last its whole time
             within_seconds(5, lambda: done[-1] == "a")
         finally:
             ended.set()
