@@ -208,6 +208,8 @@ class HSMPair(HSM):
             self._put_out(one, str(fault))
             return
         if wrong:
+            if one.label in self._out and "missing" in wrong.values():
+                one.module.close()  # a library may hold on to what it saw while the token was away: the next look starts it anew
             self._put_out(one, "; ".join(f"{label}: {told}" for label, told in wrong.items()))
         else:
             self._put_in(one)
