@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from math import inf
 from typing import TypeVar
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -30,6 +31,7 @@ from hsm.token import HSM, WATCH_EVERY, Health, Operations
 
 T = TypeVar("T")
 PROBE_EVERY = 1.0  # seconds
+ANEW_EVERY = 10.0  # seconds between two new starts of the library of a token that is out and shows keys as missing
 HANGING = 4
 """Calls of a token that may hang before no more is asked of it: each keeps a thread."""
 _AWAY = (HSMUnavailable, HSMCredential, HSMRefused)
@@ -208,8 +210,11 @@ class HSMPair(HSM):
             self._put_out(one, str(fault))
             return
         if wrong:
-            if one.label in self._out and "missing" in wrong.values():
-                one.module.close()  # a library may hold on to what it saw while the token was away: the next look starts it anew
+            out = self._out.get(one.label)
+            if out is not None and "missing" in wrong.values() and time.monotonic() - out.ended >= ANEW_EVERY:
+                # A library may hold on to what it saw while the token was away. The next look starts it anew.
+                out.ended = time.monotonic()
+                one.module.close()
             self._put_out(one, "; ".join(f"{label}: {told}" for label, told in wrong.items()))
         else:
             self._put_in(one)
@@ -256,9 +261,12 @@ class _Keeper(threading.Thread):
                 seen = self.one.module.generation
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class _Out:
+    """Why a token is out, and when its library was ended for it (`time.monotonic`)."""
+
     reason: str
+    ended: float = -inf
 
 
 def _private_key(one: HSM, label: str) -> HSMPrivateKey:

@@ -150,7 +150,7 @@ def twice(token: HSM) -> None:
         (rsa, "KEY_TYPE is RSA, not EC", HSMKeyChanged),
         (another, "another key than that of the ceremony", HSMKeyChanged),
         (nothing, "missing", HSMKeyMissing),
-        (only_public, "missing", HSMKeyChanged),  # the public half tells it from the key of the ceremony first
+        (only_public, "missing", HSMKeyMissing),
         (twice, "2 keys are called manifest-sign", HSMKeyAmbiguous),
     ],
     ids=["curve", "rsa", "another", "nothing", "only-public", "twice"],
