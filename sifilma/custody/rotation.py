@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -190,14 +190,21 @@ def _joined(settings: Settings, signing: HSM) -> list[HSM]:
     return [token for token in signing.tokens[1:] if key_checks.load(settings, token.label)]
 
 
+@contextmanager
+def _needing(token: HSM, left: str) -> Iterator[None]:
+    """Raise CeremonyRefused if the token does not do what the block asks of it. `left` says in words how things stand then."""
+    try:
+        yield
+    except HSMError as away:
+        raise CeremonyRefused(f"Token {token.label} does not answer ({away}): {left}") from away
+
+
 def _require_present(settings: Settings, signing: HSM) -> None:
     """Raise CeremonyRefused if one of two HSMs does not answer: what both get is not begun at one of them."""
     joined = _joined(settings, signing)
     for token in (signing.tokens[0], *joined) if joined else ():
-        try:
+        with _needing(token, "both HSMs are needed, and nothing was begun."):
             token.sign_of_life()
-        except HSMError as away:
-            raise CeremonyRefused(f"Token {token.label} does not answer ({away}): both HSMs are needed, and nothing was begun.") from away
 
 
 def _make(settings: Settings, signing: HSM, plan: KeyPlan) -> None:
@@ -206,11 +213,9 @@ def _make(settings: Settings, signing: HSM, plan: KeyPlan) -> None:
     if joined and plan.kind is not KeyKind.EC_SIGN:
         transport.carry(first, joined[0], [carried_plan(plan)], settings.secret("hsm_so_pin"))
         return
-    for token in (first, *joined):
-        try:
+    for token in (first, *joined):  # one may go away after it was asked: what the other has got is taken by the repeated command
+        with _needing(token, "nothing is revoked; repeat the command."):
             ceremony.create_keys(token, [plan])
-        except HSMError as away:  # it went away after it was asked; what the other has got is taken by the repeated command
-            raise CeremonyRefused(f"Token {token.label} does not answer ({away}): nothing is revoked; repeat the command.") from away
 
 
 def _next(before: Record, role: str) -> KeyPlan:
