@@ -8,6 +8,10 @@ SECONDS = 3.0
 """How long one call of a witness may take: after it the witness is away."""
 
 
+AGAIN = 10.0
+"""Seconds for which requests do not ask a witness again that was away."""
+
+
 class WitnessAway(Exception):
     """The witness cannot be reached, or does not answer in time. What was to be appended may or may not be there."""
 

@@ -24,15 +24,13 @@ from config.settings import Settings
 from sifilma.kernel.errors import Unavailable
 from sifilma.kernel.text import say
 from sifilma.witness import row, statements
-from sifilma.witness.contract import Witness, WitnessAway, WitnessDiffers
+from sifilma.witness.contract import AGAIN, Witness, WitnessAway, WitnessDiffers
 from sifilma.witness.models import Reconciliation, WitnessStatement
 from sifilma.witness.opening import open_witness
 from sifilma.witness.statements import StatementRefused
 
 EVERY = 60.0
 """Seconds between two comparisons."""
-AGAIN = 10.0
-"""Seconds for which a witness that was away is not asked again because of a new connection."""
 Judge = Callable[[bytes, int, str], object]
 """Raises StatementRefused unless this installation signed a statement of this number, which follows the one with this SHA-256."""
 log = structlog.get_logger()
@@ -81,7 +79,7 @@ class Standing:
     def __init__(self, settings: Callable[[], Settings], judge: Judge) -> None:
         self._settings, self._judge = settings, judge
         self._found: Found | None = None
-        self._compared = self._quiet_until = 0.0
+        self._compared = 0.0
         self._is_new, self._comparing = threading.Event(), threading.Lock()
         self._connections = count()
         self._doubts = self._settled = -1  # the newest connection, and the one that the last comparison knew of when it began
@@ -148,7 +146,8 @@ class Standing:
         found, now = self._found, time.monotonic()
         if found is None or found.state is State.NONE or now - self._compared > 2 * EVERY:
             return None
-        return found if self._settled == self._doubts or now < self._quiet_until else None
+        is_quiet = found.state in (State.AWAY, State.BEHIND) and now - self._compared < AGAIN
+        return found if is_quiet or self._settled == self._doubts else None
 
     def compare(self, session: Session) -> Found:
         """Compare now. A witness that is away leaves what was found before, if that was behind."""
@@ -161,7 +160,6 @@ class Standing:
         try:
             found = self._compare(session, witness)
         except WitnessAway as away:
-            self._quiet_until = time.monotonic() + AGAIN
             was_behind = self._found is not None and self._found.state is State.BEHIND
             found = Found(State.BEHIND if was_behind else State.AWAY, str(away), own=row.newest(session)[0])
         except WitnessDiffers as gap:

@@ -95,13 +95,20 @@ def test_an_empty_folder_in_the_place_of_the_witness_is_an_older_one(sqlite_worl
     assert FolderWitness(tmp_path / "empty").count() == 0
 
 
+@pytest.fixture
+def informed(sqlite_world: World, tmp_path: Path) -> FolderWitness:
+    """Return the witness of an installation that has told it everything."""
+    witness = witnessed(sqlite_world, tmp_path / "witness")
+    sqlite_world.active()
+    tell(sqlite_world)
+    assert compared(sqlite_world).state == "sound"
+    return witness
+
+
 def test_a_witness_that_lost_a_statement_amid_its_row_is_no_witness_and_ends_nothing(
-    sqlite_world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sqlite_world: World, informed: FolderWitness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world = sqlite_world
-    witness = witnessed(world, tmp_path / "witness")
-    world.active()
-    tell(world)
+    world, witness = sqlite_world, informed
     count = witness.count()
     witness._path(count).unlink()
     monkeypatch.setattr(FolderWitness, "count", lambda _self: count)
@@ -109,13 +116,9 @@ def test_a_witness_that_lost_a_statement_amid_its_row_is_no_witness_and_ends_not
 
 
 def test_whoever_comes_while_a_process_compares_waits_for_what_it_finds(
-    sqlite_world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sqlite_world: World, informed: FolderWitness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world = sqlite_world
-    witness = witnessed(world, tmp_path / "witness")
-    world.active()
-    tell(world)
-    assert compared(world).state == "sound"
+    world, witness = sqlite_world, informed
     count = witness.count()
     beyond = Statement(count + 1, 1, world.settings.issuer, Kind.RESERVED, statements.digest(witness.read(count)), {"name": "x", "end": 1})
     witness.append(count + 1, signed(world, beyond))
@@ -157,3 +160,22 @@ def test_a_witness_that_is_away_is_not_asked_again_for_each_new_connection(sqlit
         mine = standing.of(ctx.session)
         mine._doubt()
         assert (mine.look(ctx.session).state, asked) == ("away", [])
+
+
+def test_a_witness_that_is_back_is_asked_again_for_a_new_connection(sqlite_world: World, informed: FolderWitness) -> None:
+    informed.folder.rename(informed.folder.with_name("away"))
+    assert compared(sqlite_world).state == "away"
+    informed.folder.with_name("away").rename(informed.folder)
+    assert compared(sqlite_world).state == "sound"
+    asked, count = list[FolderWitness](), FolderWitness.count
+
+    def counted(self: FolderWitness) -> int:
+        asked.append(self)
+        return count(self)
+
+    with pytest.MonkeyPatch.context() as patch, sqlite_world.context() as ctx:
+        patch.setattr(FolderWitness, "count", counted)
+        ctx.uow.begin_read()
+        mine = standing.of(ctx.session)
+        mine._doubt()
+        assert (mine.look(ctx.session).state, len(asked)) == ("sound", 1)

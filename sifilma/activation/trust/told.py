@@ -17,7 +17,7 @@ from sifilma.activation.trust import keyset
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Unavailable
 from sifilma.witness import row, statements
-from sifilma.witness.contract import WitnessAway, WitnessDiffers
+from sifilma.witness.contract import AGAIN, WitnessAway, WitnessDiffers
 from sifilma.witness.opening import open_witness
 from sifilma.witness.row import Said
 from sifilma.witness.statements import Kind, Statement, StatementRefused
@@ -27,8 +27,6 @@ TRIES = 5
 """How often a statement is written anew where another process wrote one meanwhile."""
 PATIENCE = 3.0
 """Seconds for which a reader of a list waits until the witness has what was written before."""
-AGAIN = 10.0
-"""Seconds for which requests do not ask a witness again that was away."""
 _away_until: dict[str, float] = {}
 
 
