@@ -282,9 +282,8 @@ def _require_witnessed(found: Trust, seen: Witnessed) -> None:
 def _newest(settings: Settings, data: bytes, pin: str, seen: int) -> Trust:
     """Return a keyset that is as new as what this process and the witness have seen. Raise KeysetRefused for any other."""
     floor = witnessed(settings, pin)
-    found = Trust(data, verify_keyset(data, pin, max(seen, floor.version)), pin)
-    if found.epoch < floor.epoch:
-        raise KeysetOlder(f"epoch {found.epoch} of the keyset is older than {floor.epoch}, which was seen already")
+    found = Trust(data, verify_keyset(data, pin, seen), pin)
+    _require_witnessed(found, floor)
     return found
 
 

@@ -215,7 +215,8 @@ def test_two_files_with_each_others_wrong_tokens_do_not_lock_each_other(postgres
 
     def turn(job: str) -> int:
         with world.app.app_context():
-            return worker.turn(tools(world, job), UUID(job)).settled
+            # Long: the rows wait for each other, and a turn whose time is over is not the last one.
+            return worker.turn(tools(world, job), UUID(job), seconds=20).settled
 
     monkeypatch.setattr(tokens, "count_wrong_try", meet)
     assert run_simultaneously([partial(turn, job) for job in jobs]) == [2, 2]
