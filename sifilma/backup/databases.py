@@ -6,6 +6,7 @@ Bytes of files leave PostgreSQL by COPY in its binary form, in the snapshot of p
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
@@ -25,6 +26,8 @@ from sifilma.kernel.db import make_engine, normalise_url
 
 SQLITE, DUMP, PARTS = "database.sqlite", "database.dump", "stored_part.copy"
 COPIED = "stored_part (sha256, place, data)"
+LEFT = r"^{own}_(new_\d{{14}}|drill_\d+)$"
+"""The names of databases that are made beside one (a regular expression of PostgreSQL)."""
 FACTS = {
     "schema": "SELECT version_num FROM alembic_version",
     "entries": "SELECT COUNT(*) FROM audit_entry",
@@ -198,19 +201,32 @@ class Postgresql:
 
     @contextmanager
     def _made(self, name: str) -> Iterator[URL]:
-        """Make a database and give its URL. It is dropped if the block fails."""
+        """Make a database and give its URL. It is dropped if the block fails, and those that killed commands have left are.
+
+        A lock on its name is held meanwhile: it goes with the process.
+        """
         named = sql.Identifier(name)
-        try:
-            with closing(self._connect("postgres")) as keeper:
+        with closing(self._connect("postgres")) as keeper, ExitStack() as undo:
+            self._drop_left(keeper)
+            keeper.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (name,))
+            try:
                 keeper.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'").format(named))
-        except psycopg.errors.InsufficientPrivilege as refused:
-            raise BackupRefused(
-                "This role may make no database: give it CREATEDB, or make an empty one and name it with --database URL."
-            ) from refused
-        with ExitStack() as undo:
+            except psycopg.errors.InsufficientPrivilege as refused:
+                raise BackupRefused(
+                    "This role may make no database: give it CREATEDB, or make an empty one and name it with --database URL."
+                ) from refused
             undo.callback(self._drop, named)
             yield self.url.set(database=name)
             undo.pop_all()
+
+    def _drop_left(self, keeper: psycopg.Connection[Any]) -> None:
+        """Drop the databases of this one's restores and drills that nobody works on any more."""
+        left = keeper.execute("SELECT datname FROM pg_database WHERE datname ~ %s", (LEFT.format(own=re.escape(str(self.url.database))),))
+        for (name,) in left.fetchall():
+            free = keeper.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (name,)).fetchone()
+            if free == (True,):
+                with suppress(psycopg.Error):  # a program that loads it may live longer than its command
+                    keeper.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
 
     def _drop(self, named: sql.Identifier) -> None:
         with suppress(psycopg.Error), closing(self._connect("postgres")) as keeper:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +29,7 @@ from sifilma.schema import migrate
 VERSION = 1
 NOTE = ".json"
 """What stands beside a backup: size, SHA-256, moment and counts, for those who have no key. Nothing rests on it."""
-HOME = "home/"
+HOME, ROOM = "home/", ".backup-"
 KEPT = ("kind", "seals", "regions")
 TOKENS = "softhsm/tokens"
 
@@ -109,13 +111,40 @@ def _mac_keys(settings: Settings) -> tuple[bytes, ...]:
 
 @contextmanager
 def _room(settings: Settings) -> Iterator[Path]:
-    """Give a folder of the home that its owner alone can read, for as long as the block lasts."""
+    """Give a folder of the home that its owner alone can read, for as long as the block lasts. Remove what killed commands have left."""
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    room = Path(tempfile.mkdtemp(prefix=".backup-", dir=settings.home))
+    for left in settings.home.glob(f"{ROOM}*"):
+        with locked(left) as is_mine:
+            if is_mine:
+                shutil.rmtree(left, ignore_errors=True)
+    room = Path(tempfile.mkdtemp(prefix=ROOM, dir=settings.home))
     try:
-        yield room
+        with locked(room):
+            yield room
     finally:
         shutil.rmtree(room, ignore_errors=True)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[bool]:
+    """Lock a folder as long as the block lasts, if it can be: the lock of a process that is killed goes with it."""
+    try:
+        held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        yield False
+        return
+    try:
+        yield _lock(held)
+    finally:
+        os.close(held)
+
+
+def _lock(held: int) -> bool:
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # another process has it, or this file system knows no locks
+        return False
+    return True
 
 
 def _parts(of_database: Iterator[Part], settings: Settings) -> Iterator[Part]:

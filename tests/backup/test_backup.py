@@ -121,6 +121,34 @@ def test_a_drill_brings_a_backup_back_beside_what_there_is_and_monitoring_hears_
     assert run(world, "backup", "--check").exit_code == 1
 
 
+def test_what_killed_commands_left_goes_with_the_next_one_and_what_another_works_on_stays(world: World, tmp_path: Path) -> None:
+    sequence(world)
+    world.beat()
+    recipient = archive.make_key(tmp_path / "key")
+    left, used = (world.settings.home / f".backup-{name}" for name in ("left", "used"))
+    for folder in (left, used):
+        folder.mkdir()
+        (folder / "database.dump").write_bytes(b"half")
+    with service.locked(used) as is_mine:
+        assert is_mine
+        assert run(world, "backup", tmp_path / "one.age", "--recipient", recipient).exit_code == 0
+        assert (left.exists(), used.exists()) == (False, True)
+    url = normalise_url(world.settings.database_url)
+    if url.get_backend_name() == "sqlite":
+        return
+    names = [f"{url.database}_{end}" for end in ("new_20261130080000", "drill_7", "new_20261130090000", "new_of_mine")]
+    with psycopg.connect(host=str(url.query["host"]), user=url.username, dbname="postgres", autocommit=True) as keeper:
+        for name in names:
+            keeper.execute(f'CREATE DATABASE "{name}" TEMPLATE template0'.encode())
+        keeper.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (names[2],))
+        drilled = run(world, "restore", tmp_path / "one.age", "--identity", tmp_path / "key", "--drill")
+        assert drilled.exit_code == 0, (drilled.output, drilled.exception)
+        there = keeper.execute("SELECT datname FROM pg_database WHERE datname LIKE %s", (f"{url.database}%",)).fetchall()
+        assert {name for (name,) in there} == {url.database, *names[2:]}
+        for name in names[2:]:
+            keeper.execute(f'DROP DATABASE "{name}"'.encode())
+
+
 def test_a_backup_of_another_installation_or_without_anybody_to_open_it_is_refused(sqlite_world: World, tmp_path: Path) -> None:
     world, key = sqlite_world, tmp_path / "key"
     with pytest.raises(BackupRefused, match="Nobody could open"):
