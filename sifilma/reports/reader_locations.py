@@ -33,10 +33,8 @@ from sifilma.web.states import state
 
 APART = 0.7  # in cells: circles nearer than this are merged
 ZOOMS = (3, 17)
-FEW = 1_000
+FEW = 200
 """Readers that are read one by one for a small part of the map. Where more stand, circles are those of the finest grid that is tallied."""
-MOST_ROWS = 200
-"""Rows of the finest grid, from south to north, that are looked for by the index of cells."""
 _CELL: list[ColumnElement[int]] = [literal_column(part.replace("l", "activation.l", 1)) for part in CELL]
 REGENCY = codes.WIDTHS[1]
 STANDING = {"": (CardState.ACTIVE,), "suspended": (CardState.SUSPENDED,), "all": (CardState.ACTIVE, CardState.SUSPENDED)}
@@ -219,8 +217,9 @@ def clusters(ctx: Context, wanted: PlaceFilter, zoom: int, shown: Box) -> list[C
     if not is_tallied(ctx) or len(wanted.region) > REGENCY:
         rows = _few_cells(ctx, wanted, zoom, shown)
     elif level is None:
-        are_few = _number(ctx, wanted, shown) <= FEW
-        rows = _few_cells(ctx, wanted, zoom, shown, _around_cells(shown)) if are_few else _cells(ctx, wanted, FINEST, FINEST, shown)
+        number, cells = _own_cells(ctx, wanted, shown)
+        # Those of others stand there, too: only the cells with readers of one's own are read.
+        rows = _few_cells(ctx, wanted, zoom, shown, cells) if number <= FEW else _cells(ctx, wanted, FINEST, FINEST, shown)
     else:
         rows = _cells(ctx, wanted, level, zoom, shown)
     return _merged([_cluster(row) for row in rows], cell_size(zoom) / E7 * APART)
@@ -232,17 +231,13 @@ def _ranges(level: int, shown: Box) -> list[tuple[int, int]]:
     return [((int(low * E7) + more) // size, (int(high * E7) + more) // size) for low, high, more in sides]
 
 
-def _number(ctx: Context, wanted: PlaceFilter, shown: Box) -> int:
-    """Return how many readers stand in the cells of the finest grid that are shown."""
+def _own_cells(ctx: Context, wanted: PlaceFilter, shown: Box) -> tuple[int, list[tuple[int, int]]]:
+    """Return how many readers stand in the cells of the finest grid that are shown, and the cells in which some do."""
     found, fits = _tallied(ctx, wanted, FINEST)
-    inside = [cell.between(*ends) for cell, ends in zip((found.c.cell_north, found.c.cell_east), _ranges(FINEST, shown), strict=True)]
-    return int(ctx.session.scalar(select(func.sum(found.c.count)).where(*fits, *inside)) or 0)
-
-
-def _around_cells(shown: Box) -> list[ColumnElement[bool]]:
-    """Return the condition that a reader stands in the cells that are shown: an index finds each row of them."""
-    (south, north), (west, east) = _ranges(FINEST, shown)
-    return [_CELL[0].in_(range(south, north + 1)), _CELL[1].between(west, east)] if north - south < MOST_ROWS else []
+    cell, number = (found.c.cell_north, found.c.cell_east), func.sum(found.c.count)
+    inside = [part.between(*ends) for part, ends in zip(cell, _ranges(FINEST, shown), strict=True)]
+    rows = ctx.session.execute(select(*cell, number).where(*fits, *inside).group_by(*cell).having(number > 0)).all()
+    return sum(int(count) for *_, count in rows), [(north, east) for north, east, _ in rows]
 
 
 def _cells(ctx: Context, wanted: PlaceFilter, level: int, zoom: int, shown: Box) -> list[Any]:
@@ -274,18 +269,21 @@ def _uids(ctx: Context, wanted: PlaceFilter, places: list[tuple[int, int]]) -> d
     return {(north, east): uid for east, north, uid in rows}
 
 
-def _few_cells(ctx: Context, wanted: PlaceFilter, zoom: int, shown: Box, near: Sequence[ColumnElement[bool]] = ()) -> Sequence[Any]:
-    """Return the cells of a zoom from the readers in the part that is shown. `near` is a condition of it that an index answers."""
+def _few_cells(ctx: Context, wanted: PlaceFilter, zoom: int, shown: Box, near: Sequence[tuple[int, int]] | None = None) -> Sequence[Any]:
+    """Return the cells of a zoom from the readers in the part that is shown. `near` are the cells of the finest grid in which they are."""
+    if near is not None and not near:
+        return []
     size = cell_size(zoom)
     # Cells of the grid are whole-number quotients, so the database can group by them.
     north, east = (Activation.latitude_e7 + SOUTH_E7) // size, Activation.longitude_e7 // size
-    inside = (
+    inside = [
         Activation.latitude_e7.between(int(shown.south * E7), int(shown.north * E7)),
         Activation.longitude_e7.between(int(shown.west * E7), int(shown.east * E7)),
-    )
+    ]
     codes_ = (func.min(Activation.region_code), func.max(Activation.region_code))
     middle = (func.avg(Activation.latitude_e7), func.avg(Activation.longitude_e7))
-    query = readers_query(ctx, wanted).where(*near, *inside).with_only_columns(*middle, func.count(), *codes_, func.min(Card.uid), *_EXTENT)
+    inside += [] if near is None else [tuple_(*_CELL).in_(near)]  # an index finds each
+    query = readers_query(ctx, wanted).where(*inside).with_only_columns(*middle, func.count(), *codes_, func.min(Card.uid), *_EXTENT)
     return ctx.session.execute(query.group_by(north, east)).all()
 
 

@@ -160,12 +160,14 @@ def reads(seen: Sequence[tuple[str, Any]]) -> list[tuple[str, Any]]:
 
 
 def scanned(plan: dict[str, Any], above: dict[str, Any] | None = None) -> Iterator[str]:
-    """Yield the large tables that a plan reads from end to end.
+    """Yield the large tables that a plan reads from end to end. Of a plan that was executed, those of which it read more than FEW rows.
 
     A scan ends early below a LIMIT that a tenth of its rows fill, and where the question is only whether there is any (`EXISTS`).
     """
     ends_early = above is not None and above["Node Type"] == "Limit" and above["Plan Rows"] * 10 <= plan["Plan Rows"]
     is_any = plan.get("Parent Relationship") == "InitPlan" and plan["Plan Rows"] > FEW
+    if "Actual Rows" in plan:
+        ends_early = (plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)) * plan["Actual Loops"] <= FEW
     if plan["Node Type"] == "Seq Scan" and plan["Relation Name"] in LARGE and not (ends_early or is_any):
         yield plan["Relation Name"]
     for part in plan.get("Plans", ()):

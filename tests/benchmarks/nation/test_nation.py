@@ -69,6 +69,12 @@ NOT_FLAT = {
     "/": {"unit"},  # whether there is any unit of the actor's models: nothing is read where there are no models
     "/cari?q=154": {"personalisation_request"},  # whose organisation has it in its name: until a thousand are found
     "/bast": {"handover_card"},  # all cards of the BASTs that it shows, which are most of them in a nation so small
+    # In a nation so small the free units are those of one or two organisations. With a million cards an index is read.
+    "/unit?state=free": {"free_unit"},
+    "/aktivasi/kartu": {"free_unit"},
+    "/aktivasi/kartu/mesin": {"free_unit"},
+    "/personalisasi/pembeli": {"free_unit"},
+    "/personalisasi/baru": {"free_unit"},
 }
 """Pages whose plan has a scan all the same, with the table."""
 
