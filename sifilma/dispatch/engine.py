@@ -65,7 +65,11 @@ LONGEST_PAUSE = 8.0
 SWEEP_EVERY = 3600.0
 BESIDE = 4
 """Threads for what goes on beside the runs."""
-NUDGE = 0.05
+STEP_BACK, NUDGE = 0.02, 0.05
+"""Seconds after which a turn that goes on is due, where other processes work, and after which all are told: who gave it would always
+be the first to take the next one, and a process that has nothing to do would get none."""
+ITS_WORKERS = 2
+"""Workers of the engine in a process: one for each queue."""
 log = structlog.get_logger()
 
 _DEAD = """
@@ -84,7 +88,10 @@ _MINE = "SELECT id, worker_id FROM procrastinate_jobs WHERE status = 'doing' AND
 _IS_MINE = "SELECT count(*) AS held FROM procrastinate_jobs WHERE id = %(id)s AND status = 'doing' AND worker_id = %(worker)s"
 _TELL = "SELECT pg_notify(%(channel)s, %(told)s)"
 _ENTRIES = text(f"SELECT queueing_lock FROM {SCHEMA}.procrastinate_jobs WHERE queue_name = :queue AND status IN ('todo', 'doing')")  # noqa: S608  # a constant
-_NEXT = text(f"SELECT {queue.PLACE}, now() + make_interval(secs => :seconds)")
+_NEXT = text(
+    f"SELECT {queue.PLACE}, now() + make_interval(secs => greatest(:seconds, CASE WHEN others.there THEN {STEP_BACK} ELSE 0 END))"  # noqa: S608  # constants
+    f" FROM (SELECT count(*) > {ITS_WORKERS} AS there FROM {SCHEMA}.procrastinate_workers) AS others"
+)
 
 
 class Again(Exception):

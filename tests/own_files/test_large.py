@@ -50,6 +50,7 @@ def many_units(connection: Connection, organisation: UUID, count: int) -> None:
     some = "(SELECT u FROM unit u WHERE organisation_id = :id LIMIT 1)"
     copied = f"INSERT INTO unit SELECT (jsonb_populate_record({some}, {changed})).* FROM generate_series(1, :count) n"
     connection.execute(text("SET LOCAL session_replication_role = replica"))
+    connection.execute(text("SET LOCAL statement_timeout = 0"))
     connection.execute(text(copied), {"id": organisation, "count": count})
 
 
@@ -65,6 +66,7 @@ def many_manifests(world: World, uid: str, count: int) -> None:
     with world.app.app_context(), db.engine.begin() as connection:
         for statement in (
             "SET LOCAL session_replication_role = replica",
+            "SET LOCAL statement_timeout = 0",
             "DROP INDEX uq_manifest_standing",
             "ALTER TABLE manifest DROP CONSTRAINT uq_manifest_activation_id",
             "CREATE TEMP TABLE planted (n int, id uuid, body bytea) ON COMMIT DROP",
