@@ -55,7 +55,7 @@ def _measured(world: World, offices: list[str], processes: int) -> tuple[float, 
         time.sleep(10)  # until they have begun, and found nothing to do
         before = _ran(world, workers)
         jobs = [sent(world.client(office), data)["id"] for office, data in files.items()]
-        looked = _looks(world, jobs)
+        looked = _looks(world, jobs, workers)
         took = _ran(world, workers) - before
     finally:
         for worker in workers:
@@ -64,13 +64,13 @@ def _measured(world: World, offices: list[str], processes: int) -> tuple[float, 
     return took / (CARDS * len(offices)), looked
 
 
-def _looks(world: World, jobs: list[str]) -> float:
+def _looks(world: World, jobs: list[str], workers: list[Worker]) -> float:
     """Wait until the jobs are done, looking at the locks. Return the share of looks at which somebody waited for one."""
     looks = waits = 0
     waiting = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     until = time.monotonic() + 600
-    while any(world.sql("SELECT state FROM job WHERE id = :id", id=job)[0][0] != "completed" for job in jobs):
-        assert time.monotonic() < until
+    while (states := {world.sql("SELECT state FROM job WHERE id = :id", id=job)[0][0] for job in jobs}) != {"completed"}:
+        assert "stopped" not in states and time.monotonic() < until, [states, *(worker.log.read_text() for worker in workers)]  # noqa: PT018
         looks += 1
         waits += bool(world.sql(waiting)[0][0])
         time.sleep(0.02)
