@@ -226,7 +226,7 @@ class Engine:
         try:
             return await process()
         except Again:
-            nudge = asyncio.create_task(self._nudge(context.app))
+            nudge = asyncio.create_task(self._nudge(context.app, worker))
             self._nudges.add(nudge)
             nudge.add_done_callback(self._nudges.discard)
             raise
@@ -239,11 +239,16 @@ class Engine:
                 log.error("worker_taken_for_dead", chore=name)
                 _end_process()
 
-    async def _nudge(self, app: App) -> None:
-        """Tell the workers that a turn is due. The engine tells of new entries only, not of those that are put back."""
+    async def _nudge(self, app: App, worker: Worker) -> None:
+        """Tell the workers that a turn is due. The engine tells of new entries only, not of those that are put back.
+
+        This process is told once more, and itself: behind a pooler that swallows notifications it would look after POLL seconds.
+        """
         await asyncio.sleep(NUDGE)
         with suppress(ProcrastinateException):
             await app.connector.execute_query_async(_TELL, channel=f"procrastinate_queue_v1#{queue.QUEUE}", told='{"type": "job_inserted"}')
+        await asyncio.sleep(NUDGE)
+        worker._new_job_event.set()  # what the notification sets; there is no other way in
 
     async def _watch(self) -> None:
         """End this process if one of its runs hangs, or the loop itself."""
