@@ -27,19 +27,19 @@ const [, library, path, width, height, boxes] = process.argv.map((one, number) =
 const zxing = require(library);
 const pixels = new Uint8ClampedArray(require("fs").readFileSync(path)).slice(-width * height);
 const hints = new Map([[zxing.DecodeHintType.TRY_HARDER, true]]);
-function seen([left, top, wide, high], degrees) { // as a camera sees it that is held not quite straight
+function seen([left, top, wide, high], degrees, near) { // as a camera sees it that is held not quite straight, nearer or farther away
   const part = new Uint8ClampedArray(wide * high).fill(255);
   const [sin, cos] = [Math.sin((degrees * Math.PI) / 180), Math.cos((degrees * Math.PI) / 180)];
   for (let y = 0; y < high; y += 1) for (let x = 0; x < wide; x += 1) {
-    const [u, v] = [x - wide / 2, y - high / 2];
+    const [u, v] = [(x - wide / 2) / near, (y - high / 2) / near];
     const [across, down] = [Math.round(u * cos - v * sin + wide / 2), Math.round(u * sin + v * cos + high / 2)];
     if (across >= 0 && across < wide && down >= 0 && down < high) part[y * wide + x] = pixels[(top + down) * width + left + across];
   }
   return new zxing.BinaryBitmap(new zxing.HybridBinarizer(new zxing.RGBLuminanceSource(part, wide, high)));
 }
 function read(box) {
-  for (const degrees of [0, 4, -7, 11, -3, 8]) {
-    try { return new zxing.QRCodeReader().decode(seen(box, degrees), hints).getText(); } catch { /* the next frame */ }
+  for (const near of [1, 0.93, 1.06]) for (const degrees of [0, 4, -7, 11, -3, 8]) {
+    try { return new zxing.QRCodeReader().decode(seen(box, degrees, near), hints).getText(); } catch { /* the next frame */ }
   }
   return "-";
 }
