@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from functools import cache
+from functools import lru_cache
 
 import typst
 
@@ -23,7 +23,7 @@ def _escape(text: str) -> str:
     return "".join(f"\\{ch}" if ch in "\\#*_`$<>@=[]~/+-" else ch for ch in text)
 
 
-@cache
+@lru_cache(maxsize=8)
 def photo(width: int = 320, height: int = 200) -> tuple[str, bytes, str]:
     """Return a PNG (8-bit RGB) that looks roughly like a cut card."""
     rows = b"".join(b"\x00" + bytes(_pixel(x, y, width) for x in range(width) for _ in range(3)) for y in range(height))

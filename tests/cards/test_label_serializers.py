@@ -37,7 +37,14 @@ function seen([left, top, wide, high], degrees, near) { // as a camera sees it t
   }
   return new zxing.BinaryBitmap(new zxing.HybridBinarizer(new zxing.RGBLuminanceSource(part, wide, high)));
 }
+function empty([left, top, wide, high]) {
+  for (let y = top; y < top + high; y += 1) {
+    if (pixels.subarray(y * width + left, y * width + left + wide).some((one) => one < 128)) return false;
+  }
+  return true;
+}
 function read(box) {
+  if (empty(box)) return "-";
   for (const near of [1, 0.93, 1.06]) for (const degrees of [0, 4, -7, 11, -3, 8]) {
     try { return new zxing.QRCodeReader().decode(seen(box, degrees, near), hints).getText(); } catch { /* the next frame */ }
   }

@@ -130,7 +130,8 @@ def test_a_database_that_is_lost_for_twenty_seconds_costs_no_row_and_doubles_non
         until(lambda: world.sql("SELECT done FROM job")[0][0] > 10, 90, worker.log.read_text)
         files = {file["id"]: file for file in all_asked(world)[:2]}
         pid = worker.pid
-        pg_cluster.stop("fast")  # this server writes commits late (CALM): a crash would lose what was asked for a moment ago
+        world.sql("CHECKPOINT")  # this server writes commits late (CALM): a crash would lose what was asked for a moment ago
+        pg_cluster.stop("immediate")
         time.sleep(AWAY)
         pg_cluster.start()
         began = time.monotonic()
