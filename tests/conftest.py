@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -97,13 +96,6 @@ def _at_its_width(item: pytest.Item) -> bool:
         return True
     values = item.callspec.params
     return set(values) != {"width"} or bool(values["width"] == WIDTHS[len(item.originalname) % 2])
-
-
-def pytest_collection_finish() -> None:
-    """Exempt the imported modules from garbage collection and collect less often: collection took a seventh of the tests' time."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(700, 10, 500)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -38,7 +38,7 @@ WATCHED = (
 @pytest.fixture
 def present_world(postgresql_url: str, tmp_path: Path, signing_token: HSM, root_token: HSM) -> Iterator[World]:
     """Yield an installation whose clock shows the real time, which the workers use."""
-    with closing(World(postgresql_url, tmp_path / "home", signing_token, root_token, datetime.now(UTC), request_deadline=60.0)) as made:
+    with closing(World(postgresql_url, tmp_path / "home", signing_token, root_token, datetime.now(UTC))) as made:
         yield made
 
 

@@ -38,7 +38,7 @@ def present_world(
 ) -> Iterator[World]:
     """Yield an installation whose clock shows the real time, which the workers use. Two manifests are many in it, any files few."""
     monkeypatch.setattr(service, "MOST_KEPT", 3 * KILLS)
-    made = World(postgresql_url, tmp_path / "home", signing_token, root_token, datetime.now(UTC), request_deadline=60.0, direct_manifests=1)
+    made = World(postgresql_url, tmp_path / "home", signing_token, root_token, datetime.now(UTC), direct_manifests=1)
     with closing(made) as world:
         yield world
 

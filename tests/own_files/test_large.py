@@ -40,7 +40,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 @pytest.fixture
 def present_world(postgresql_url: str, tmp_path: Path, signing_token: HSM, root_token: HSM) -> Iterator[World]:
     """Yield an installation whose clock shows the real time, which the workers use."""
-    with closing(World(postgresql_url, tmp_path / "home", signing_token, root_token, datetime.now(UTC), request_deadline=60.0)) as world:
+    with closing(World(postgresql_url, tmp_path / "home", signing_token, root_token, datetime.now(UTC))) as world:
         yield world
 
 

@@ -13,7 +13,8 @@ from config.settings import Settings
 from sifilma.sign_in.passwords import hash_password
 
 UNLIMITED = {"rate_per_minute_address": 0, "rate_per_minute_actor": 0}  # a test makes in seconds what people make in hours
-USUAL: dict[str, Any] = UNLIMITED | {"env": "test", "log_level": "ERROR", "log_json": False, "secret_key": SecretStr("t" * 40)}
+PATIENT = {"request_deadline": 60.0}  # a machine that others share stands still for seconds; tests of the deadline set their own
+USUAL: dict[str, Any] = UNLIMITED | PATIENT | {"env": "test", "log_level": "ERROR", "log_json": False, "secret_key": SecretStr("t" * 40)}
 
 
 @lru_cache(maxsize=1)

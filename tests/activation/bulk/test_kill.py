@@ -29,9 +29,7 @@ OFFICE = "magetan.kepala"
 @pytest.fixture
 def present_world(postgresql_url: str, tmp_path: Path, signing_token: HSM, root_token: HSM) -> Iterator[World]:
     """Yield an installation whose clock shows the real time, which the workers use."""
-    with closing(
-        World(postgresql_url, tmp_path / "home", signing_token, root_token, datetime.now(UTC), request_deadline=60.0, bulk_at_once=50)
-    ) as made:
+    with closing(World(postgresql_url, tmp_path / "home", signing_token, root_token, datetime.now(UTC), bulk_at_once=50)) as made:
         yield made
 
 

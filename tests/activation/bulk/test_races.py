@@ -33,7 +33,7 @@ ROWS = 8
 @pytest.fixture
 def patient_world(postgresql_url: str, tmp_path: Path, signing_token: HSM, root_token: HSM) -> Iterator[World]:
     """Yield an installation whose requests may wait for the others on a loaded machine."""
-    with closing(World(postgresql_url, tmp_path / "home", signing_token, root_token, request_deadline=60.0, bulk_at_once=WAYS)) as made:
+    with closing(World(postgresql_url, tmp_path / "home", signing_token, root_token, bulk_at_once=WAYS)) as made:
         yield made
 
 

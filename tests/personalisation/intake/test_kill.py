@@ -27,8 +27,8 @@ KILLS_OF_LONG_FORM, ROWS_OF_LONG_FORM = 50, 100_000
 @pytest.fixture
 def present_world(postgresql_url: str, tmp_path: Path, signing_token: HSM, root_token: HSM, long_form: bool) -> Iterator[World]:
     """Yield an installation whose clock shows the real time, which the workers use."""
-    more = {"request_deadline": 60.0, "rows_at_once": 500 if long_form else 20}
-    with closing(World(postgresql_url, tmp_path / "home", signing_token, root_token, datetime.now(UTC), **more)) as made:
+    at_once = 500 if long_form else 20
+    with closing(World(postgresql_url, tmp_path / "home", signing_token, root_token, datetime.now(UTC), rows_at_once=at_once)) as made:
         yield made
 
 
