@@ -34,6 +34,7 @@ def environment(world: World) -> dict[str, str]:
         "SIFILMA_RATE_PER_MINUTE_ADDRESS": "0",
         "SIFILMA_RATE_PER_MINUTE_ACTOR": "0",
         "SIFILMA_REQUEST_DEADLINE": str(world.settings.request_deadline),
+        "SIFILMA_STILL_SECONDS": str(max(world.settings.still_seconds, world.settings.request_deadline + 5)),
         "SIFILMA_BULK_AT_ONCE": str(world.settings.bulk_at_once),
         "SOFTHSM2_CONF": os.environ["SOFTHSM2_CONF"],
     }
