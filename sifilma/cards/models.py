@@ -44,6 +44,7 @@ S = CardState
 _BROKEN = (S.DAMAGED, S.LOCKED, S.REVOKED)
 _LIVING = (S.REGISTERED, S.PERSONALISED, S.HANDED_OVER, S.RECEIVED, S.ACTIVE, S.SUSPENDED, S.LOST)
 TIES = "state IN ({})".format(", ".join(f"'{state}'" for state in _LIVING))
+_ENCODERS = text("function = 'RW'")
 _ELSEWHERE = text("holder_id <> buyer_id")
 _USED_ELSEWHERE = text("holder_id <> buyer_id AND state IN ('active', 'suspended')")
 _BROKEN_ONES = text("state IN ('damaged', 'locked', 'revoked')")
@@ -282,7 +283,9 @@ class Card(RecordedOnce, Stateful, Base):
         Index("ix_card_broken", "holder_id", "state", "changed_at", "id", sqlite_where=_BROKEN_ONES, postgresql_where=_BROKEN_ONES),
         Index("ix_card_out_of_use", "buyer_id", "state", "changed_at", "id", sqlite_where=_OUT_OF_USE, postgresql_where=_OUT_OF_USE),
         # Few cards are for encoders; those for readers are found by walking all of them.
-        Index("ix_card_encoders", "id", sqlite_where=text("function = 'RW'"), postgresql_where=text("function = 'RW'")),
+        Index("ix_card_encoders", "id", sqlite_where=_ENCODERS, postgresql_where=_ENCODERS),
+        Index("ix_card_encoders_held", "holder_id", "id", sqlite_where=_ENCODERS, postgresql_where=_ENCODERS),
+        Index("ix_card_encoders_bought", "buyer_id", "id", sqlite_where=_ENCODERS, postgresql_where=_ENCODERS),
     )
 
     state: Mapped[str] = mapped_column(String(20))  # its index has the id besides
