@@ -7,6 +7,8 @@ from sifilma.approvals import four_eyes
 from sifilma.approvals.letters import LETTER_COLUMNS
 from sifilma.kernel import triggers
 
+_APPROVED, _REDEEMED, _WORKS = (triggers.of_it(one) for one in ("r.state = 'approved'", "t.state = 'redeemed'", "u.state = 'working'"))
+_ACTIVE, _STANDS = triggers.of_it("m.state = 'active'"), triggers.of_it("m.state IN ('active', 'suspended')")
 four_eyes.protect(
     "activation_request",
     "activation_approval",
@@ -28,18 +30,18 @@ triggers.guard(
     "token_of_request",
     "token",
     "INSERT",
-    "NEW.reissue_id IS NULL AND NOT EXISTS (SELECT 1 FROM activation_request r JOIN activation_request_card k"
+    "NEW.reissue_id IS NULL AND NOT EXISTS (SELECT 1 FROM activation_request r JOIN activation_request_card k"  # noqa: S608  # constants
     " ON k.activation_request_id = r.id WHERE r.id = NEW.activation_request_id AND k.card_id = NEW.card_id"
-    " AND r.organisation_id = NEW.organisation_id AND r.state = 'approved')",
+    f" AND r.organisation_id = NEW.organisation_id AND {_APPROVED})",
     "token: only for a card of an approved request of its organisation",
 )
 triggers.guard(
     "token_of_reissue",
     "token",
     "INSERT",
-    "NEW.reissue_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM reissue_card k JOIN manifest m ON m.id = k.manifest_id"
+    "NEW.reissue_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM reissue_card k JOIN manifest m ON m.id = k.manifest_id"  # noqa: S608  # constants
     " JOIN activation a ON a.id = m.activation_id WHERE k.reissue_id = NEW.reissue_id AND k.card_id = NEW.card_id"
-    " AND k.outcome = 'waiting' AND m.state IN ('active', 'suspended') AND a.activation_request_id = NEW.activation_request_id"
+    f" AND k.outcome = 'waiting' AND {_STANDS} AND a.activation_request_id = NEW.activation_request_id"
     " AND a.organisation_id = NEW.organisation_id)",
     "token: without a request only for a card that an order to issue anew names, by the request behind its manifest",
 )
@@ -78,10 +80,10 @@ triggers.guard(
     "activation",
     "INSERT",
     "NOT EXISTS (SELECT 1 FROM token t JOIN card c ON c.id = t.card_id JOIN unit u ON u.id = NEW.unit_id WHERE t.id = NEW.token_id"  # noqa: S608  # constants
-    " AND t.state = 'redeemed' AND t.card_id = NEW.card_id AND t.organisation_id = NEW.organisation_id"
+    f" AND {_REDEEMED} AND t.card_id = NEW.card_id AND t.organisation_id = NEW.organisation_id"
     " AND t.activation_request_id = NEW.activation_request_id AND c.holder_id = NEW.organisation_id"
     " AND (t.reissue_id IS NULL) = (NEW.source <> 'carried')"
-    " AND u.organisation_id = NEW.organisation_id AND u.state = 'working' AND u.function = c.function AND ("
+    f" AND u.organisation_id = NEW.organisation_id AND {_WORKS} AND u.function = c.function AND ("
     "(NEW.source = 'carried' AND c.unit_id = u.id) OR " + _REPLACED + " OR"
     " (NOT EXISTS (SELECT 1 FROM activation_request r WHERE r.id = NEW.activation_request_id AND r.kind = 'replacement')"
     " AND (c.unit_id IS NULL OR c.unit_id = u.id))))",
@@ -166,16 +168,16 @@ triggers.guard(
     "card_active_manifest",
     "card",
     "UPDATE",
-    "OLD.state <> NEW.state AND NEW.state = 'active'"
-    " AND NOT EXISTS (SELECT 1 FROM manifest m WHERE m.card_id = NEW.id AND m.state = 'active' AND m.seq = NEW.seq)",
+    "OLD.state <> NEW.state AND NEW.state = 'active'"  # noqa: S608  # constants
+    f" AND NOT EXISTS (SELECT 1 FROM manifest m WHERE m.card_id = NEW.id AND {_ACTIVE} AND m.seq = NEW.seq)",
     "card: active only by a manifest",
 )
 triggers.guard(
     "card_leaves_active",
     "card",
     "UPDATE",
-    "OLD.state IN ('active', 'suspended') AND NEW.state NOT IN ('active', 'suspended')"
-    " AND EXISTS (SELECT 1 FROM manifest m WHERE m.card_id = NEW.id AND m.state IN ('active', 'suspended'))",
+    "OLD.state IN ('active', 'suspended') AND NEW.state NOT IN ('active', 'suspended')"  # noqa: S608  # constants
+    f" AND EXISTS (SELECT 1 FROM manifest m WHERE m.card_id = NEW.id AND {_STANDS})",
     "card: its manifest still stands",
 )
 four_eyes.protect_proposal("revocation", "manifest_id", "reason")

@@ -81,6 +81,7 @@ triggers.guard(
     f"OLD.state <> NEW.state AND NEW.state = 'retired' AND EXISTS (SELECT 1 FROM card c WHERE c.unit_id = NEW.id AND c.{TIES})",  # noqa: S608  # constants
     "unit: not retired with a living card in it",
 )
+_WORKS = triggers.of_it("u.state = 'working'")
 for _event, _moved in (
     ("INSERT", "NEW.unit_id IS NOT NULL"),
     ("UPDATE", "NEW.unit_id IS NOT NULL AND OLD.unit_id IS DISTINCT FROM NEW.unit_id"),
@@ -89,7 +90,7 @@ for _event, _moved in (
         f"card_in_working_unit_{_event.lower()}",
         "card",
         _event,
-        f"{_moved} AND NOT EXISTS (SELECT 1 FROM unit u WHERE u.id = NEW.unit_id AND u.state = 'working')",  # noqa: S608  # constants
+        f"{_moved} AND NOT EXISTS (SELECT 1 FROM unit u WHERE u.id = NEW.unit_id AND {_WORKS})",  # noqa: S608  # constants
         "card: tied to a working unit only",
     )
 for _model in (DeviceModel, Unit, Card):

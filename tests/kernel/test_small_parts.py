@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -18,7 +19,7 @@ from sifilma.kernel.clock import ManualClock, SystemClock
 from sifilma.kernel.deadline import Allowance
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.lifecycle import LifeCycle, Transition, mermaid
-from sifilma.kernel.many.parallel import PART, in_parts
+from sifilma.kernel.many.parallel import AT_A_TIME, PART, in_parts
 from tests.support.simultaneous_calls import run_simultaneously
 
 
@@ -36,14 +37,43 @@ def test_ids_of_many_threads_are_unique() -> None:
 
 
 def test_parts_that_other_threads_work_on_end_with_the_callers_deadline() -> None:
+    seen = set[int]()
+
     def left(part: Sequence[int]) -> list[float | None]:
+        time.sleep(0.02)
+        seen.add(threading.get_ident())
         return [deadline.remaining() for _ in part]
 
     with deadline.limit(5):
-        limited = in_parts(left, range(3 * PART))
-    assert len(limited) == 3 * PART
+        limited = in_parts(left, range(4 * PART))
+    assert len(limited) == 4 * PART
     assert all(one is not None and 0 < one <= 5 for one in limited)
+    assert len(seen) > 1
     assert in_parts(left, range(2 * PART)) == [None] * (2 * PART)
+
+
+def test_what_waits_is_done_several_parts_at_a_time_and_what_computes_by_one_thread() -> None:
+    seen, under_way, most = set[int](), list[int](), list[int]()
+
+    def noted(part: Sequence[int], act: Callable[[], object]) -> list[int]:
+        seen.add(threading.get_ident())
+        under_way.append(1)
+        most.append(len(under_way))
+        act()
+        under_way.pop()
+        return [-number for number in part]
+
+    def compute() -> None:
+        until = time.process_time() + 0.01
+        while time.process_time() < until:
+            pass
+
+    numbers = range(9 * PART + 7)
+    assert in_parts(lambda part: noted(part, lambda: time.sleep(0.05)), numbers) == [-number for number in numbers]
+    assert (len(seen) > 1, max(most)) == (True, AT_A_TIME)
+    most.clear()
+    assert in_parts(lambda part: noted(part, compute), numbers) == [-number for number in numbers]
+    assert max(most) == 1
 
 
 def test_work_in_steps_has_time_of_its_own_and_costs_the_request_none() -> None:
