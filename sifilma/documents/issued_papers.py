@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.documents.models import Document, DocumentKind, IssuedPaper
-from sifilma.documents.rendering import Unprintable, named
+from sifilma.documents.papers.layout import Unprintable, named
 from sifilma.documents.responses import PDF
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Invalid, SifilmaError

@@ -10,6 +10,7 @@ from flask_babel import gettext
 
 from config.settings import Settings
 from sifilma.documents import rendering
+from sifilma.documents.papers.layout import Unprintable
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Invalid
 from sifilma.kernel.text import say
@@ -106,7 +107,7 @@ def make(ctx: Context, settings: Settings, labels: Sequence[Label], form: Format
     }
     try:
         return rendering.render("labels", data, banner=settings.banner, folder="labels")
-    except rendering.Unprintable as unknown:
+    except Unprintable as unknown:
         signs = str.maketrans(dict.fromkeys(unknown.signs, "?"))
         return rendering.render("labels", _without(data, signs), banner=settings.banner, folder="labels")
 

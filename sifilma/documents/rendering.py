@@ -1,4 +1,4 @@
-"""Make PDFs with typst. Data are passed as JSON through `sys.inputs`, never as template code, so they cannot run as such.
+"""Make PDFs with typst. Data never become template code, so they cannot run as such (`layout.py`).
 
 Each version of the templates is a folder of its own below `typst/`. A version that papers were issued with is never edited: what is new
 is a new version.
@@ -8,51 +8,27 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 import re
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Any
 
 import segno
-import typst
 
+from sifilma.documents.papers import long_papers
+from sifilma.documents.papers.layout import Layout
 from sifilma.kernel.text import visible
 
 TEMPLATES = Path(__file__).parent / "typst"
-FIRST, NEWEST = 1, 3
-"""Versions of the templates. Papers of the first were not stored when they were issued, and not checked for missing signs."""
-FONTS = Path(__file__).resolve().parents[2] / "node_modules" / "@expo-google-fonts"
-STANDARD: Final = "a-2u"
-"""PDF/A-2u: typst refuses text that no font can display, and each sign of the file can be searched and copied."""
+FIRST, DIVIDED, NEWEST = 1, 4, 4
+"""Versions of the templates. Papers of the first were not stored when they were issued, and not checked for missing signs. Since DIVIDED a
+long paper is laid out in parts.
+"""
+WHOLE = 500
+"""Rows of the list of a paper (`cards`) up to which it is laid out as a whole, in this process, which that makes 55 MB larger."""
 _SUFFIX = {"image/png": "png", "image/jpeg": "jpg"}
 _IMAGE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\.(?:png|jpg)")
-_NOT_DISPLAYED = re.compile(r'the text `"(.+?)"` could not be displayed')
-_ESCAPED = re.compile(r"\\u\{([0-9a-fA-F]+)\}")
-
-
-class Unprintable(Exception):
-    """Some signs of a paper are in none of its fonts."""
-
-    def __init__(self, signs: str) -> None:
-        super().__init__(", ".join(map(named, signs)))
-        self.signs = signs
-
-
-def named(sign: str) -> str:
-    """Return a sign with its number, such as `日 (U+65E5)`."""
-    return f"{sign} (U+{ord(sign):04X})"
-
-
-@lru_cache(maxsize=2)
-def _fonts(version: int) -> typst.Fonts:
-    """Return the fonts that come with typst (Libertinus Serif, DejaVu Sans Mono), and those of packages, which the first version had not.
-
-    System fonts would make PDFs differ between machines.
-    """
-    folders = [] if version == FIRST else [FONTS]
-    return typst.Fonts(include_system_fonts=False, font_paths=folders)
 
 
 def render(
@@ -76,26 +52,17 @@ def render(
     stated = data | {"banner": banner}
     if version != FIRST:
         stated = _seen(stated | {"template": f"{template}/{version}"})
-    inputs = {"data": json.dumps(stated, ensure_ascii=False)}
     with TemporaryDirectory(prefix="sifilma-pdf-") as root:  # typst reads images only from files below its root
+        layout = Layout(Path(root), template, is_first=version == FIRST)
         for source in (TEMPLATES / (folder or str(version))).glob("*.typ"):
-            (Path(root) / source.name).write_bytes(source.read_bytes())
+            (layout.root / source.name).write_bytes(source.read_bytes())
         for name, image in (images or {}).items():
             if not _IMAGE_NAME.fullmatch(name):
                 raise ValueError(f"not an image name: {name!r}")
-            (Path(root) / name).write_bytes(image)
-        try:
-            pdf: bytes = typst.compile(
-                f"{root}/{template}.typ",
-                root=root,
-                font_paths=_fonts(version),
-                sys_inputs=inputs,
-                timestamp=0,
-                pdf_standards=[] if version == FIRST else [STANDARD],
-            )
-        except typst.TypstError as fault:
-            raise _understood(fault) from fault
-    return pdf
+            (layout.root / name).write_bytes(image)
+        if version >= DIVIDED and not folder and len(stated["cards"]) > WHOLE:
+            return long_papers.laid_out(layout, stated)
+        return layout.compiled(stated)
 
 
 def _seen(value: Any) -> Any:
@@ -105,11 +72,6 @@ def _seen(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _seen(inner) for name, inner in value.items()}
     return [_seen(inner) for inner in value] if isinstance(value, list) else value
-
-
-def _understood(fault: typst.TypstError) -> Exception:
-    parts = [_ESCAPED.sub(lambda number: chr(int(number[1], 16)), part) for part in _NOT_DISPLAYED.findall(fault.diagnostic)]
-    return Unprintable("".join(dict.fromkeys("".join(parts)))) if parts else fault
 
 
 def image_name(stem: str, media_type: str) -> str:

@@ -37,8 +37,9 @@ def installation() -> Iterator[World]:
         softhsm.uninstall(store)
 
 
-PARTS = (two_workers, activation, sign_in, log, pages, bulk, intake, many_cards)
-"""In this order: those behind `sign_in` have a clock that is ahead, at which workers, who have the real one, would do nothing."""
+PARTS = (two_workers, activation, sign_in, pages, bulk, intake, many_cards, log)
+"""In this order: behind `sign_in` the clock is ahead, and workers, who have the real one, would do nothing; `log` puts another log in the
+place of the one that was signed, and nobody signs it any more."""
 
 
 def main(wanted: list[str]) -> int:

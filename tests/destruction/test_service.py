@@ -154,7 +154,7 @@ def test_a_berita_acara_has_the_letterhead_of_its_office_its_legal_basis_and_a_p
     assert "Saksi 2," in first
     assert "Foto 2" in second
     assert "Foto 1" not in first
-    assert world.sql("SELECT template FROM issued_paper WHERE object_kind = 'destruction'") == [("berita_acara_pemusnahan/3",)]
+    assert world.sql("SELECT template FROM issued_paper WHERE object_kind = 'destruction'") == [("berita_acara_pemusnahan/4",)]
 
 
 def test_a_sign_that_no_font_has_is_refused_at_its_field_and_no_card_is_destroyed(world: World) -> None:

@@ -14,8 +14,11 @@ from typing import Any
 
 import pytest
 import segno
+from pikepdf import Pdf
 
 from sifilma.documents import indonesian, rendering
+from sifilma.documents.papers import long_papers
+from sifilma.documents.papers.layout import Unprintable
 from sifilma.documents.uploads import inspect_pdf
 from tests.documents.files import DIGEST, picture, text_of
 
@@ -26,6 +29,7 @@ ISSUED = {
     1: "ed3e70da2509b63d7fd319f764c578d2434b2cdd23ddc190eb1fbcffba498fd0",
     2: "1cecc57ff0a9efb45fa481e195306d02bcf84f24b42007ba42b5fe9796838735",
     3: "dfd6528b7e8e848814c3094556adf7076b86567c11a440ec91052b0da826ea40",
+    4: "0ba6a8bc32aab08225e75285a536eed390350a4977f5066337cf260731320c49",
 }
 """The SHA-256 of the templates of each version, all files together: papers were issued with them, so they stay as they are."""
 
@@ -113,7 +117,7 @@ def test_a_bast_names_place_day_letter_signatories_and_cards(tmp_path: Path) -> 
         "surat permohonan Dinas Kabupaten Magetan nomor 470/304/1403.111/2018 tanggal 19 November 2018",
         "5 (lima) keping",
         "5 30 15 4B 01 00 00 00 05 ENC-00005 RW 0000000000000005 A1B2C3",
-        "Templat bast/3",
+        "Templat bast/4",
         "Halaman 1 dari 1",
         DIGEST,
     ):
@@ -135,7 +139,7 @@ def test_the_scripts_of_the_regions_are_printed_and_other_signs_refused_by_name(
     listed = subprocess.run(["pdffonts", fonts], check=True, capture_output=True, text=True).stdout
     for font in ("NotoSansBalinese", "NotoSansJavanese", "NotoNaskhArabic"):
         assert font in listed, font
-    with pytest.raises(rendering.Unprintable) as refused:
+    with pytest.raises(Unprintable) as refused:
         rendering.render("bast", bast(notes="Kantor \u65e5\u672c \U0001f600"))
     assert refused.value.signs == "\u65e5\u672c\U0001f600"
     assert "\u65e5 (U+65E5)" in str(refused.value)
@@ -155,6 +159,47 @@ def test_a_long_bast_repeats_header_and_page_number_on_every_page(tmp_path: Path
     assert text.count("UID kartu SAM") >= count - 1
     assert f"Halaman {count} dari {count}" in text
     assert "30 15 4B 01 00 00 03 E8" in text
+
+
+@pytest.fixture
+def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lay out each 60 cards of a paper by a process of its own."""
+    monkeypatch.setattr(rendering, "WHOLE", 60)
+    monkeypatch.setattr(long_papers, "ROWS", 60)
+
+
+@pytest.mark.usefixtures("in_parts")
+def test_a_paper_in_parts_says_everything_once_and_numbers_its_pages(tmp_path: Path) -> None:
+    document = rendering.render("bast", bast(150), banner="LATIHAN")
+    assert rendering.render("bast", bast(150), banner="LATIHAN") == document
+    count, text = pages(document, tmp_path), text_of(document, tmp_path)
+    assert [text.count(f"Halaman {page} dari {count}") for page in range(1, count + 2)] == [1] * count + [0]
+    assert [text.count(f"ENC-{number:05} RW") for number in range(1, 152)] == [1] * 150 + [0]
+    assert [text.count(said) for said in ("bertempat di Jakarta", "Dengan ditandatanganinya", "Nama dan NIP/nomor pegawai")] == [1, 1, 1]
+    with Pdf.open(io.BytesIO(document)) as pdf, pdf.open_metadata() as told:
+        assert (told["pdfaid:part"], told["pdfaid:conformance"]) == ("2", "U")
+        assert "/OutputIntents" in pdf.Root
+
+
+@pytest.mark.usefixtures("in_parts")
+def test_other_papers_have_parts_too(tmp_path: Path) -> None:
+    cards = bast(150)["cards"]
+    text = text_of(rendering.render("berita_acara_pemusnahan", destruction() | {"cards": cards}), tmp_path)
+    assert [text.count(said) for said in ("karena terkunci", "Dasar hukum", "Saksi 2,", "30 15 4B 01 00 00 00 96")] == [1, 1, 1, 1]
+    counts = {name: {"number": 150, "words": "seratus lima puluh"} for name in ("listed", "intact", "damaged", "missing")}
+    stated = bast(150, counts=counts, bast={"number": "6/2018", "date": "4 Desember 2018"})
+    stated["cards"] = [card | {"kind": "tidak diterima", "note": "-"} for card in cards]
+    text = text_of(rendering.render("berita_acara_selisih", stated), tmp_path)
+    assert [text.count(said) for said in ("PIHAK KEDUA menyatakan", "tetap menjadi tanggung jawab", "30 15 4B 01 00 00 00 96")] == [1, 1, 1]
+
+
+@pytest.mark.usefixtures("in_parts")
+def test_signs_that_no_font_has_are_named_from_any_part_and_a_part_that_fails_is_no_paper() -> None:
+    with pytest.raises(Unprintable) as refused:
+        rendering.render("bast", bast(150, notes="Kantor \u65e5\u672c"))  # in the last part
+    assert refused.value.signs == "\u65e5\u672c"
+    with pytest.raises(RuntimeError, match=r"was not laid out.*letters"):
+        rendering.render("bast", {name: value for name, value in bast(150).items() if name != "letters"})
 
 
 def test_a_berita_acara_names_cause_place_official_and_witnesses(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def test_the_paper_states_the_difference_is_stored_as_issued_and_verified(world:
         "tidak diterima tidak ada di dalam kotak", "Indah Contoh", "Candra Contoh", "Catatan: segel utuh", pairs, told["digest"],
     ):  # fmt: skip
         assert said in text, said
-    assert told["paper"] == {"sha256": hashlib.sha256(given).hexdigest(), "size": len(given), "template": "berita_acara_selisih/3"}
+    assert told["paper"] == {"sha256": hashlib.sha256(given).hexdigest(), "size": len(given), "template": "berita_acara_selisih/4"}
     world.configure(public_url="https://sifilma.elsewhere.go.id")
     assert world.client(OFFICE).get(f"/handovers/{bast['id']}/discrepancy").get_data() == given
     shown = world.anonymous().open("GET", f"/verifikasi?selisih={bast['id']}&sha256={told['digest']}").get_data(as_text=True)

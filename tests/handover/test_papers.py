@@ -60,7 +60,7 @@ def test_a_bast_states_what_both_sides_sign_for_and_is_stored_as_issued(world: W
         ("issuer", "Satria Contoh", "Direktur"),
         ("receiver", "Oe", "Kepala Dinas"),
     ]
-    assert made["paper"] == {"sha256": hashlib.sha256(given).hexdigest(), "size": len(given), "template": "bast/3"}
+    assert made["paper"] == {"sha256": hashlib.sha256(given).hexdigest(), "size": len(given), "template": "bast/4"}
     entries = done(world.client("auditor1").get("/audit"))["items"]
     assert made["paper"]["sha256"] in str([entry for entry in entries if entry["action"] == "handover.issue"])
     world.configure(public_url="https://sifilma.elsewhere.go.id", env="training")  # a paper made now would look otherwise

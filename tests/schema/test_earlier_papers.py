@@ -80,4 +80,4 @@ def test_papers_of_before_are_stored_with_the_bytes_they_had(world: World) -> No
         world.client("operator1").post("/handovers", {"to": str(world.organisation_of("magetan.kepala")), "cards": world.personalised()}),
         201,
     )
-    assert (later["number"], later["paper"]["template"]) == ("400.8/0002/BAST-SAM/XI/2026", "bast/3")
+    assert (later["number"], later["paper"]["template"]) == ("400.8/0002/BAST-SAM/XI/2026", "bast/4")

@@ -154,7 +154,7 @@ LIBRARIES = {
     # a kind of document, or what is done with it
     "documents": (
         "file_cache file_import file_views forms indonesian issued_papers known_people label_sheets letterhead list_views lists models "
-        "numbering pdf_actions pdf_child photo_child "
+        "numbering papers/layout papers/long_papers pdf_actions pdf_child photo_child "
         "print_file reader_child reader_refusals reading rendering responses service store uploads tables/answer tables/cells "
         "tables/columns tables/csv_child tables/headings tables/lookups tables/rows tables/sheets tables/templates "
         "tables/workbook tables/writing tables/xlsx_child"

@@ -1,0 +1,1 @@
+"""How papers are laid out by typst: as a whole, or in parts."""
