@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hsm.keys import ROOT_PLAN, SIGNING_PLAN
 from sifilma.kernel.unit_of_work import assert_no_transaction
-from tests.benchmarks import activation, bulk, intake, log, many_cards, pages, sign_in, two_workers
+from tests.benchmarks import activation, bulk, intake, log, many_cards, pages, sign_in, start, two_workers
 from tests.benchmarks.table import Line, show
 from tests.support import databases, softhsm
 from tests.support.databases import FreshPostgres
@@ -37,7 +37,7 @@ def installation() -> Iterator[World]:
         softhsm.uninstall(store)
 
 
-PARTS = (two_workers, activation, sign_in, pages, bulk, intake, many_cards, log)
+PARTS = (start, two_workers, activation, sign_in, pages, bulk, intake, many_cards, log)
 """In this order: behind `sign_in` the clock is ahead, and workers, who have the real one, would do nothing; `log` puts another log in the
 place of the one that was signed, and nobody signs it any more."""
 
