@@ -44,7 +44,7 @@ CARRIED = "manifests issued anew"
 LONG = 110.0
 """Seconds for a chore that walks over many things in one run."""
 PAPERS = 1800.0
-"""Seconds for the papers of one run. The longest took 129 s, for 100,000 cards; each of its parts ends after 120 s (`long_papers.py`)."""
+"""Seconds for the papers of one run, which begins none after a minute of a kind. The longest took 129 s, for 100,000 cards."""
 
 
 def _in_one(act: Callable[[Context], int]) -> Callable[[], int]:

@@ -176,7 +176,7 @@ def _of_function_query(ctx: Context, function: str) -> Select[Card]:
     if function == Function.RW and reach <= {Scope.OWN}:
         arms = [select(Card.id).where(column == own, Card.function == function) for column in (Card.holder_id, Card.buyer_id)]
         few = find_few(ctx.session, arms)
-        query = query if few is None else query.where(Card.id.in_(few))
+        query = query if few is None else query.where(among(ctx.session, Card.id, few))
     return query.where(Card.function == function)
 
 

@@ -14,7 +14,9 @@ import structlog
 from sifilma.dispatch.contract import Chores
 
 STUCK_SECONDS = 120
-"""A chore that takes longer hangs: the process ends itself, and is started again. It may be the only one, and parts of rounds are long."""
+"""A chore that takes longer hangs, unless it says more itself: the process ends, and is started again. It may be the only one, and parts of
+rounds are long.
+"""
 PAUSE = 1.0
 log = structlog.get_logger()
 
@@ -42,7 +44,7 @@ class InProcess:
         for name, chore in self._chores.items():
             at_once = chore.due is not None or chore.turn is not None
             if at_once or now >= self._next[name]:
-                faulthandler.dump_traceback_later(STUCK_SECONDS, exit=True)
+                faulthandler.dump_traceback_later(max(STUCK_SECONDS, chore.most_seconds), exit=True)
                 self._next[name] = now + chore.every
                 counts[name] = self._run(name) or 0
         if any(counts.values()):

@@ -7,6 +7,7 @@ to nothing. What is told stands on the paper, and what became of it since.
 from __future__ import annotations
 
 import hmac
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -86,8 +87,8 @@ class LookedUp:
 
 
 Contexts = Callable[[], AbstractContextManager[Context]]
-AT_ONCE = 20
-"""Papers that one round of the worker stores later."""
+AT_ONCE, MOST_SECONDS = 20, 60.0
+"""Papers of a kind that one round of the worker stores later, and the seconds after which it begins no further one."""
 _kinds: dict[str, Kind] = {}
 
 
@@ -131,21 +132,25 @@ def store_lacking(
 ) -> int:
     """Make and store the papers of these objects. Return their number. `make` gives the issuer's id and the paper.
 
-    A paper takes up to ten seconds: it is made in a reading transaction, and stored in one of its own. What cannot be made, because a file
-    is away, does not keep the others: its fault is raised at the end.
+    A long paper takes minutes: it is made in a reading transaction, and stored in one of its own. What cannot be made, because a file is
+    away, does not keep the others: its fault is raised at the end.
     """
     with contexts() as ctx:
         ctx.uow.begin_read()
         waiting = list(ctx.session.scalars(lacking))
     faults: list[SifilmaError] = []
+    stored, until = 0, time.monotonic() + MOST_SECONDS
     for object_id in waiting:
+        if time.monotonic() >= until:  # the next round is soon
+            break
         try:
             _store_later(contexts, store, object_kind, object_id, make)
+            stored += 1
         except SifilmaError as fault:
             faults.append(fault)
     if faults:
         raise faults[0]
-    return len(waiting)
+    return stored
 
 
 def _store_later(

@@ -47,7 +47,8 @@ def render(
     `banner` stands at the top of every page and across it: the line of an installation for practice (`Settings.banner`).
 
     The same data give the same bytes: the document's date comes from `data["date"]`. Characters that show nothing are left out. Raise
-    Unprintable for signs that no font has, and ValueError for another name of an image. The first version prints data as they are.
+    Unprintable for signs that no font has, ValueError for another name of an image, and Unavailable if a long paper cannot be laid out now.
+    The first version prints data as they are.
     """
     stated = data | {"banner": banner}
     if version != FIRST:

@@ -85,7 +85,7 @@ _SINCE = (
 
 @in_snapshot("paper-stored", "A BAST, Berita Acara or paper about a discrepancy that was issued since papers are stored has its paper.")
 def stored(now: Snapshot) -> Found:
-    """Leave out BASTs of many cards, which the worker makes within a minute."""
+    """Leave out BASTs of many cards, which the worker makes."""
     many = f"AND (SELECT COUNT(*) FROM handover_card c WHERE c.handover_id = y.object_id) <= {MOST_AT_ONCE}"
     for kind, which in (("handover", many), ("destruction", "")):
         yield from now.find(

@@ -105,7 +105,7 @@ class Base(DeclarativeBase):
     type_annotation_map = {datetime: UtcDateTime, UUID: Uuid(), dict[str, Any]: Json, str: String()}  # noqa: RUF012
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=512)  # about as many as SQLAlchemy keeps compiled
 def _as_sent(query: bytes, encoding: str) -> Any:
     """Return a statement as PostgreSQL takes it ($1 for %(name)s), with the order of its parameters."""
     return _query2pg_nocache(query, encoding)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ OFFICE, MAKER, BUYER = "magetan.kepala", "softorb.kepala", "mandiri.kepala"
 MAGETAN = "Dinas Kependudukan dan Pencatatan Sipil Kabupaten Magetan"
 Send = Callable[[str], Any]
 """Sends the request of one act with this idempotency key, and returns the answer (werkzeug's TestResponse)."""
+_pictures = itertools.count()
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,9 @@ def paper() -> tuple[str, bytes]:
 
 
 def picture() -> tuple[str, bytes]:
-    """Return a picture that hardly another call returns: one of 4,000 sizes."""
-    name, data, _ = sample_files.photo(8 + secrets.randbelow(80), 8 + secrets.randbelow(50))
+    """Return a picture that no other call of this process returns: one of 4,000 sizes. The same one would be stored once."""
+    height, width = divmod(next(_pictures) % 4_000, 80)
+    name, data, _ = sample_files.photo(8 + width, 8 + height)
     return name, data
 
 

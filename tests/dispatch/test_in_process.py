@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import faulthandler
 from pathlib import Path
 from threading import Event, Thread
 from uuid import UUID
+
+import pytest
 
 from sifilma.dispatch.contract import Chore, Turn
 from sifilma.dispatch.engine import cron_of
@@ -54,6 +57,14 @@ def test_what_is_asked_for_runs_each_time_and_the_rest_by_its_rhythm(tmp_path: P
     assert not mine._round(101.0)
     mine._round(111.0)
     assert ran == ["messages", "files", "soon", "later", "messages", "files", "messages", "files", "soon"]
+
+
+def test_a_chore_hangs_after_two_minutes_or_after_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    allowed: list[float] = []
+    monkeypatch.setattr(faulthandler, "dump_traceback_later", lambda seconds, exit: allowed.append(seconds))  # noqa: ARG005
+    chores = {"short": Chore(nothing, False, most_seconds=25.0), "papers": Chore(nothing, False, most_seconds=1800.0)}
+    InProcess(chores, lambda _: 0, tmp_path, lambda _: None)._round(100.0)
+    assert allowed == [120, 1800]
 
 
 def test_the_engine_has_the_same_rhythm() -> None:

@@ -15,11 +15,14 @@ from typing import Any
 import pytest
 import segno
 from pikepdf import Pdf
+from structlog.testing import capture_logs
 
 from sifilma.documents import indonesian, rendering
 from sifilma.documents.papers import long_papers
 from sifilma.documents.papers.layout import Unprintable
 from sifilma.documents.uploads import inspect_pdf
+from sifilma.kernel import deadline
+from sifilma.kernel.errors import Unavailable
 from tests.documents.files import DIGEST, picture, text_of
 
 URL = "http://127.0.0.1:8000/verifikasi"
@@ -177,7 +180,7 @@ def test_a_paper_in_parts_says_everything_once_and_numbers_its_pages(tmp_path: P
     assert [text.count(f"ENC-{number:05} RW") for number in range(1, 152)] == [1] * 150 + [0]
     assert [text.count(said) for said in ("bertempat di Jakarta", "Dengan ditandatanganinya", "Nama dan NIP/nomor pegawai")] == [1, 1, 1]
     with Pdf.open(io.BytesIO(document)) as pdf, pdf.open_metadata() as told:
-        assert (told["pdfaid:part"], told["pdfaid:conformance"]) == ("2", "U")
+        assert (told["pdfaid:part"], told["pdfaid:conformance"], told[long_papers.PAGES]) == ("2", "U", str(count))
         assert "/OutputIntents" in pdf.Root
 
 
@@ -198,8 +201,18 @@ def test_signs_that_no_font_has_are_named_from_any_part_and_a_part_that_fails_is
     with pytest.raises(Unprintable) as refused:
         rendering.render("bast", bast(150, notes="Kantor \u65e5\u672c"))  # in the last part
     assert refused.value.signs == "\u65e5\u672c"
-    with pytest.raises(RuntimeError, match=r"was not laid out.*letters"):
+    with capture_logs() as logged, pytest.raises(Unavailable):
         rendering.render("bast", {name: value for name, value in bast(150).items() if name != "letters"})
+    assert [(line["event"], "letters" in line["reason"]) for line in logged] == [("paper_not_laid_out", True)]
+    with capture_logs() as logged, pytest.raises(Unavailable), deadline.limit(long_papers.KEPT + 0.05):
+        rendering.render("bast", bast(150))
+    assert "timed out" in logged[0]["reason"]
+
+
+def test_a_paper_of_one_part_is_the_same_as_one_that_is_laid_out_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = rendering.render("bast", bast(70))
+    monkeypatch.setattr(rendering, "WHOLE", 60)
+    assert rendering.render("bast", bast(70)) == here
 
 
 def test_a_berita_acara_names_cause_place_official_and_witnesses(tmp_path: Path) -> None:

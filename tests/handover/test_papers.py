@@ -10,8 +10,13 @@ from typing import Any
 import pytest
 from pikepdf import Pdf
 
+from config.settings import Settings
 from sifilma.cards.identifiers import pcid_seal
+from sifilma.documents import issued_papers
 from sifilma.handover import bast, tasks
+from sifilma.handover.queries import Stated
+from sifilma.kernel.context import Context
+from sifilma.kernel.errors import Unavailable
 from sifilma.resources import resources
 from sifilma.web.command import command_context
 from tests.documents.files import text_of
@@ -128,6 +133,35 @@ def test_the_worker_makes_the_paper_of_many_cards(sqlite_world: World, tmp_path:
     assert done(sqlite_world.client("operator1").get(path))["paper"]["sha256"] == hashlib.sha256(given).hexdigest()
     assert f"{bast.MOST_AT_ONCE + 1} (lima ratus satu) keping" in text_of(given, tmp_path)
     assert [row[0] for row in sqlite_world.sql("SELECT action FROM audit_entry WHERE action LIKE 'paper%'")] == ["paper.store"]
+
+
+def test_a_paper_that_cannot_be_made_keeps_no_other_waiting_and_a_round_has_an_end(
+    sqlite_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bast, "MOST_AT_ONCE", 1)
+    first, second = [done(issue(sqlite_world, sqlite_world.personalised(count=2)), 201)["id"] for _ in range(2)]
+    make = bast.make
+
+    def fails(ctx: Context, settings: Settings, stated: Stated) -> issued_papers.Made:
+        if str(stated.handover.id) == first:
+            raise Unavailable("The paper cannot be made right now.", type="paper-not-made")
+        return make(ctx, settings, stated)
+
+    def stored() -> int:
+        with sqlite_world.app.app_context():
+            held = resources()
+            return tasks.store_papers(command_context, held.settings, held.files)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(issued_papers, "MOST_SECONDS", 0.0)
+        assert stored() == 0
+    with monkeypatch.context() as patched:
+        patched.setattr(bast, "make", fails)
+        with pytest.raises(Unavailable):
+            stored()
+    named = [done(sqlite_world.client("operator1").get(f"/handovers/{one}"))["paper"] for one in (first, second)]
+    assert (named[0], named[1] is not None) == (None, True)
+    assert [stored(), stored()] == [1, 0]
 
 
 def test_several_basts_are_printed_as_one_file_that_is_no_paper(sqlite_world: World, tmp_path: Path) -> None:

@@ -6,9 +6,10 @@ import io
 import json
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import redirect_stderr
 from datetime import UTC, datetime, timedelta, timezone
+from types import SimpleNamespace
 
 import pytest
 import structlog
@@ -19,6 +20,7 @@ from sifilma.kernel.clock import ManualClock, SystemClock
 from sifilma.kernel.deadline import Allowance
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.lifecycle import LifeCycle, Transition, mermaid
+from sifilma.kernel.many import parallel
 from sifilma.kernel.many.parallel import AT_A_TIME, PART, in_parts
 from tests.support.simultaneous_calls import run_simultaneously
 
@@ -52,28 +54,25 @@ def test_parts_that_other_threads_work_on_end_with_the_callers_deadline() -> Non
     assert in_parts(left, range(2 * PART)) == [None] * (2 * PART)
 
 
-def test_what_waits_is_done_several_parts_at_a_time_and_what_computes_by_one_thread() -> None:
-    seen, under_way, most = set[int](), list[int](), list[int]()
+@pytest.mark.parametrize(("share", "at_a_time"), [(0.1, AT_A_TIME), (0.9, 1)])
+def test_what_waits_is_done_several_parts_at_a_time_and_what_computes_one_after_the_other(
+    monkeypatch: pytest.MonkeyPatch, share: float, at_a_time: int
+) -> None:
+    done, under_way, most = list[int](), list[int](), list[int]()
+    clock = SimpleNamespace(monotonic=lambda: float(len(done)), process_time=lambda: share * len(done))
+    monkeypatch.setattr(parallel, "time", clock)
 
-    def noted(part: Sequence[int], act: Callable[[], object]) -> list[int]:
-        seen.add(threading.get_ident())
+    def noted(part: Sequence[int]) -> list[int]:
+        done.append(1)
         under_way.append(1)
         most.append(len(under_way))
-        act()
+        time.sleep(0.05)
         under_way.pop()
         return [-number for number in part]
 
-    def compute() -> None:
-        until = time.process_time() + 0.01
-        while time.process_time() < until:
-            pass
-
     numbers = range(9 * PART + 7)
-    assert in_parts(lambda part: noted(part, lambda: time.sleep(0.05)), numbers) == [-number for number in numbers]
-    assert (len(seen) > 1, max(most)) == (True, AT_A_TIME)
-    most.clear()
-    assert in_parts(lambda part: noted(part, compute), numbers) == [-number for number in numbers]
-    assert max(most) == 1
+    assert in_parts(noted, numbers) == [-number for number in numbers]
+    assert max(most) == at_a_time
 
 
 def test_work_in_steps_has_time_of_its_own_and_costs_the_request_none() -> None:
