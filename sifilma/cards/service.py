@@ -134,7 +134,7 @@ def _with_text(ctx: Context, query: Select[Unit], text: str) -> Select[Unit]:
     arms = [select(Unit.id).where(number), select(Unit.id).where(pcid), in_cards]
     few = find_few(ctx.session, arms) if has_part(plain) else None
     if few is not None:
-        return query.where(Unit.id.in_(few))
+        return query.where(among(ctx.session, Unit.id, few))
     return query.where(or_(number, pcid, exists().where(Card.unit_id == Unit.id, uid)))
 
 
@@ -202,7 +202,7 @@ def _cards_with(ctx: Context, query: Select[Card], text: str, *fitting: ColumnEl
         in_units = [select(Card.id).where(Card.unit_id.in_(select(Unit.id).where(part))) for part in parts]
         few = find_few(ctx.session, [_named_cards_query(plain), *in_units, *(select(Card.id).where(one) for one in fitting)])
         if few is not None:
-            return query.where(Card.id.in_(few))
+            return query.where(among(ctx.session, Card.id, few))
     return query.where(or_(Card.uid.contains(plain, autoescape=True), exists().where(Unit.id == Card.unit_id, or_(*parts)), *fitting))
 
 

@@ -15,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, func, literal, or_, select, tuple_, union_all
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from sifilma.kernel.db import among
 from sifilma.kernel.errors import Invalid
 from sifilma.kernel.text import has_part
 
@@ -102,7 +103,7 @@ def with_part(session: Session, query: Select[Any], text: str, key: Any, *fittin
     `key` is the column of the ids. Few rows are found by the indexes; among many a page is soon full, and the list is read in its order.
     """
     few = find_few(session, [select(key).where(one) for one in fitting]) if has_part(text) else None
-    return query.where(or_(*fitting) if few is None else key.in_(few))
+    return query.where(or_(*fitting) if few is None else among(session, key, few))
 
 
 def has(column: Any, part: str) -> ColumnElement[bool]:
