@@ -31,8 +31,8 @@ ROWS = 8
 
 
 @pytest.fixture
-def patient_world(postgresql_url: str, tmp_path: Path, signing_token: HSM, root_token: HSM) -> Iterator[World]:
-    """Yield an installation whose requests may wait for the others on a loaded machine."""
+def one_set_world(postgresql_url: str, tmp_path: Path, signing_token: HSM, root_token: HSM) -> Iterator[World]:
+    """Yield an installation in which a file of WAYS rows is one set."""
     with closing(World(postgresql_url, tmp_path / "home", signing_token, root_token, bulk_at_once=WAYS)) as made:
         yield made
 
@@ -65,8 +65,8 @@ def sound(world: World) -> None:
     assert [str(finding) for finding in examine(installation(world)).findings] == []
 
 
-def test_a_file_and_fifty_single_acts_on_its_cards_decide_each_card_once(patient_world: World) -> None:
-    world = patient_world
+def test_a_file_and_fifty_single_acts_on_its_cards_decide_each_card_once(one_set_world: World) -> None:
+    world = one_set_world
     ready, asked = world.ready(HEAD, "R", WAYS - 10), world.ready(HEAD, "R", 10)
     client = world.client(HEAD)
     rows = [world.activation(one, uid) for one in (ready, asked) for uid in one.uids]
@@ -87,8 +87,8 @@ def test_a_file_and_fifty_single_acts_on_its_cards_decide_each_card_once(patient
     sound(world)
 
 
-def test_a_file_of_relocations_beside_revocations_reports_and_relocations_by_hand(patient_world: World) -> None:
-    world = patient_world
+def test_a_file_of_relocations_beside_revocations_reports_and_relocations_by_hand(one_set_world: World) -> None:
+    world = one_set_world
     ready, _ = world.active(HEAD, "R", 20)
     client, approver = world.client(HEAD), world.client("penyetuju1")
     _, tokens = world.tokens(HEAD, ready.uids, "relocation", "R")
