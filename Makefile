@@ -33,7 +33,7 @@ bench: setup
 CARDS ?= 100000
 bench-nation: setup
 	@$(PYTHON) -m tests.benchmarks.nation --cards $(CARDS)
-	@$(PYTHON) -m tests.benchmarks.nation.measure $(if $(AGAINST),--against $(AGAINST)) $(if $(KEEP),--keep $(KEEP))
+	@$(PYTHON) -m tests.benchmarks.nation.measure $(if $(BESIDE),--beside $(BESIDE)) $(if $(KEEP),--keep $(KEEP))
 
 chaos: setup
 	@KILLS=$(KILLS) SEED=$(SEED) MINUTES=$(MINUTES) ONLY=$(ONLY) $(PYTHON) -m tests.chaos

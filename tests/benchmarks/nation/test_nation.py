@@ -14,7 +14,8 @@ from sifilma.kernel.db import db
 from sifilma.resources import resources
 from tests.benchmarks.nation.filling import fill
 from tests.benchmarks.nation.installation import BEFORE
-from tests.benchmarks.nation.measure import LARGE, pages, people, read_whole, recording, words
+from tests.benchmarks.nation.pages import pages, people, words
+from tests.benchmarks.nation.plans import LARGE, read_whole, recording
 from tests.support.databases import Fresh
 from tests.support.world import START, World
 

@@ -1,0 +1,79 @@
+"""Statements of a page, their plans, and the large tables that a plan reads from end to end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import event
+
+from sifilma.kernel.db import db
+from tests.support.world import World
+
+LARGE = (
+    "activation", "activation_request", "activation_request_card", "activation_tally", "audit_entry", "batch_row", "card", "card_tally",
+    "free_unit", "handover", "handover_card", "history", "log_leaf", "log_node", "manifest", "outlet", "personalisation_request",
+    "personalisation_result", "reader_tally", "row_digest", "stage_tally", "token", "unit",
+)  # fmt: skip
+"""Tables that grow with the cards."""
+FEW = 1_000
+"""Rows among which one is soon found."""
+
+
+@contextmanager
+def recording(world: World) -> Iterator[list[tuple[str, Any]]]:
+    """Collect the statements that are executed within the block."""
+    seen: list[tuple[str, Any]] = []
+
+    def note(
+        _connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool
+    ) -> None:  # its signature is SQLAlchemy's
+        seen.append((statement, parameters))
+
+    with world.app.app_context():
+        event.listen(db.engine, "before_cursor_execute", note)
+        try:
+            yield seen
+        finally:
+            event.remove(db.engine, "before_cursor_execute", note)
+
+
+def executed(world: World, seen: Sequence[tuple[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Execute the reading statements of a page once more, and yield each with its plan."""
+    with world.app.app_context(), db.engine.connect() as connection:
+        for statement, parameters in reads(seen):
+            yield statement, connection.exec_driver_sql("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + statement, parameters).scalar_one()[0]
+        connection.rollback()
+
+
+def read_whole(world: World, seen: Sequence[tuple[str, Any]]) -> set[str]:
+    """Return the large tables that the plans of some statements read from end to end. They are planned, not executed."""
+    found: set[str] = set()
+    with world.app.app_context(), db.engine.connect() as connection:
+        for statement, parameters in reads(seen):
+            plan = connection.exec_driver_sql("EXPLAIN (FORMAT JSON) " + statement, parameters).scalar_one()[0]
+            found |= set(scanned(plan["Plan"]))
+        connection.rollback()
+    return found
+
+
+def reads(seen: Sequence[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """Return the statements that only read, each text once."""
+    kept = {statement: (statement, parameters) for statement, parameters in seen}
+    return [one for one in kept.values() if one[0].lstrip("( ").upper().startswith(("SELECT", "WITH")) and "FOR UPDATE" not in one[0]]
+
+
+def scanned(plan: dict[str, Any], above: dict[str, Any] | None = None) -> Iterator[str]:
+    """Yield the large tables that a plan reads from end to end. Of a plan that was executed, those of which it read more than FEW rows.
+
+    A scan ends early below a LIMIT that a tenth of its rows fill, and where the question is only whether there is any (`EXISTS`).
+    """
+    ends_early = above is not None and above["Node Type"] == "Limit" and above["Plan Rows"] * 10 <= plan["Plan Rows"]
+    is_any = plan.get("Parent Relationship") == "InitPlan" and plan["Plan Rows"] > FEW
+    if "Actual Rows" in plan:
+        ends_early = (plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)) * plan["Actual Loops"] <= FEW
+    if plan["Node Type"] == "Seq Scan" and plan["Relation Name"] in LARGE and not (ends_early or is_any):
+        yield plan["Relation Name"]
+    for part in plan.get("Plans", ()):
+        yield from scanned(part, plan)
