@@ -64,6 +64,7 @@ PING_AFTER = 1.0  # seconds without use after which a connection is checked
 STATEMENT_TIMEOUT_MS = 8_000
 LOCK_TIMEOUT_MS = 3_000
 _READS = ("SELECT", "WITH", "(SELECT")
+_FOR_ALL = "SET LOCAL plan_cache_mode = force_generic_plan"
 LONGEST_KEPT = 65_536  # characters of a statement whose form for PostgreSQL is kept
 WRITTEN_TOGETHER = 1000  # rows whose changes are on their way to the database at a time
 
@@ -133,21 +134,55 @@ class KeepingCursor(psycopg.Cursor[Any]):
     """A cursor that reads each statement once, and has PostgreSQL plan a SELECT for the values that it has.
 
     PostgreSQL would keep one plan for all after some executions, as if every organisation were of middle size: for the largest, which
-    has a fifth of all cards, such a plan takes a hundred times as long. The statements of an activation find single rows (`Prepared`):
-    theirs is kept.
+    has a fifth of all cards, such a plan can take a hundred times as long. The statements of an activation find single rows
+    (`Prepared`): their plan is kept. So is that of statements whose conditions leave no choice, and which take longer to plan than to
+    execute (`execute_for_all`).
     """
 
     _query_cls = _Query
 
     def execute(self, query: Any, params: Any = None, *, prepare: bool | None = None, binary: bool | None = None) -> KeepingCursor:
         """Execute a statement, as psycopg does."""
+        self._plan(for_all=False)
         if prepare is None and isinstance(query, str) and query.startswith(_READS):
             prepare = False
         return super().execute(query, params, prepare=prepare, binary=binary)
 
+    def executemany(self, query: Any, params_seq: Any, *, returning: bool = False) -> None:
+        """Execute a statement for many values, as psycopg does."""
+        self._plan(for_all=False)
+        super().executemany(query, params_seq, returning=returning)
+
+    def copy(self, *args: Any, **kwargs: Any) -> Any:
+        """Copy rows, as psycopg does."""
+        self._plan(for_all=False)
+        return super().copy(*args, **kwargs)
+
     def execute_kept(self, query: str, params: Any) -> KeepingCursor:
         """Execute a statement whose plan PostgreSQL may keep."""
+        self._plan(for_all=False)
         return super().execute(query, params)
+
+    def execute_for_all(self, query: str, params: Any) -> KeepingCursor:
+        """Execute a statement by a plan that PostgreSQL makes once, for whatever values."""
+        self._plan(for_all=True)
+        return super().execute(query, params)
+
+    def _plan(self, *, for_all: bool) -> None:
+        """Have PostgreSQL plan the next statements of this transaction for all values, or for theirs: triggers plan in the same way.
+
+        The setting is the transaction's, never the connection's, which a pooler may give to another client between two transactions. So
+        reads that run in autocommit have one from the first statement that is planned for all to the next that is not.
+        """
+        connection = cast("DeadlineConnection", self.connection)
+        if connection.plans_for_all == for_all:
+            return
+        connection.plans_for_all = for_all
+        if connection.autocommit:
+            sent = f"BEGIN READ ONLY; {_FOR_ALL}" if for_all else "COMMIT"
+        else:
+            sent = _FOR_ALL if for_all else "SET LOCAL plan_cache_mode = auto"
+        psycopg.Cursor(connection).execute(sent, prepare=False)
 
 
 class DeadlineConnection(psycopg.Connection[Any]):
@@ -156,6 +191,19 @@ class DeadlineConnection(psycopg.Connection[Any]):
     Server-side time-outs do not help when the server process itself is stopped: it then answers nothing at all. So the client gives up.
     It also closes the connection, because the state of its transaction is unknown from then on.
     """
+
+    plans_for_all = False
+    """Whether PostgreSQL now plans for whatever values (`KeepingCursor`). It ends with the transaction."""
+
+    def commit(self) -> None:
+        """Commit, as psycopg does."""
+        self.plans_for_all = False
+        super().commit()
+
+    def rollback(self) -> None:
+        """Roll back, as psycopg does."""
+        self.plans_for_all = False
+        super().rollback()
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         """Wait as psycopg does, but not beyond the deadline. Raise OperationalError when it has passed."""
@@ -204,7 +252,8 @@ def engine_options(url: str | URL, *, pool_size: int = 10) -> dict[str, Any]:
         return options | {"connect_args": {"timeout": 3.0, "check_same_thread": False}}
     # Without JIT: the compiler takes longer than our statements, whose cost PostgreSQL overestimates where they have many parts.
     settings = f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS} -c timezone=UTC -c jit=off"
-    return options | {"pool_recycle": 1800, "connect_args": {"connect_timeout": 3, "options": settings}}
+    # The connection that was used last is taken first: it has the statements prepared.
+    return options | {"pool_recycle": 1800, "pool_use_lifo": True, "connect_args": {"connect_timeout": 3, "options": settings}}
 
 
 def make_engine(url: str | URL, *, pool_size: int = 10) -> Engine:

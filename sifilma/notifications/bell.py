@@ -49,7 +49,7 @@ def ring(session: Session, at: datetime, rings: Iterable[Ring]) -> None:
             session.execute(upsert(session, Notice).values(rows).on_conflict_do_nothing())
 
 
-def unseen_count(user_id: UUID | None) -> ScalarSelect[Any]:
+def unseen_count(user_id: Any) -> ScalarSelect[Any]:
     """Return how many notices a person has not seen, up to MOST_COUNTED, as a column of the statement that reads their name."""
     # Columns of the index of what is unseen only, so that it alone is read.
     some = select(Notice.user_id).where(Notice.user_id == user_id, Notice.seen_at.is_(None)).limit(MOST_COUNTED).subquery()

@@ -34,10 +34,10 @@ from sifilma.identity.permissions import Operation, Scope, grants
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import UtcDateTime
+from sifilma.kernel.statements import built_once
 from sifilma.kernel.timekeeping.targets import Targets
 from sifilma.oversight.models import Agreement
 from sifilma.reports import card_page, tasks_waiting
-from sifilma.reports.built_once import queries as built_once
 from sifilma.reports.task_labels import TARGETED, TASKS
 from sifilma.reports.way import line_queries
 from sifilma.reports.way import queries as life

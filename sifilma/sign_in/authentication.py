@@ -17,8 +17,8 @@ from sifilma.kernel.actor import Actor, OrganisationKind
 from sifilma.kernel.addresses import is_within as is_within_networks
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Forbidden, Unauthenticated
-from sifilma.kernel.prepared import Prepared
 from sifilma.kernel.seals import columns
+from sifilma.kernel.statements.prepared import Prepared
 from sifilma.kernel.timekeeping.moments import is_within
 from sifilma.sign_in.authority import is_authentic
 

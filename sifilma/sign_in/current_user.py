@@ -7,10 +7,11 @@ from typing import Any
 
 from flask import Flask, Request, g
 from flask_login import LoginManager, UserMixin
-from sqlalchemy import select
+from sqlalchemy import Select, Uuid, bindparam, select
 
 from sifilma.identity.models import Organisation, Person, User
 from sifilma.kernel.actor import Actor
+from sifilma.kernel.statements.prepared import Prepared
 from sifilma.notifications import bell
 from sifilma.web.requests import context
 from sifilma.web.states import kind
@@ -67,10 +68,19 @@ class SignedIn(UserMixin):  # type: ignore[misc]  # Flask-Login brings no types
 
     @cached_property
     def _names(self) -> Any:
-        unseen = bell.unseen_count(self._actor.user_id)
-        query = select(Person.name, Organisation.name, User.language, User.time_zone, unseen).select_from(User)
-        query = query.join(Person, Person.id == User.person_id).join(Organisation, Organisation.id == User.organisation_id)
-        return context().session.execute(query.where(User.id == self._actor.user_id)).one()
+        found = _NAMES.first(context().session, {"user_id": self._actor.user_id})
+        assert found is not None  # noqa: S101  # accounts are never deleted
+        return found
+
+
+def _names_query() -> Select[str, str, str, str, int]:
+    own = bindparam("user_id", type_=Uuid())
+    query = select(Person.name, Organisation.name, User.language, User.time_zone, bell.unseen_count(own)).select_from(User)
+    query = query.join(Person, Person.id == User.person_id).join(Organisation, Organisation.id == User.organisation_id)
+    return query.where(User.id == own)
+
+
+_NAMES = Prepared(_names_query())
 
 
 def register(app: Flask) -> None:

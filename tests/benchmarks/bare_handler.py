@@ -24,7 +24,7 @@ from hsm import HSM, TokenConfig
 from hsm.token import Operations
 from sifilma.activation.issuing import statements
 from sifilma.kernel.ids import uuid7
-from sifilma.kernel.prepared import Prepared
+from sifilma.kernel.statements.prepared import Prepared
 from sifilma.sign_in.authentication import KEY_STATEMENT, secret_hash
 
 _local = threading.local()

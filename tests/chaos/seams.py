@@ -108,7 +108,7 @@ def hold_database(engine: Engine, falls: Falls) -> None:
         pass_statement(cursor, falls)
 
     def prepared(_connection: Any, cursor: Any, _text: str, _values: Any, context: Any, _many: bool) -> None:
-        if context is None:  # of `sifilma.kernel.prepared`, which sends it past SQLAlchemy's execution
+        if context is None:  # of `sifilma.kernel.statements.prepared`, which sends it past SQLAlchemy's execution
             pass_statement(cursor, falls)
 
     for name in ("do_execute", "do_execute_no_params", "do_executemany"):

@@ -24,7 +24,7 @@ from sifilma.kernel.errors import Conflict, Invalid
 from sifilma.kernel.idempotency import Claim, StoredAnswer
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.paging import Order
-from sifilma.kernel.prepared import Prepared
+from sifilma.kernel.statements.prepared import Prepared
 from sifilma.kernel.unit_of_work import OpenTransaction, UnitOfWork, assert_no_transaction, own_reading
 from tests.support.counting import counted
 from tests.support.simultaneous_calls import run_simultaneously

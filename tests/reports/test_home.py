@@ -15,9 +15,9 @@ from sifilma.kernel.clock import ManualClock
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import db
 from sifilma.kernel.ids import uuid7
+from sifilma.kernel.statements import built_once
 from sifilma.kernel.unit_of_work import UnitOfWork
 from sifilma.reports import home, tasks_waiting
-from sifilma.reports.built_once import queries as built_once
 from sifilma.reports.duties import queries as duties
 from sifilma.reports.task_labels import TASKS
 from sifilma.reports.way import pages

@@ -41,7 +41,7 @@ from sifilma.kernel.context import Act, Context
 from sifilma.kernel.db import changed
 from sifilma.kernel.errors import Conflict
 from sifilma.kernel.ids import uuid7
-from sifilma.kernel.prepared import Step, run_all
+from sifilma.kernel.statements.prepared import Step, run_all
 from sifilma.kernel.text import say
 
 COMPROMISED, REPLACED = "compromised", "replaced"

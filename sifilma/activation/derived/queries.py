@@ -5,7 +5,6 @@ What the worker moves from the changes to a tally meanwhile is counted once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, TypeAlias
@@ -21,6 +20,7 @@ from sqlalchemy import (
     Subquery,
     Uuid,
     and_,
+    bindparam,
     case,
     cast,
     exists,
@@ -44,6 +44,7 @@ from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation, Scope, grants
 from sifilma.identity.scope import scoped
 from sifilma.kernel.context import Context
+from sifilma.kernel.statements import built_once
 
 E7 = 10_000_000
 """Positions are whole numbers of 1e-7 degrees."""
@@ -75,11 +76,14 @@ class Lag:
 
 def find_lag(ctx: Context) -> Lag | None:
     """Return what the tallies lack, where it is too much to be added on reading; else None."""
+    readers, cards, at = built_once.rows(ctx, _lag_query)[0]
+    return Lag(MOST_ADDED, at if readers else None) if readers or cards else None
+
+
+def _lag_query(_ctx: Context, _: None) -> Rows:
     readers_few, cards_few = are_few(ReaderChange), are_few(CardTallyChange)
     oldest = select(ReaderChange.activation_id).order_by(ReaderChange.id).limit(1).scalar_subquery()
-    since = select(Activation.at).where(Activation.id == oldest).scalar_subquery()
-    readers, cards, at = ctx.session.execute(select(~readers_few, ~cards_few, since)).one()
-    return Lag(MOST_ADDED, at if readers else None) if readers or cards else None
+    return select(~readers_few, ~cards_few, select(Activation.at).where(Activation.id == oldest).scalar_subquery())
 
 
 def tallied(query: Rows, ctx: Context, table: Any) -> Rows:
@@ -217,23 +221,35 @@ def readers(ctx: Context, level: int) -> Subquery:
 
 def standing_number(ctx: Context, state: str) -> int | None:
     """Return how many manifests in this state the actor's organisation has, for an actor who sees those of no other; else None."""
-    own, scopes = ctx.actor.organisation_id, {grant.scope for grant in grants(ctx.actor, Operation.MANIFEST_VIEW)}
+    scopes = {grant.scope for grant in grants(ctx.actor, Operation.MANIFEST_VIEW)}
     if state not in STANDING or not is_tallied(ctx) or scopes != {Scope.OWN}:
         return None
-    T, gone = ReaderTally, moved()  # noqa: N806  # as the select reads
+    return int(built_once.rows(ctx, _standing_query, state)[0][0] or 0)
+
+
+def _standing_query(ctx: Context, state: str) -> Rows:
+    own, T, gone = ctx.actor.organisation_id, ReaderTally, moved()  # noqa: N806  # as the select reads
     counted: Rows = select(T.count).where(T.owner_id == own, T.basis == OWNED, T.level == LEVELS[0], T.state == state)
     tail: Rows = select(gone.c.amount).join(Activation, Activation.id == gone.c.activation_id)
     tail = tail.where(Activation.organisation_id == own, gone.c.state == state, are_few(ReaderChange))
     every = union_all(counted, tail).subquery("standing")
-    return int(ctx.session.scalar(select(func.sum(every.c.count))) or 0)
+    return select(func.sum(every.c.count))
 
 
 def activations_by_day(ctx: Context, zone: ZoneInfo, since: date, *, held: bool = False) -> dict[date, int]:
     """Return the number of activations on each day of a zone since a day: of the cards the actor sees, or of those `held` only."""
     hours = int(ctx.now.astimezone(zone).utcoffset().total_seconds()) // HOUR  # type: ignore[union-attr]  # it has a zone
     first = since.toordinal() - date(1970, 1, 1).toordinal()
+    rows = built_once.rows(ctx, _by_day_query, (hours, held), {"first": first})
+    start = date(1970, 1, 1)
+    return {start + timedelta(days=day): int(count) for day, count in rows if day >= first}
+
+
+def _by_day_query(ctx: Context, wanted: tuple[int, bool]) -> Rows:
+    """Return the query of days since 1970, from `first` on, with their activations: by the zone's hours, of the cards held or of all."""
+    hours, held = wanted
     T, new = ActivationTally, born()  # noqa: N806  # as the select reads
-    counted: Rows = select(T.day, T.count).where(T.zone == hours, T.day >= first)
+    counted: Rows = select(T.day, T.count).where(T.zone == hours, T.day >= bindparam("first", type_=Integer))
     each = select(day_of(Activation.at, hours).label("day"), literal(1, Integer)).select_from(new)
     tail: Rows = joined(each.join(Activation, Activation.id == new.c.activation_id))
     if held and not any(grant.scope is Scope.ALL for grant in grants(ctx.actor, Operation.CARD_VIEW)):
@@ -242,9 +258,7 @@ def activations_by_day(ctx: Context, zone: ZoneInfo, since: date, *, held: bool 
     else:
         counted, tail = tallied(counted, ctx, T), untallied(tail, ctx)
     every = union_all(counted, tail).subquery("every_day")
-    rows: Sequence[Any] = ctx.session.execute(select(every.c.day, func.sum(every.c.count)).group_by(every.c.day)).all()
-    start = date(1970, 1, 1)
-    return {start + timedelta(days=day): int(count) for day, count in rows if day >= first}
+    return select(every.c.day, func.sum(every.c.count)).group_by(every.c.day)
 
 
 def tallied_stages(ctx: Context, since: int) -> Rows:

@@ -51,7 +51,7 @@ from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, Invalid
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.many.parallel import in_parts
-from sifilma.kernel.prepared import Prepared, Step
+from sifilma.kernel.statements.prepared import Prepared, Step
 from sifilma.kernel.text import say
 from sifilma.kernel.unit_of_work import assert_no_transaction
 from sifilma.regions import codes

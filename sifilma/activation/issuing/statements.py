@@ -31,7 +31,7 @@ from sifilma.identity.models import Organisation
 from sifilma.kernel.db import among
 from sifilma.kernel.many.copying import insert_all, table_of
 from sifilma.kernel.many.sets import ReadSet, WriteSet
-from sifilma.kernel.prepared import Prepared, Step, run_all
+from sifilma.kernel.statements.prepared import Prepared, Step, run_all
 from sifilma.oversight.service import agreement_end_query
 from sifilma.regions.models import Region
 from sifilma.witness.models import ReservedNumber

@@ -27,6 +27,7 @@ from sifilma.cards.models import DeviceModel, Unit
 from sifilma.identity.permissions import Operation, Scope, grants
 from sifilma.identity.scope import scoped
 from sifilma.kernel.context import Context
+from sifilma.kernel.statements import built_once
 
 MOST_ADDED = 100
 """Changes that reading adds to a tally, of some 20 blocks each. Of more, which acts on many cards leave for the worker, pages say so."""
@@ -81,20 +82,27 @@ def sums_query(changed: Subquery) -> Select[Any]:
 
 def by_state(ctx: Context) -> Sequence[Any]:
     """Return states with the number of cards that the actor sees, and of those that the actor's organisation holds."""
+    return [row for row in built_once.rows(ctx, _by_state_query) if row[1]]
+
+
+def _by_state_query(ctx: Context, _: None) -> Any:
     every = _seen(ctx)
     own = select(T.state, literal(0, Integer), T.count).where(T.holder_id == ctx.actor.organisation_id)
     new = select(C.state, literal(0, Integer), C.amount).where(C.holder_id == ctx.actor.organisation_id, are_few(C))
     counted = union_all(select(every.c.state, every.c.count, literal(0, Integer).label("held")), own, new).subquery("counted")
-    query = select(counted.c.state, func.sum(counted.c.count), func.sum(counted.c.held)).group_by(counted.c.state)
-    return [row for row in ctx.session.execute(query).all() if row[1]]
+    return select(counted.c.state, func.sum(counted.c.count), func.sum(counted.c.held)).group_by(counted.c.state)
 
 
 def by_model(ctx: Context, state: str) -> list[tuple[str, int]]:
     """Return names of models with the number of cards in this state that the actor sees in their machines, the most first."""
+    rows = built_once.rows(ctx, _by_model_query, state)
+    return sorted(((name, int(count)) for name, count in rows if count), key=lambda row: (-row[1], row[0]))
+
+
+def _by_model_query(ctx: Context, state: str) -> Any:
     every = _seen(ctx)
     query = select(DeviceModel.name, func.sum(every.c.count)).join(every, every.c.model_id == DeviceModel.id)
-    rows = ctx.session.execute(query.where(every.c.state == state).group_by(DeviceModel.name)).all()
-    return sorted(((name, int(count)) for name, count in rows if count), key=lambda row: (-row[1], row[0]))
+    return query.where(every.c.state == state).group_by(DeviceModel.name)
 
 
 def _seen(ctx: Context) -> Subquery:
@@ -116,10 +124,14 @@ def _seen(ctx: Context) -> Subquery:
 
 def held_by_maker(ctx: Context, states: Collection[str]) -> dict[UUID | None, int]:
     """Return how many cards in these states the actor's organisation holds, by the maker of their machines; None for those in none."""
+    rows = built_once.rows(ctx, _held_query, tuple(states))
+    return {maker: int(count) for maker, count in rows if count > 0}
+
+
+def _held_query(ctx: Context, states: tuple[str, ...]) -> Any:
     own = ctx.actor.organisation_id
     counted: Any = select(T.model_id, T.count).where(T.holder_id == own, T.state.in_(states))
     new = changes(are_few(C), C.holder_id == own, C.state.in_(states)).with_only_columns(_model, C.amount)
     every = union_all(counted, new).subquery("held")
     query = select(DeviceModel.manufacturer_id, func.sum(every.c.count)).select_from(every)
-    query = query.outerjoin(DeviceModel, DeviceModel.id == every.c.model_id).group_by(DeviceModel.manufacturer_id)
-    return {maker: int(count) for maker, count in ctx.session.execute(query) if count > 0}
+    return query.outerjoin(DeviceModel, DeviceModel.id == every.c.model_id).group_by(DeviceModel.manufacturer_id)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Table, insert
 from sqlalchemy.orm import Session
 
 from sifilma.kernel.db import Base
-from sifilma.kernel.prepared import faults
+from sifilma.kernel.statements.prepared import faults
 
 COPIED_AT_LEAST = 20
 """Rows from which COPY is worth its round trips."""

@@ -16,7 +16,7 @@ from sqlalchemy.sql import visitors
 from sqlalchemy.sql.elements import BindParameter
 from sqlalchemy.types import TypeEngine
 
-from sifilma.kernel.prepared import Prepared
+from sifilma.kernel.statements.prepared import Prepared
 
 Rows = Sequence[Mapping[str, Any]]
 

@@ -14,10 +14,10 @@ from sifilma.destruction.models import Destruction
 from sifilma.identity.models import User
 from sifilma.kernel.actor import Role
 from sifilma.kernel.context import Context
+from sifilma.kernel.statements import built_once
 from sifilma.oversight.models import ModelCase, ReferenceChange
 from sifilma.personalisation.models import PersonalisationRequest
 from sifilma.reports import tasks_waiting
-from sifilma.reports.built_once import queries as built_once
 from sifilma.reports.reminders import actor_of
 from sifilma.reports.way import queries as life
 from sifilma.sign_in.authority import is_authentic

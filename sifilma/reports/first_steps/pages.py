@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, cast
 
 from flask_babel import LazyString
 from flask_babel import lazy_gettext as _
-from sqlalchemy import Exists, exists, select
+from sqlalchemy import ColumnElement, exists, select
 
 from sifilma.activation.models import ActivationRequest, Manifest
 from sifilma.cards.models import DeviceModel, Unit
@@ -14,6 +15,7 @@ from sifilma.handover.models import RECEIPTS, Handover
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
+from sifilma.kernel.statements import built_once
 from sifilma.oversight.models import Agreement
 from sifilma.personalisation.models import PersonalisationRequest
 
@@ -98,26 +100,32 @@ def steps(ctx: Context) -> list[FirstStep]:
     kinds = STEPS.get(ctx.actor.organisation_kind) if ctx.actor.organisation_kind else None
     if not kinds:
         return []
-    taken = _taken(ctx)
-    found = dict(zip(taken, ctx.session.execute(select(*taken.values())).one(), strict=True))
+    found = built_once.rows(ctx, _taken_query)[0]._asdict()
     ahead = [kind.key for kind in kinds if not found[kind.key]]
     return [FirstStep(kind, found[kind.key], kind.key == ahead[0], bool(grants(ctx.actor, kind.operation))) for kind in kinds if ahead]
 
 
-def _taken(ctx: Context) -> dict[str, Exists]:
-    """Return the conditions that the steps are taken, of any kind of organisation."""
+def _taken_query(ctx: Context, _: None) -> Any:
+    """Return the query of which steps are taken, of any kind of organisation, each by its key."""
     own = ctx.actor.organisation_id
     P, H, A = PersonalisationRequest, Handover, ActivationRequest  # noqa: N806  # as the selects read
-    models = select(DeviceModel.id).where(DeviceModel.manufacturer_id == own)
-    return {
+    sold = select(DeviceModel.id).where(DeviceModel.manufacturer_id == own, _is_any(Unit, Unit.model_id, DeviceModel.id))
+    taken = {
         "agreement": exists().where(Agreement.organisation_id == own),
         "model": exists().where(DeviceModel.manufacturer_id == own),
-        "units": exists().where(Unit.organisation_id == own),
-        "sold": exists().where(Unit.model_id.in_(models)),
-        "letter": exists().where(P.requester_id == own, P.submitted_at.is_not(None)),
-        "ordered": exists().where(P.buyer_id == own, P.submitted_at.is_not(None)),
-        "cards": exists().where(H.receiver_id == own, H.state.in_(RECEIPTS)),
-        "request": exists().where(A.organisation_id == own, A.submitted_at.is_not(None)),
-        "manifest": exists().where(Manifest.organisation_id == own),
-        "passed_on": exists().where(H.issuer_id == own),
+        "units": _is_any(Unit, Unit.organisation_id, own),
+        "sold": sold.exists(),
+        "letter": _is_any(P, P.requester_id, own, P.submitted_at.is_not(None)),
+        "ordered": _is_any(P, P.buyer_id, own, P.submitted_at.is_not(None)),
+        "cards": _is_any(H, H.receiver_id, own, H.state.in_(RECEIPTS)),
+        "request": _is_any(A, A.organisation_id, own, A.submitted_at.is_not(None)),
+        "manifest": _is_any(Manifest, Manifest.organisation_id, own),
+        "passed_on": _is_any(H, H.issuer_id, own),
     }
+    return select(*(condition.label(key) for key, condition in taken.items()))
+
+
+def _is_any(model: Any, owner: Any, own: Any, *which: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Return whether an owner has a row. Asked by EXISTS, PostgreSQL reads a table until it comes to one, as if owners had equally many."""
+    first = select(model.id).where(owner == own, *which).order_by(owner, model.id).limit(1)
+    return cast("ColumnElement[bool]", first.scalar_subquery().is_not(None))

@@ -6,13 +6,14 @@ Those who are limited to outlets see few cards, and the tallies do not know outl
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import date, datetime, time
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, and_, case, func, select, union_all
+from sqlalchemy import ColumnElement, Select, and_, case, func, select, union_all
 from sqlalchemy.orm import aliased
 
 from sifilma.activation.derived.queries import activations_by_day, is_tallied, tallied_stages, untallied
@@ -32,7 +33,9 @@ from sifilma.cards.derived import queries as derived
 from sifilma.cards.models import Card, CardState, DeviceModel, Unit
 from sifilma.cards.service import cards_query
 from sifilma.kernel.context import Context
+from sifilma.kernel.statements import built_once
 from sifilma.kernel.timekeeping.targets import ZONE, Targets
+from sifilma.kernel.timekeeping.working_days import Calendar
 
 _unit, _model = aliased(Unit), aliased(DeviceModel)  # the scope of a manufacturer names the tables themselves
 
@@ -70,21 +73,30 @@ def _counted(firsts: tuple[date, ...], zone: ZoneInfo) -> list[ColumnElement[int
 
 def times(ctx: Context, targets: Targets) -> dict[str, Counter[int]]:
     """Return for each stage how many cards took how many working days, of the cards first activated in the last twelve months."""
-    since, holidays = months(ctx.now.astimezone(ZONE).date())[0], targets.calendar.holidays
+    since = months(ctx.now.astimezone(ZONE).date())[0]
     if is_tallied(ctx):
-        new = untallied(first_query(is_born(), Activation.at >= beginning(since)), ctx).subquery("first_of")
-        found = _summed(
-            ctx, union_all(tallied_stages(ctx, month_number(since)), times_query(new, holidays), is_current_query(targets.calendar))
-        )
+        found = _by_stage(built_once.rows(ctx, _times_query, (since, targets.calendar)))
         if found.pop(CURRENT, None):
             return {stage: found.get(stage, Counter()) for stage in STAGES}
-    found = _summed(ctx, times_query(_all_query(ctx, beginning(since)).subquery("first_of"), holidays))
+    every = times_query(_all_query(ctx, beginning(since)).subquery("first_of"), targets.calendar.holidays)
+    found = _by_stage(ctx.session.execute(_summed(every)).all())
     return {stage: found.get(stage, Counter()) for stage in STAGES}
 
 
-def _summed(ctx: Context, query: Any) -> dict[str, Counter[int]]:
+def _times_query(ctx: Context, wanted: tuple[date, Calendar]) -> Select[Any]:
+    """Return the query of the tallied stages of the months since one, with those that are not counted yet, by the days of a calendar."""
+    since, calendar = wanted
+    new = untallied(first_query(is_born(), Activation.at >= beginning(since)), ctx).subquery("first_of")
+    every = (tallied_stages(ctx, month_number(since)), times_query(new, calendar.holidays), is_current_query(calendar))
+    return _summed(union_all(*every))
+
+
+def _summed(query: Any) -> Select[Any]:
     each = query.subquery("each_pair")
-    rows = ctx.session.execute(select(each.c.stage, each.c.days, func.sum(each.c.cards)).group_by(each.c.stage, each.c.days))
+    return select(each.c.stage, each.c.days, func.sum(each.c.cards)).group_by(each.c.stage, each.c.days)
+
+
+def _by_stage(rows: Sequence[Any]) -> dict[str, Counter[int]]:
     found: dict[str, Counter[int]] = {}
     for stage, spent, cards in rows:
         found.setdefault(stage, Counter())[int(spent)] = int(cards)

@@ -20,11 +20,11 @@ from sifilma.handover.models import Handover, HandoverCard, HandoverState
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
+from sifilma.kernel.statements import built_once
 from sifilma.kernel.timekeeping.targets import ACTIVATION_APPROVAL, APPROVAL, Targets
 from sifilma.personalisation.models import PersonalisationRequest
 from sifilma.personalisation.rules import REPLACEABLE, replaceable
 from sifilma.reports import tasks_waiting
-from sifilma.reports.built_once import queries as built_once
 from sifilma.reports.task_labels import TASKS
 from sifilma.reports.way import queries
 from sifilma.reports.way.cards.pages import of_card

@@ -208,7 +208,8 @@ def _unasked_query(ctx: Context) -> Select[Any]:
     """
     own = ctx.actor.organisation_id
     # An index answers in the order of age, however many were activated before: it is walked past those that are asked for.
-    held = select(Card.id).where(Card.holder_id == own, Card.buyer_id == own, within_limit(ctx.actor, Card.unit_id))
+    is_holders = Card.buyer_id.is_not_distinct_from(Card.holder_id)  # not "= own": PostgreSQL would look for all that were bought
+    held = select(Card.id).where(Card.holder_id == own, is_holders, within_limit(ctx.actor, Card.unit_id))
     waiting = held.where(Card.state.in_(READY[RequestKind.NEW]), ~is_busy())
     oldest = waiting.order_by(Card.id).limit(MOST_UNASKED).subquery("oldest")
     here = select(Handover).where(
@@ -373,7 +374,10 @@ def made_lines_query(ctx: Context, task: str, *conditions: ColumnElement[bool], 
     request, since = Card.personalisation_request_id.label("request"), func.min(Card.changed_at).label("since")
     counted = select(request, since, func.count(Card.id).label("cards")).where(*conditions).group_by(Card.personalisation_request_id)
     # Cards are counted before their requests are looked up: thousands of cards wait, of some hundred requests.
-    if of is not None:
+    if of is not None and ctx.actor.organisation_kind is OrganisationKind.MANUFACTURER:  # of a thousand requests, nearly all done long ago
+        every = counted.subquery(f"every_{task}")
+        counted = select(every).where(every.c.request.in_(select(PersonalisationRequest.id).where(of)))
+    elif of is not None:
         counted = counted.where(Card.personalisation_request_id.in_(select(PersonalisationRequest.id).where(of)))
     # The oldest MOST_MADE: with so few the requests are looked up one by one, and not all of them read.
     made, asked = counted.order_by("since").limit(MOST_MADE).subquery(f"made_{task}"), PersonalisationRequest

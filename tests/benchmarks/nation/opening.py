@@ -15,6 +15,9 @@ from tests.benchmarks.nation.pages import people, words
 from tests.benchmarks.nation.plans import executed, recording, scanned
 from tests.support.world import World
 
+PREPARED_AFTER = 5
+"""Executions after which psycopg prepares a statement."""
+
 
 @dataclass
 class Found:
@@ -49,7 +52,7 @@ class Side:
         self._clients = {kind: world.client(username) for kind, username in self._people.items()}
 
     def begin(self, kind: str, page: str) -> int:
-        """Choose the page that `once` opens, open it twice, and return its status."""
+        """Choose the page that `once` opens, open it until its statements are prepared, and return its status."""
         path, client = page.format(**self._words), self._clients[kind]
         headers = client.headers | {"Accept": "application/json" if path.startswith("/api") else "text/html"}
 
@@ -61,6 +64,8 @@ class Side:
         self._spent: list[tuple[float, float, float]] = []
         if self._found.status == 200:
             with recording(self._world) as self._seen:
+                self._opened()
+            for _ in range(PREPARED_AFTER - 1):
                 self._opened()
             self._backends = connections(self._world)
         return self._found.status

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import event
+from psycopg import sql
+from sqlalchemy import Connection, event
 
 from sifilma.kernel.db import db
+from sifilma.kernel.statements import built_once
 from tests.support.world import World
 
 LARGE = (
@@ -43,8 +46,26 @@ def executed(world: World, seen: Sequence[tuple[str, Any]]) -> Iterator[tuple[st
     """Execute the reading statements of a page once more, and yield each with its plan."""
     with world.app.app_context(), db.engine.connect() as connection:
         for statement, parameters in reads(seen):
-            yield statement, connection.exec_driver_sql("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + statement, parameters).scalar_one()[0]
+            yield statement, explained(connection, statement, parameters, "ANALYZE, BUFFERS")
         connection.rollback()
+
+
+def explained(connection: Connection, statement: str, parameters: Any, *options: str) -> dict[str, Any]:
+    """Return the plan of a statement as it is executed: for its values, or, of one that is kept, for whatever values."""
+    explain = f"EXPLAIN ({', '.join((*options, 'FORMAT JSON'))})"
+    plan: dict[str, Any]
+    if built_once.MARK not in statement:
+        plan = connection.exec_driver_sql(f"{explain} {statement}", parameters).scalar_one()[0]
+        return plan
+    names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", statement)))
+    prepared = re.sub(r"%\((\w+)\)s", lambda found: f"${names.index(found[1]) + 1}", statement)  # %% stays, for the driver
+    values = ", ".join(sql.Literal(parameters[name]).as_string().replace("%", "%%") for name in names)
+    connection.exec_driver_sql("SET LOCAL plan_cache_mode = force_generic_plan")
+    connection.exec_driver_sql(f"PREPARE kept AS {prepared}")
+    plan = connection.exec_driver_sql(f"{explain} EXECUTE kept{f'({values})' if names else ''}").scalar_one()[0]
+    connection.exec_driver_sql("DEALLOCATE kept")
+    connection.exec_driver_sql("SET LOCAL plan_cache_mode = auto")
+    return plan
 
 
 def read_whole(world: World, seen: Sequence[tuple[str, Any]]) -> set[str]:
@@ -52,8 +73,7 @@ def read_whole(world: World, seen: Sequence[tuple[str, Any]]) -> set[str]:
     found: set[str] = set()
     with world.app.app_context(), db.engine.connect() as connection:
         for statement, parameters in reads(seen):
-            plan = connection.exec_driver_sql("EXPLAIN (FORMAT JSON) " + statement, parameters).scalar_one()[0]
-            found |= set(scanned(plan["Plan"]))
+            found |= set(scanned(explained(connection, statement, parameters)["Plan"]))
         connection.rollback()
     return found
 

@@ -16,20 +16,22 @@ from sifilma.identity.models import Organisation
 from sifilma.kernel import db, triggers
 from sifilma.kernel.db import make_engine
 from sifilma.kernel.ids import uuid7
-from sifilma.kernel.prepared import Prepared, run_all
+from sifilma.kernel.statements.prepared import Prepared, run_all
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 CHECKED_WITH = {"2.1.9"}
-"""The versions of SQLAlchemy that `sifilma/kernel/prepared.py` was read against."""
+"""The versions of SQLAlchemy that `sifilma/kernel/statements/prepared.py` was read against."""
 TO_CHECK = """
-sifilma/kernel/prepared.py uses what SQLAlchemy does not promise to keep. Before {version} goes into CHECKED_WITH, look into its source:
+sifilma/kernel/statements/prepared.py uses what SQLAlchemy does not promise to keep. Before {version} goes into CHECKED_WITH, look into
+its source:
 - SQLCompiler: `bind_names`, `positiontup`, `_bind_processors`, `_result_columns` and their entries' `keyname` and `type`; whether a
   bindparam's `required` and `effective_value` mean what they did; whether a processor is a tuple for expanding parameters only.
 - Types: `dialect_impl(dialect).result_processor(dialect, None)` gives the processor of a column.
 - Connection and Engine: `_has_events`, and the arguments of `dispatch.before_cursor_execute`; `connection.connection.cursor()`.
 - Faults: `dialect.is_disconnect`, `DBAPIError.instance(...)`, `dialect.loaded_dbapi`.
-- `sifilma/reports/built_once/queries.py`: a cache key names the parameters in their order; `BindParameter.callable` is called at execution,
-  for the statement that was compiled and for those of the same key; a prefix of a select is part of its key.
+- A dialect's `statement_compiler` may be inherited from; its `visit_bindparam` writes a value, or a list of them, with `literal_binds`.
+- `sifilma/kernel/statements/built_once.py`: a cache key names the parameters in their order; `BindParameter.callable` is called at
+  execution, for the statement that was compiled and for those of the same key; a prefix of a select is part of its key.
 - `make bench`: SQLAlchemy's own way may have become fast enough to leave this module out.
 The tests of this file, of tests/activation/issuing and of tests/faults must pass."""
 

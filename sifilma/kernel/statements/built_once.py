@@ -3,6 +3,9 @@
 To build the unions of the home page takes longer than to execute them. The build is given an actor and a moment that nobody has, twice:
 where a value of the two statements differs, it is the actor's or the moment's, and is replaced at each execution. A statement with a value
 that is not, but was made from one, is not kept: it is built for each execution.
+
+To have PostgreSQL plan them takes longer still. One plan serves all actors of a kind: what is always the same stands in the statement, and
+each condition is written so that the plan for an organisation of middle size is that for the largest too (`tests/reports/test_plans.py`).
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from sqlalchemy.orm import Session
 from sifilma.kernel.actor import Actor, KeyScope, OrganisationKind, Role
 from sifilma.kernel.clock import Reading
 from sifilma.kernel.context import Context
+from sifilma.kernel.statements.prepared import Prepared
 from sifilma.kernel.unit_of_work import UnitOfWork
 
 Build = Callable[[Context, Any], Select[Any] | None]
@@ -36,7 +40,8 @@ MOST = 256
 TRIES = 3
 """Another thread may have compiled a common part between the two builds."""
 # A compiled statement whose values are given at execution must not be taken for one of equal words whose values are its own.
-_MARK = text("/* kept */")
+MARK = "/* kept */"
+_MARK = text(MARK)
 _now: ContextVar[Context] = ContextVar("context of the execution")
 _numbers = count(1)
 log = structlog.get_logger()
@@ -127,14 +132,20 @@ def rows(ctx: Context, build: Build, variant: Hashable = None, values: Mapping[s
     if query is None:
         return []
     with executing(ctx):
+        if found is not None and found.prepared is not None:
+            return found.prepared.all(ctx.session, dict(values or {}))
         return ctx.session.execute(query, dict(values or {})).all()
 
 
 @dataclass(frozen=True)
 class Kept:
-    """A statement for all actors of a shape, or None where there is nothing to ask for them."""
+    """A statement for all actors of a shape, or None where there is nothing to ask for them.
+
+    `prepared` is the same, compiled once. There is none of a statement with a list of values: its text depends on their number.
+    """
 
     query: Select[Any] | None
+    prepared: Prepared | None = None
 
 
 def find(actor: Actor, build: Build, variant: Hashable = None) -> Kept | None:
@@ -178,13 +189,15 @@ def _filled(query: Select[Any], first: StandIn, other: Select[Any], second: Stan
     one_key, other_key = query._generate_cache_key(), other._generate_cache_key()  # nothing else names the parameters in their order
     if one_key is None or other_key is None or one_key.key != other_key.key:
         raise LookupError("two actors get different statements")
+    is_fixed = True
     for bind, beside in zip(one_key.bindparams, other_key.bindparams, strict=True):
         if _described(bind.value, first) != _described(beside.value, second):
             raise LookupError(f"made from an actor or a moment: {bind.value!r}")
         fill = _fill(bind.value, first)
         if fill is not None:
             bind.callable = partial(_value, fill)
-    return Kept(query)
+        is_fixed = is_fixed and not (bind.expanding and (fill is not None or bind.required))
+    return Kept(query, Prepared(query, one_plan=True) if is_fixed else None)
 
 
 def _value(fill: Fill) -> Any:

@@ -1,4 +1,4 @@
-"""Core statements that are compiled once, for the few that run with every activation.
+"""Core statements that are compiled once: the few that run with every activation, and lists that are kept (`built_once`).
 
 Executing a statement through SQLAlchemy costs 200-300 µs, through this module 60-100 µs. Values go through the same type processors,
 listeners see every statement, and errors are SQLAlchemy's. Left out are the look-up in the statement cache and the description of
@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import Connection, Executable
+from sqlalchemy import BindParameter, Connection, Executable
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
@@ -26,10 +27,14 @@ Processor = Callable[[Any], Any]
 
 @dataclass(frozen=True)
 class _Compiled:
-    """The SQL for one dialect. `order` names the parameters by position where the dialect takes them so (SQLite)."""
+    """The SQL for one dialect. `order` names the parameters by position where the dialect takes them so (SQLite).
+
+    `calls` are made at each execution for the values of parameters (`bindparam(callable_=…)`).
+    """
 
     text: str
     literals: dict[str, Any]
+    calls: dict[str, Callable[[], Any]]
     binds: dict[str, Processor]
     order: tuple[str, ...] | None
     row: Any
@@ -37,10 +42,14 @@ class _Compiled:
 
 
 class Prepared:
-    """A statement with bound parameters, for PostgreSQL and SQLite. It takes no expanding parameters (`IN` lists)."""
+    """A statement with bound parameters, for PostgreSQL and SQLite. It takes no expanding parameters (`IN` lists).
 
-    def __init__(self, statement: Executable) -> None:
-        self.statement = statement
+    `one_plan`: PostgreSQL plans it once, for whatever values (`KeepingCursor.execute_for_all`). Its constants then stand in the text, lists
+    of them too: the plan knows them, and partial indexes serve.
+    """
+
+    def __init__(self, statement: Executable, *, one_plan: bool = False) -> None:
+        self.statement, self.one_plan = statement, one_plan
         self._compiled: dict[str, _Compiled] = {}
 
     def first(self, session: Session, values: dict[str, Any]) -> Any:
@@ -51,7 +60,7 @@ class Prepared:
         connection = session.connection()
         made = self.compiled(connection.dialect)
         with faults(connection), closing(_cursor(connection)) as cursor:
-            _send(connection, cursor, made, values)
+            _send(connection, cursor, made, values, self.one_plan)
             return _row(cursor, made)
 
     def all(self, session: Session, values: dict[str, Any]) -> list[Any]:
@@ -59,14 +68,14 @@ class Prepared:
         connection = session.connection()
         made = self.compiled(connection.dialect)
         with faults(connection), closing(_cursor(connection)) as cursor:
-            _send(connection, cursor, made, values)
+            _send(connection, cursor, made, values, self.one_plan)
             return [_named(found, made) for found in cursor.fetchall()]
 
     def compiled(self, dialect: Dialect) -> _Compiled:
         """Return the compiled statement for one dialect, compiled at the first use."""
         made = self._compiled.get(dialect.name)
         if made is None:
-            made = self._compiled[dialect.name] = _compile(self.statement, dialect)
+            made = self._compiled[dialect.name] = _compile(self.statement, dialect, constant=self.one_plan)
         return made
 
 
@@ -115,33 +124,55 @@ def _first_without_row(cursors: Sequence[Any], made: Sequence[tuple[_Compiled, d
     return None
 
 
-def _compile(statement: Executable, dialect: Dialect) -> _Compiled:
-    compiled: SQLCompiler = statement.compile(dialect=dialect)  # type: ignore[attr-defined]  # every ClauseElement has it
-    binds = {name: bind for bind, name in compiled.bind_names.items()}
+def _compile(statement: Executable, dialect: Dialect, *, constant: bool) -> _Compiled:
+    compiler = _with_constants(dialect.statement_compiler) if constant else dialect.statement_compiler
+    compiled: SQLCompiler = compiler(dialect, statement)  # type: ignore[arg-type]  # every ClauseElement is an Executable here
+    binds = {name: bind for bind, name in compiled.bind_names.items() if name in compiled.binds}
     columns = list(compiled._result_columns or ())
     return _Compiled(
         text=compiled.string,
-        literals={name: bind.effective_value for name, bind in binds.items() if not bind.required},
+        literals={name: bind.value for name, bind in binds.items() if not bind.required and bind.callable is None},
+        calls={name: bind.callable for name, bind in binds.items() if bind.callable is not None},
         binds={name: process for name in binds if (process := compiled._bind_processors.get(name)) is not None},  # type: ignore[misc]  # tuples belong to expanding ones
         order=tuple(compiled.positiontup) if compiled.positiontup else None,
-        row=namedtuple("Row", [entry.keyname for entry in columns]),
+        row=namedtuple("Row", [entry.keyname for entry in columns], rename=True),
         results=tuple(entry.type.dialect_impl(dialect).result_processor(dialect, None) for entry in columns),
     )
+
+
+def _with_constants(compiler: type[SQLCompiler]) -> type[SQLCompiler]:
+    """Return a compiler that writes texts and numbers that are always the same into the statement."""
+
+    class WithConstants(compiler):  # type: ignore[misc, valid-type]  # the dialect says which
+        def visit_bindparam(self, bindparam: BindParameter[Any], **more: Any) -> str:
+            if is_constant(bindparam):
+                more["literal_binds"] = True
+            return str(super().visit_bindparam(bindparam, **more))
+
+    return WithConstants
+
+
+def is_constant(bind: BindParameter[Any]) -> bool:
+    """Return whether the value of a parameter is always the same, and one that can stand in a statement."""
+    if bind.required or bind.callable is not None:
+        return False
+    each = (bind.value or ()) if bind.expanding else [bind.value]
+    return all(isinstance(value, str | int | UUID) for value in each)
 
 
 def _cursor(connection: Connection) -> Any:
     return connection.connection.cursor()
 
 
-def _send(connection: Connection, cursor: Any, made: _Compiled, values: dict[str, Any]) -> None:
-    parameters: Any = made.literals | values
+def _send(connection: Connection, cursor: Any, made: _Compiled, values: dict[str, Any], one_plan: bool = False) -> None:
+    parameters: Any = made.literals | {name: call() for name, call in made.calls.items()} | values
     for name, process in made.binds.items():
         parameters[name] = process(parameters[name])
     if made.order is not None:
         parameters = tuple(parameters[name] for name in made.order)
     if connection._has_events or connection.engine._has_events:
         connection.dispatch.before_cursor_execute(connection, cursor, made.text, parameters, None, False)
-    getattr(cursor, "execute_kept", cursor.execute)(made.text, parameters)  # SQLite's has no other
+    getattr(cursor, "execute_for_all" if one_plan else "execute_kept", cursor.execute)(made.text, parameters)  # SQLite's has no other
 
 
 def _row(cursor: Any, made: _Compiled) -> Any:

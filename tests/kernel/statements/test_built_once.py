@@ -17,8 +17,8 @@ from sifilma.kernel.actor import Actor, OrganisationKind, Role
 from sifilma.kernel.clock import ManualClock
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import Base, make_engine
+from sifilma.kernel.statements import built_once
 from sifilma.kernel.unit_of_work import UnitOfWork
-from sifilma.reports.built_once import queries as built_once
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 ONE, OTHER = UUID(int=1), UUID(int=2)

@@ -1,0 +1,1 @@
+"""Statements that are built, compiled or planned once."""
