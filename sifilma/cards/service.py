@@ -8,17 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Exists, Select, exists, false, or_, select
+from sqlalchemy import ColumnElement, Exists, Select, exists, false, select
 
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.cards import proposals
-from sifilma.cards.derived.models import CardUid, FreeUnit
+from sifilma.cards.derived.models import FreeUnit
 from sifilma.cards.derived.queries import seen_free_query
-from sifilma.cards.identifiers import normalise_pcid, normalise_uid, plain_hex
+from sifilma.cards.identifiers import normalise_pcid, normalise_uid
 from sifilma.cards.models import CARD, UNIT, Card, CardState, DeviceModel, Function, Unit, UnitCondition, UnitKeyChange, function_set
 from sifilma.cards.outlets.models import Outlet, OutletState
 from sifilma.cards.outlets.queries import CLOSED, hold_open, outlet_ids_query, own_by_text
+from sifilma.cards.part_queries import Part, cards_with, units_with
 from sifilma.cards.proposals import NewKey
 from sifilma.cards.schemas import UnitIn, UnitKeyIn
 from sifilma.identity.models import Organisation
@@ -31,10 +32,9 @@ from sifilma.kernel.ids import uuid7
 from sifilma.kernel.lifecycle import History
 from sifilma.kernel.paging import Listing, find_few
 from sifilma.kernel.repeats import numbered, repeats, same_as
-from sifilma.kernel.text import has_part, say
+from sifilma.kernel.text import say
 
 PCID_TAKEN = say("This PCID belongs to another unit.")
-UID_DIGITS = 16
 NO_PCID = say("A PCID of zeros is no PCID: ask the manufacturer.")
 NO_OUTLET = say("Your organisation has no such outlet.")
 ENDED = (CardState.DESTROYED, CardState.DAMAGED, CardState.LOCKED, CardState.REVOKED)
@@ -98,8 +98,8 @@ def named_units_query(ctx: Context, number: str) -> Select[Unit]:
     return units_query(ctx).where(same)
 
 
-def list_units(ctx: Context, wanted: UnitFilter) -> Listing[Unit]:
-    """Return the units the actor may see that match the filter."""
+def list_units(ctx: Context, wanted: UnitFilter, part: Part | None = None) -> Listing[Unit]:
+    """Return the units the actor may see that match the filter. `part` is its text, if that is looked for in other lists too."""
     query = _free_units_query(ctx) if wanted.state == "free" else units_query(ctx)
     if wanted.hardware_number:
         query = query.where(Unit.hardware_number == wanted.hardware_number.upper())
@@ -113,7 +113,7 @@ def list_units(ctx: Context, wanted: UnitFilter) -> Listing[Unit]:
         query = query.where(Unit.condition == wanted.condition)
     if wanted.model:
         query = query.where(Unit.model_id.in_(select(DeviceModel.id).where(DeviceModel.name == wanted.model)))
-    return (_with_text(ctx, query, wanted.text) if wanted.text else query), Unit.id
+    return (units_with(ctx, query, part or Part(ctx, wanted.text)) if wanted.text else query), Unit.id
 
 
 def _free_units_query(ctx: Context) -> Select[Unit]:
@@ -125,30 +125,11 @@ def _living_card() -> Exists:
     return exists().where(Card.unit_id == Unit.id, Card.state.not_in(ENDED))
 
 
-def _with_text(ctx: Context, query: Select[Unit], text: str) -> Select[Unit]:
-    """Match the text as people copy it: UIDs and PCIDs in pairs, with colons, in lower case."""
-    plain = re.sub(r"[\s:]", "", text).upper()
-    parts = (Unit.hardware_number, Unit.pcid, Card.uid)
-    number, pcid, uid = (part.contains(plain, autoescape=True) for part in parts)
-    in_cards = select(Card.unit_id).where(Card.unit_id.is_not(None), Card.id.in_(_named_cards_query(plain)))
-    arms = [select(Unit.id).where(number), select(Unit.id).where(pcid), in_cards]
-    few = find_few(ctx.session, arms) if has_part(plain) else None
-    if few is not None:
-        return query.where(among(ctx.session, Unit.id, few))
-    return query.where(or_(number, pcid, exists().where(Card.unit_id == Unit.id, uid)))
-
-
-def _named_cards_query(digits: str) -> Select[UUID]:
-    """Return a query of the cards with this UID, or with these digits in it."""
-    if len(digits) == UID_DIGITS:
-        return select(Card.id).where(Card.uid == digits)
-    return select(CardUid.card_id).where(CardUid.uid.contains(digits, autoescape=True))
-
-
-def list_cards(ctx: Context, wanted: CardFilter, *fitting: ColumnElement[bool]) -> Listing[Card]:
+def list_cards(ctx: Context, wanted: CardFilter, *fitting: ColumnElement[bool], part: Part | None = None) -> Listing[Card]:
     """Return the cards the actor may see that match the filter.
 
-    `fitting` are further conditions. A card that meets any of them matches the text as well.
+    `fitting` are further conditions. A card that meets any of them matches the text as well. `part` is the text of the filter, if that is
+    looked for in other lists too.
     """
     query = _of_function_query(ctx, wanted.function) if wanted.function else cards_query(ctx)
     if wanted.state:
@@ -156,7 +137,7 @@ def list_cards(ctx: Context, wanted: CardFilter, *fitting: ColumnElement[bool]) 
     if wanted.holder:
         named = select(Organisation.id).where(Organisation.name.icontains(wanted.holder, autoescape=True))
         query = query.where(Card.holder_id.in_(named))
-    return (_cards_with(ctx, query, wanted.text, *fitting) if wanted.text else query), Card.id
+    return (cards_with(ctx, query, part or Part(ctx, wanted.text), *fitting) if wanted.text else query), Card.id
 
 
 def _of_function_query(ctx: Context, function: str) -> Select[Card]:
@@ -191,19 +172,6 @@ def list_chosen_units(ctx: Context, ids: Sequence[str]) -> Listing[Unit]:
         return units_query(ctx).where(Unit.id.in_(list(map(UUID, ids)))), Unit.id
     except ValueError as unreadable:
         raise Invalid("This names no unit.") from unreadable
-
-
-def _cards_with(ctx: Context, query: Select[Card], text: str, *fitting: ColumnElement[bool]) -> Select[Card]:
-    """Match the text as people copy it: UIDs and PCIDs in pairs, with colons or dashes, in lower case."""
-    # A dash is a separator in a UID and a PCID, but may belong to a hardware number.
-    plain, number = plain_hex(text), re.sub(r"\s", "", text).upper()
-    parts = (Unit.hardware_number.contains(number, autoescape=True), Unit.pcid.contains(plain, autoescape=True))
-    if has_part(number):
-        in_units = [select(Card.id).where(Card.unit_id.in_(select(Unit.id).where(part))) for part in parts]
-        few = find_few(ctx.session, [_named_cards_query(plain), *in_units, *(select(Card.id).where(one) for one in fitting)])
-        if few is not None:
-            return query.where(among(ctx.session, Card.id, few))
-    return query.where(or_(Card.uid.contains(plain, autoescape=True), exists().where(Unit.id == Card.unit_id, or_(*parts)), *fitting))
 
 
 def get_unit(ctx: Context, unit_id: UUID, operation: Operation = Operation.UNIT_READ) -> Unit:

@@ -250,8 +250,10 @@ def engine_options(url: str | URL, *, pool_size: int = 10) -> dict[str, Any]:
     if url.get_backend_name() == "sqlite":
         # The pool gives a connection to one thread at a time, but not always to the thread that opened it.
         return options | {"connect_args": {"timeout": 3.0, "check_same_thread": False}}
-    # Without JIT: the compiler takes longer than our statements, whose cost PostgreSQL overestimates where they have many parts.
-    settings = f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS} -c timezone=UTC -c jit=off"
+    # Without JIT and parallel workers: both take longer to start than our statements take, whose cost PostgreSQL overestimates where they
+    # have many parts.
+    settings = f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS} -c timezone=UTC"
+    settings += " -c jit=off -c max_parallel_workers_per_gather=0"
     # The connection that was used last is taken first: it has the statements prepared.
     return options | {"pool_recycle": 1800, "pool_use_lifo": True, "connect_args": {"connect_timeout": 3, "options": settings}}
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, Generic, TypeAlias, TypeVar, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, literal, or_, select, tuple_, union_all
+from sqlalchemy import ColumnElement, Select, false, func, literal, or_, select, tuple_, union_all
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from sifilma.kernel.db import among
@@ -23,6 +23,7 @@ T = TypeVar("T")
 MAX_LIMIT = 200
 MOST_COUNTED = 1_000
 """Rows up to which the rows of a list are counted: more take as long to count as to read."""
+_EMPTY = "sifilma_empty"
 FEW = 1_000
 """Rows that are first looked for by each index, before a list is read in its order."""
 WALKED = 500
@@ -86,15 +87,34 @@ def find_few(session: Session, arms: Sequence[Select[Any]], most: int = FEW) -> 
     Each arm is one condition, which one index answers. In one statement with OR none would be used, and ordered by id PostgreSQL may walk
     the whole table for them.
     """
+    return together(find_each(session, arms, most))
+
+
+def find_each(session: Session, arms: Sequence[Select[Any]], most: int = FEW) -> list[list[UUID] | None]:
+    """Return the ids that each of the arms gives, as `find_few` does, in one statement."""
     if session.get_bind().dialect.name == "sqlite":  # it scans some thousand rows for the condition itself
-        return None
+        return [None] * len(arms)
     parts = [select(literal(number), arm.limit(most + 1).subquery()) for number, arm in enumerate(arms)]
-    found: dict[int, list[UUID]] = {}
-    for number, key in session.execute(union_all(*parts)):
-        found.setdefault(number, []).append(key)
-    if any(len(keys) > most for keys in found.values()):
-        return None
-    return list(dict.fromkeys(key for keys in found.values() for key in keys))
+    found: list[list[UUID]] = [[] for _ in arms]
+    for number, key in session.execute(union_all(*parts)) if parts else ():
+        found[number].append(key)
+    return [keys if len(keys) <= most else None for keys in found]
+
+
+def together(each: Sequence[list[UUID] | None]) -> list[UUID] | None:
+    """Return the ids of all lists, or None if one of them is None."""
+    some = [keys for keys in each if keys is not None]
+    return list(dict.fromkeys(key for keys in some for key in keys)) if len(some) == len(each) else None
+
+
+def among_few(session: Session, query: Select[Any], key: Any, few: Collection[UUID]) -> Select[Any]:
+    """Restrict a query to the rows that were found first. Where none were, the query says so (`is_empty`): nobody has to ask it."""
+    return query.where(among(session, key, few)) if few else query.where(false()).execution_options(**{_EMPTY: True})
+
+
+def is_empty(query: Select[Any]) -> bool:
+    """Return whether it is known that a query has no rows."""
+    return bool(query.get_execution_options().get(_EMPTY, False))
 
 
 def with_part(session: Session, query: Select[Any], text: str, key: Any, *fitting: ColumnElement[bool]) -> Select[Any]:
@@ -103,7 +123,7 @@ def with_part(session: Session, query: Select[Any], text: str, key: Any, *fittin
     `key` is the column of the ids. Few rows are found by the indexes; among many a page is soon full, and the list is read in its order.
     """
     few = find_few(session, [select(key).where(one) for one in fitting]) if has_part(text) else None
-    return query.where(or_(*fitting) if few is None else among(session, key, few))
+    return query.where(or_(*fitting)) if few is None else among_few(session, query, key, few)
 
 
 def has(column: Any, part: str) -> ColumnElement[bool]:

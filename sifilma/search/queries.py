@@ -25,6 +25,7 @@ from sifilma.cards import service as cards
 from sifilma.cards.models import Card, DeviceModel, Unit
 from sifilma.cards.outlets.models import Outlet
 from sifilma.cards.outlets.queries import list_outlets, named_outlets_query
+from sifilma.cards.part_queries import Part
 from sifilma.cards.service import CardFilter, UnitFilter
 from sifilma.destruction import service as destruction
 from sifilma.destruction.models import Destruction
@@ -33,7 +34,7 @@ from sifilma.handover.models import Handover
 from sifilma.identity.models import Organisation, Person, User
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.context import Context
-from sifilma.kernel.paging import Listing
+from sifilma.kernel.paging import Listing, is_empty
 from sifilma.personalisation import queries as personalisation
 from sifilma.personalisation.models import PersonalisationRequest
 from sifilma.reports.card_page import lettered
@@ -77,7 +78,7 @@ class Source:
 
     operation: Operation
     whole: Callable[[Context, str], Select[Any]]
-    part: Callable[[Context, str], Listing[Any]]
+    part: Callable[[Context, str, Part], Listing[Any]]
     shape: Shape
 
 
@@ -119,7 +120,9 @@ def identified(ctx: Context, text: str) -> list[Found]:
 
 def containing(ctx: Context, text: str) -> list[Found]:
     """Return what each list that the actor may see finds for a part. The text must be long enough."""
-    return _run(ctx, {kind: source.part(ctx, text)[0] for kind, source in _sources(ctx)})
+    part = Part(ctx, text)
+    queries = {kind: source.part(ctx, text, part)[0] for kind, source in _sources(ctx)}
+    return _run(ctx, {kind: query for kind, query in queries.items() if not is_empty(query)})
 
 
 def _sources(ctx: Context) -> Iterable[tuple[Kind, Source]]:
@@ -152,13 +155,13 @@ SOURCES: dict[Kind, Source] = {
     Kind.CARD: Source(
         Operation.CARD_VIEW,
         cards.named_cards_query,
-        lambda ctx, text: cards.list_cards(ctx, CardFilter(text=text), *lettered(ctx, text)),
+        lambda ctx, text, part: cards.list_cards(ctx, CardFilter(text=text), *lettered(ctx, text), part=part),
         Shape(Card.id, Card.uid, Card.state, Owner.name, Card.function, ((Owner, Owner.id == Card.holder_id),)),
     ),
     Kind.UNIT: Source(
         Operation.UNIT_READ,
         cards.named_units_query,
-        lambda ctx, text: cards.list_units(ctx, UnitFilter(text=text)),
+        lambda ctx, text, part: cards.list_units(ctx, UnitFilter(text=text), part),
         Shape(
             Unit.id, Unit.hardware_number, literal(""), Owner.name, Maker.name,
             ((Owner, Owner.id == Unit.organisation_id), (Maker, Maker.id == Unit.model_id)),
@@ -167,7 +170,7 @@ SOURCES: dict[Kind, Source] = {
     Kind.OUTLET: Source(
         Operation.OUTLET_SEE,
         named_outlets_query,
-        list_outlets,
+        lambda ctx, text, _part: list_outlets(ctx, text),
         Shape(
             Outlet.id, Outlet.name, literal(""), Owner.name, func.coalesce(Outlet.branch_code, ""),
             ((Owner, Owner.id == Outlet.organisation_id),),
@@ -176,25 +179,25 @@ SOURCES: dict[Kind, Source] = {
     Kind.PERSONALISATION: Source(
         Operation.PERSONALISATION_VIEW,
         personalisation.lettered_query,
-        lambda ctx, text: personalisation.list_requests(ctx, Wanted(text=text)),
+        lambda ctx, text, _part: personalisation.list_requests(ctx, Wanted(text=text)),
         _requests(PersonalisationRequest, PersonalisationRequest.requester_id),
     ),
     Kind.ACTIVATION: Source(
         Operation.ACTIVATION_VIEW,
         activation.lettered_query,
-        lambda ctx, text: activation.list_requests(ctx, Wanted(text=text)),
+        lambda ctx, text, _part: activation.list_requests(ctx, Wanted(text=text)),
         _requests(ActivationRequest, ActivationRequest.organisation_id),
     ),
     Kind.HANDOVER: Source(
         Operation.HANDOVER_VIEW,
         handover.numbered_query,
-        lambda ctx, text: handover.list_handovers(ctx, None, text),
+        lambda ctx, text, _part: handover.list_handovers(ctx, None, text),
         Shape(Handover.id, Handover.number, Handover.state, Owner.name, literal(""), ((Owner, Owner.id == Handover.receiver_id),)),
     ),
     Kind.DESTRUCTION: Source(
         Operation.DESTRUCTION_VIEW,
         destruction.numbered_query,
-        lambda ctx, text: destruction.list_destructions(ctx, None, text=text),
+        lambda ctx, text, _part: destruction.list_destructions(ctx, None, text=text),
         Shape(
             Destruction.id, func.coalesce(Destruction.number, ""), Destruction.state, Owner.name, Destruction.cause,
             ((Owner, Owner.id == Destruction.organisation_id),),
@@ -203,13 +206,13 @@ SOURCES: dict[Kind, Source] = {
     Kind.ORGANISATION: Source(
         Operation.REFERENCE_READ,
         lambda _ctx, text: named_organisations_query(text),
-        lambda _ctx, text: list_organisations(None, text),
+        lambda _ctx, text, _part: list_organisations(None, text),
         Shape(Organisation.id, Organisation.name, literal(""), Organisation.kind, func.coalesce(Organisation.region_code, "")),
     ),
     Kind.USER: Source(
         Operation.USERS_SEE,
         accounts.named_users_query,
-        accounts.list_users,
+        lambda ctx, text, _part: accounts.list_users(ctx, text),
         Shape(
             User.id, Human.name, User.state, Owner.name, User.username,
             ((Owner, Owner.id == User.organisation_id), (Human, Human.id == User.person_id)),

@@ -19,8 +19,10 @@ from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
 from flask import Flask, g, has_app_context, request
 from flask_babel import Babel, Domain, get_locale, to_user_timezone
-from jinja2 import pass_context
+from jinja2 import pass_context, pass_eval_context
+from jinja2.nodes import EvalContext
 from jinja2.runtime import Context
+from markupsafe import Markup
 
 LANGUAGES = {"id": "Bahasa Indonesia", "en": "English"}
 COOKIE = "bahasa"
@@ -107,6 +109,19 @@ def register(app: Flask, zone: Callable[[], str], preferred: Callable[[], str]) 
         newstyle=True,
     )
     app.jinja_env.globals.update(languages=LANGUAGES, language=select, ngettext=_counted(app.jinja_env.globals["ngettext"]))
+    app.jinja_env.globals.update(gettext=_in_template, _=_in_template)
+
+
+@pass_eval_context
+def _in_template(how: EvalContext, text: str, /, **variables: object) -> str:
+    """Return a text of a template in the page's language, with its variables, as Jinja's own does. A page has hundreds."""
+    found = _marked(str(text), current()) if how.autoescape else str(catalogue(current()).gettext(str(text)))
+    return found % variables if variables or "%" in found else found
+
+
+@lru_cache(maxsize=8192)  # more than there are texts in templates
+def _marked(text: str, language: str) -> Markup:
+    return Markup(catalogue(language).gettext(text))  # noqa: S704  # texts of the code and of its translators
 
 
 def _counted(ngettext: Any) -> Callable[..., str]:

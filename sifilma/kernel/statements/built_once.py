@@ -10,6 +10,7 @@ each condition is written so that the plan for an organisation of middle size is
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -17,12 +18,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from itertools import count
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Select, text
+from sqlalchemy import Boolean, ColumnElement, Dialect, FunctionElement, Select, String, TypeDecorator, Uuid, bindparam, text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.types import TypeEngine
 
 from sifilma.kernel.actor import Actor, KeyScope, OrganisationKind, Role
 from sifilma.kernel.clock import Reading
@@ -40,8 +45,7 @@ MOST = 256
 TRIES = 3
 """Another thread may have compiled a common part between the two builds."""
 # A compiled statement whose values are given at execution must not be taken for one of equal words whose values are its own.
-MARK = "/* kept */"
-_MARK = text(MARK)
+_MARK = text("/* kept */")
 _now: ContextVar[Context] = ContextVar("context of the execution")
 _numbers = count(1)
 log = structlog.get_logger()
@@ -232,6 +236,44 @@ def _described(value: Any, stand_in: StandIn) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return ("each", *(_described(one, stand_in) for one in value))
     return value
+
+
+def one_of(column: Any, name: str) -> ColumnElement[bool]:
+    """Return the condition that a column of ids has one of the values that are given as `name` at each execution, however many they are."""
+    return cast("ColumnElement[bool]", _one_of(column, bindparam(name, type_=_Ids())))
+
+
+class _Ids(TypeDecorator[Sequence[UUID]]):
+    """Ids as one value: an array on PostgreSQL, a text of JSON on SQLite."""
+
+    impl = String
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Return the type of the value for the database."""
+        return dialect.type_descriptor(postgresql.ARRAY(Uuid()) if dialect.name == "postgresql" else String())
+
+    def process_bind_param(self, value: Sequence[UUID] | None, dialect: Dialect) -> Any:
+        """Return the value for the database, which on SQLite has an id as its 32 digits."""
+        ids = list(value or ())
+        return ids if dialect.name == "postgresql" else json.dumps([one.hex for one in ids])
+
+
+class _one_of(FunctionElement[Any]):  # noqa: N801  # read as a function of SQL
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(_one_of)
+def _in_json(element: _one_of, compiler: SQLCompiler, **more: Any) -> str:
+    column, values = (compiler.process(part, **more) for part in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608  # the compiler wrote both
+
+
+@compiles(_one_of, "postgresql")
+def _in_array(element: _one_of, compiler: SQLCompiler, **more: Any) -> str:
+    column, values = (compiler.process(part, **more) for part in element.clauses)
+    return f"{column} = ANY ({values})"
 
 
 def forget() -> None:

@@ -23,6 +23,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sifilma.kernel.outages import is_lost
 
 Processor = Callable[[Any], Any]
+ONE_PLAN = "/* one plan */"
+"""What follows the first word of a statement that is planned once, for whatever values: in what the database shows of it, too."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ def _compile(statement: Executable, dialect: Dialect, *, constant: bool) -> _Com
     binds = {name: bind for bind, name in compiled.bind_names.items() if name in compiled.binds}
     columns = list(compiled._result_columns or ())
     return _Compiled(
-        text=compiled.string,
+        text=compiled.string.replace(" ", f" {ONE_PLAN} ", 1) if constant else compiled.string,
         literals={name: bind.value for name, bind in binds.items() if not bind.required and bind.callable is None},
         calls={name: bind.callable for name, bind in binds.items() if bind.callable is not None},
         binds={name: process for name in binds if (process := compiled._bind_processors.get(name)) is not None},  # type: ignore[misc]  # tuples belong to expanding ones

@@ -11,7 +11,7 @@ from psycopg import sql
 from sqlalchemy import Connection, event
 
 from sifilma.kernel.db import db
-from sifilma.kernel.statements import built_once
+from sifilma.kernel.statements.prepared import ONE_PLAN
 from tests.support.world import World
 
 LARGE = (
@@ -54,7 +54,7 @@ def explained(connection: Connection, statement: str, parameters: Any, *options:
     """Return the plan of a statement as it is executed: for its values, or, of one that is kept, for whatever values."""
     explain = f"EXPLAIN ({', '.join((*options, 'FORMAT JSON'))})"
     plan: dict[str, Any]
-    if built_once.MARK not in statement:
+    if ONE_PLAN not in statement:
         plan = connection.exec_driver_sql(f"{explain} {statement}", parameters).scalar_one()[0]
         return plan
     names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", statement)))
