@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, exists, func, or_, select, true
+from sqlalchemy import ColumnElement, Select, String, bindparam, exists, func, or_, select, true
 from sqlalchemy.orm import aliased
 
 from sifilma.accounts.models import PERSON, UserChange
@@ -46,22 +46,24 @@ def list_users(ctx: Context, name: str = "", state: str = "", organisation: str 
     return (query.where(User.state == state) if state else query), User.id
 
 
-def named_users_query(ctx: Context, text: str) -> Select[User]:
-    """Return a query of the accounts the actor may see with this user name or id number, of a person or of who they claim to be.
+def named_users_query(ctx: Context) -> Select[User]:
+    """Return a query of the accounts the actor may see with the values of `names_of`, of a person or of who they claim to be."""
+    identities = [bindparam(kind.value, type_=String) for kind in IdKind]
+    people = select(Person.id).where(or_(*(column == one for one in identities for column in (Person.identity, Person.claims))))
+    return users_query(ctx).where(or_(User.username == bindparam("username", type_=String), User.person_id.in_(people)))
+
+
+def names_of(ctx: Context, text: str) -> dict[str, str | None]:
+    """Return what a text names: the `username`, and by each kind of id number whose it is. What is no number of a kind is None.
 
     An employee number is that of an employee of the actor's organisation.
     """
-    identities = list(_identities(ctx, text))
-    people = select(Person.id).where(or_(Person.identity.in_(identities), Person.claims.in_(identities)))
-    return users_query(ctx).where(or_(User.username == text.casefold(), User.person_id.in_(people)))
-
-
-def _identities(ctx: Context, text: str) -> Iterator[str]:
-    if (own := ctx.actor.organisation_id) is None:
-        return
-    for kind in IdKind:
-        with suppress(ValueError):
-            yield identity_of(own, kind, id_number(kind, text))
+    found: dict[str, str | None] = {"username": text.casefold(), **dict.fromkeys(IdKind)}
+    if (own := ctx.actor.organisation_id) is not None:
+        for kind in IdKind:
+            with suppress(ValueError):
+                found[kind] = identity_of(own, kind, id_number(kind, text))
+    return found
 
 
 def get_visible_user(ctx: Context, user_id: UUID) -> User:

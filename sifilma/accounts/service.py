@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, or_, select, update
+from sqlalchemy import Select, String, bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
 from config.settings import Settings
@@ -345,9 +345,10 @@ def list_organisations(kind: str | None, text: str | None) -> Listing[Organisati
     return query, Organisation.id
 
 
-def named_organisations_query(text: str) -> Select[Organisation]:
-    """Return a query of the organisations with exactly this name or region code."""
-    return select(Organisation).where(or_(Organisation.name == text, Organisation.region_code == text))
+def named_organisations_query() -> Select[Organisation]:
+    """Return a query of the organisations whose name or region code is `name`."""
+    name = bindparam("name", type_=String)
+    return select(Organisation).where(or_(Organisation.name == name, Organisation.region_code == name))
 
 
 def machine_facts(ctx: Context) -> dict[str, Any]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Exists, Select, exists, false, select
+from sqlalchemy import ColumnElement, Exists, Select, String, bindparam, exists, or_, select
 
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
@@ -81,21 +82,24 @@ def cards_query(ctx: Context, operation: Operation = Operation.CARD_VIEW) -> Sel
     return scoped(select(Card), ctx.actor, operation, (Card.holder_id, Card.buyer_id), linked=(mine,), unit=Card.unit_id)
 
 
-def named_cards_query(ctx: Context, uid: str) -> Select[Card]:
-    """Return a query of the card of this UID, if the actor may see it. Text that is no UID gives none."""
-    try:
-        return cards_query(ctx).where(Card.uid == normalise_uid(uid))
-    except ValueError:
-        return cards_query(ctx).where(false())
+def named_cards_query(ctx: Context) -> Select[Card]:
+    """Return a query of the card whose UID is `uid`, if the actor may see it."""
+    return cards_query(ctx).where(Card.uid == bindparam("uid", type_=String))
 
 
-def named_units_query(ctx: Context, number: str) -> Select[Unit]:
-    """Return a query of the units with this hardware number or PCID that the actor may see. Numbers are unique within an organisation."""
-    try:
-        same = Unit.pcid == normalise_pcid(number)
-    except ValueError:
-        same = Unit.hardware_number == re.sub(r"\s", "", number).upper()
+def named_units_query(ctx: Context) -> Select[Unit]:
+    """Return a query of the units that the actor may see with the PCID `pcid` or the hardware number `number`, unique in an organisation."""
+    same = or_(Unit.pcid == bindparam("pcid", type_=String), Unit.hardware_number == bindparam("number", type_=String))
     return units_query(ctx).where(same)
+
+
+def numbers_of(text: str) -> dict[str, str | None]:
+    """Return what a text names as `uid`, `pcid` and hardware `number`, as they are kept. What is not of such a form is None."""
+    found: dict[str, str | None] = {"number": re.sub(r"\s", "", text).upper(), "uid": None, "pcid": None}
+    for name, normalise in (("uid", normalise_uid), ("pcid", normalise_pcid)):
+        with suppress(ValueError):
+            found[name] = normalise(text)
+    return found
 
 
 def list_units(ctx: Context, wanted: UnitFilter, part: Part | None = None) -> Listing[Unit]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import Select, String, bindparam, or_, select
 
 from config.settings import Settings
 from sifilma.approvals.four_eyes import content_digest
@@ -29,7 +29,7 @@ from sifilma.destruction.queries import cards_of
 from sifilma.destruction.schemas import DestructionIn, RecordIn
 from sifilma.documents import issued_papers
 from sifilma.documents.models import Document
-from sifilma.documents.numbering import next_number, plain_number
+from sifilma.documents.numbering import next_number
 from sifilma.documents.service import Upload, keep_photo
 from sifilma.documents.uploads import clean_name, clean_photo
 from sifilma.handover.queries import cards_on_their_way_query
@@ -74,9 +74,9 @@ def list_destructions(
     return (_with_text(query, text) if text else query), Destruction.id
 
 
-def numbered_query(ctx: Context, number: str) -> Select[Destruction]:
-    """Return a query of the destruction whose Berita Acara has this number, if the actor may see it."""
-    return destructions_query(ctx).where(Destruction.number == plain_number(number))
+def numbered_query(ctx: Context) -> Select[Destruction]:
+    """Return a query of the destruction whose Berita Acara has the number `paper`, if the actor may see it."""
+    return destructions_query(ctx).where(Destruction.number == bindparam("paper", type_=String))
 
 
 def _with_text(query: Select[Destruction], text: str) -> Select[Destruction]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, String, bindparam, func, select
 from sqlalchemy.orm import lazyload, with_expression
 
 from config.settings import Settings
@@ -19,7 +19,7 @@ from sifilma.cards.models import CARD, Card, CardState
 from sifilma.cards.service import by_uids
 from sifilma.documents import issued_papers
 from sifilma.documents.letterhead import seat
-from sifilma.documents.numbering import next_number, plain_number
+from sifilma.documents.numbering import next_number
 from sifilma.handover import bast, returns
 from sifilma.handover.models import HANDOVER, Handover, HandoverCard, HandoverKind, HandoverSignatory, HandoverState, Side
 from sifilma.handover.queries import Stated, cards_of, letters_of, units_of
@@ -66,9 +66,9 @@ def list_handovers(ctx: Context, state: str | None, number: str | None = None) -
     return (query.where(Handover.state == state) if state else query), Handover.id
 
 
-def numbered_query(ctx: Context, number: str) -> Select[Handover]:
-    """Return a query of the handover with this number, if the actor may see it."""
-    return handovers_query(ctx).where(Handover.number == plain_number(number))
+def numbered_query(ctx: Context) -> Select[Handover]:
+    """Return a query of the handover whose number is `paper`, if the actor may see it."""
+    return handovers_query(ctx).where(Handover.number == bindparam("paper", type_=String))
 
 
 def get_handover(ctx: Context, handover_id: UUID, *, whole: bool = True) -> Handover:

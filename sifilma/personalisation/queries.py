@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, false, func, literal_column, or_, select, union_all
+from sqlalchemy import ColumnElement, Select, String, and_, bindparam, false, func, literal_column, or_, select, union_all
 
 from sifilma.approvals.file_access import HandedOut, hand_out
 from sifilma.approvals.four_eyes import EDITABLE
-from sifilma.approvals.letters import letter_key, letter_warnings
+from sifilma.approvals.letters import letter_warnings
 from sifilma.approvals.queries import Wanted, decisions, late, narrowed_query
 from sifilma.cards.models import Card, Unit, UnitCondition
 from sifilma.identity.permissions import Operation, grants
@@ -44,9 +44,9 @@ def list_requests(ctx: Context, wanted: Wanted) -> Listing[PersonalisationReques
     return (query.where(waiting(ctx)) if wanted.waiting else query), R.id
 
 
-def lettered_query(ctx: Context, number: str) -> Select[PersonalisationRequest]:
-    """Return a query of the requests with this letter number that the actor may see."""
-    return requests_query(ctx).where(R.letter_key == letter_key(number))
+def lettered_query(ctx: Context) -> Select[PersonalisationRequest]:
+    """Return a query of the requests whose letter number is `letter_key`, of those that the actor may see."""
+    return requests_query(ctx).where(R.letter_key == bindparam("letter_key", type_=String))
 
 
 def waiting(ctx: Context) -> ColumnElement[bool]:

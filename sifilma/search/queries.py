@@ -20,21 +20,25 @@ from sifilma.accounts import queries as accounts
 from sifilma.accounts.service import list_organisations, named_organisations_query
 from sifilma.activation.models import ActivationRequest
 from sifilma.activation.requests import queries as activation
+from sifilma.approvals.letters import letter_key
 from sifilma.approvals.queries import Wanted
 from sifilma.cards import service as cards
 from sifilma.cards.models import Card, DeviceModel, Unit
 from sifilma.cards.outlets.models import Outlet
 from sifilma.cards.outlets.queries import list_outlets, named_outlets_query
+from sifilma.cards.outlets.queries import spelled as spelled_code
 from sifilma.cards.part_queries import Part
 from sifilma.cards.service import CardFilter, UnitFilter
 from sifilma.destruction import service as destruction
 from sifilma.destruction.models import Destruction
+from sifilma.documents.numbering import plain_number
 from sifilma.handover import service as handover
 from sifilma.handover.models import Handover
 from sifilma.identity.models import Organisation, Person, User
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.context import Context
 from sifilma.kernel.paging import Listing, is_empty
+from sifilma.kernel.statements import built_once
 from sifilma.personalisation import queries as personalisation
 from sifilma.personalisation.models import PersonalisationRequest
 from sifilma.reports.card_page import lettered
@@ -74,10 +78,13 @@ class Shape:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a kind is looked for: the operation that reads its list, the query of whole identifiers, and the list of parts."""
+    """Where a kind is looked for: the operation that reads its list, the query of whole identifiers, and the list of parts.
+
+    The query of whole identifiers has the values of `_named`.
+    """
 
     operation: Operation
-    whole: Callable[[Context, str], Select[Any]]
+    whole: Callable[[Context], Select[Any]]
     part: Callable[[Context, str, Part], Listing[Any]]
     shape: Shape
 
@@ -115,28 +122,44 @@ def is_long_enough(text: str) -> bool:
 
 def identified(ctx: Context, text: str) -> list[Found]:
     """Return what the text identifies as a whole, by equality, of every kind the actor may list."""
-    return _run(ctx, {kind: source.whole(ctx, text) for kind, source in _sources(ctx)})
+    return _found(built_once.rows(ctx, identified_query, None, _named(ctx, text)))
+
+
+def identified_query(ctx: Context, _: None) -> Select[Any] | None:
+    """Return the query of all kinds that the actor may list, for the values of `_named`."""
+    return _every({kind: source.whole(ctx) for kind, source in _sources(ctx)})
+
+
+def _named(ctx: Context, text: str) -> dict[str, Any]:
+    """Return what a text names as a whole, in the forms in which identifiers are kept."""
+    others = {"name": text, "branch_code": spelled_code(text), "letter_key": letter_key(text), "paper": plain_number(text)}
+    return others | cards.numbers_of(text) | accounts.names_of(ctx, text)
 
 
 def containing(ctx: Context, text: str) -> list[Found]:
     """Return what each list that the actor may see finds for a part. The text must be long enough."""
     part = Part(ctx, text)
     queries = {kind: source.part(ctx, text, part)[0] for kind, source in _sources(ctx)}
-    return _run(ctx, {kind: query for kind, query in queries.items() if not is_empty(query)})
+    every = _every({kind: query for kind, query in queries.items() if not is_empty(query)})
+    return [] if every is None else _found(ctx.session.execute(every).all())
 
 
 def _sources(ctx: Context) -> Iterable[tuple[Kind, Source]]:
     return ((kind, source) for kind, source in SOURCES.items() if grants(ctx.actor, source.operation))
 
 
-def _run(ctx: Context, queries: dict[Kind, Select[Any]]) -> list[Found]:
-    """Run all queries in one statement. Each gives at most one row more than is counted, newest first."""
+def _every(queries: dict[Kind, Select[Any]]) -> Select[Any] | None:
+    """Return one query of the hits of all kinds, each with at most one row more than is counted, newest first."""
     # A subquery each: SQLite has no order and limit inside a union.
     parts = [select(_shaped(kind, query, SOURCES[kind].shape).subquery()) for kind, query in queries.items()]
+    return select(union_all(*parts).subquery()) if parts else None
+
+
+def _found(rows: Sequence[Any]) -> list[Found]:
     found: dict[Kind, list[Hit]] = {}
-    for kind, *columns in ctx.session.execute(union_all(*parts)) if parts else ():
+    for kind, *columns in rows:
         found.setdefault(Kind(kind), []).append(Hit(Kind(kind), *columns))
-    return [Found(kind, found[kind][:SHOWN], len(found[kind])) for kind in queries if kind in found]
+    return [Found(kind, found[kind][:SHOWN], len(found[kind])) for kind in Kind if kind in found]
 
 
 def _shaped(kind: Kind, query: Select[Any], shape: Shape) -> Select[Any]:
@@ -205,7 +228,7 @@ SOURCES: dict[Kind, Source] = {
     ),
     Kind.ORGANISATION: Source(
         Operation.REFERENCE_READ,
-        lambda _ctx, text: named_organisations_query(text),
+        lambda _ctx: named_organisations_query(),
         lambda _ctx, text, _part: list_organisations(None, text),
         Shape(Organisation.id, Organisation.name, literal(""), Organisation.kind, func.coalesce(Organisation.region_code, "")),
     ),

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sqlalchemy import ColumnElement, Select, and_, false, or_
+from sqlalchemy import ColumnElement, Select, String, and_, bindparam, false, or_
 
 from sifilma.activation.models import ActivationRequest, RequestState
 from sifilma.activation.queries import requests_query
 from sifilma.activation.requests.service import REQUESTS
 from sifilma.approvals.four_eyes import EDITABLE
-from sifilma.approvals.letters import letter_key
 from sifilma.approvals.queries import Wanted, decisions, late, narrowed_query
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.context import Context
@@ -28,9 +27,9 @@ def list_requests(ctx: Context, wanted: Wanted) -> Listing[ActivationRequest]:
     return (query.where(or_(false(), *_tasks(ctx))) if wanted.waiting else query), A.id
 
 
-def lettered_query(ctx: Context, number: str) -> Select[ActivationRequest]:
-    """Return a query of the requests with this letter number that the actor may see."""
-    return requests_query(ctx).where(A.letter_key == letter_key(number))
+def lettered_query(ctx: Context) -> Select[ActivationRequest]:
+    """Return a query of the requests whose letter number is `letter_key`, of those that the actor may see."""
+    return requests_query(ctx).where(A.letter_key == bindparam("letter_key", type_=String))
 
 
 def _tasks(ctx: Context) -> Iterator[ColumnElement[bool]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, exists, func, or_, select, true
+from sqlalchemy import ColumnElement, Select, String, bindparam, exists, func, or_, select, true
 
 from sifilma.cards.models import Card, Unit, UnitCondition
 from sifilma.cards.outlets.models import Outlet, OutletState
@@ -29,9 +29,10 @@ def outlets_query(ctx: Context, operation: Operation = Operation.OUTLET_SEE) -> 
     return scoped(select(Outlet), ctx.actor, operation, Outlet.organisation_id, unit=lambda actor: Outlet.id.in_(sorted(actor.outlets)))
 
 
-def named_outlets_query(ctx: Context, text: str) -> Select[Outlet]:
-    """Return a query of the outlets with exactly this name or branch code that the actor may see."""
-    return outlets_query(ctx).where(or_(Outlet.name == text, Outlet.branch_code == spelled(text)))
+def named_outlets_query(ctx: Context) -> Select[Outlet]:
+    """Return a query of the outlets whose name is `name` or whose branch code is `branch_code`, of those that the actor may see."""
+    same = or_(Outlet.name == bindparam("name", type_=String), Outlet.branch_code == bindparam("branch_code", type_=String))
+    return outlets_query(ctx).where(same)
 
 
 def spelled(branch_code: str) -> str:
