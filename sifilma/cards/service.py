@@ -88,7 +88,7 @@ def named_cards_query(ctx: Context) -> Select[Card]:
 
 
 def named_units_query(ctx: Context) -> Select[Unit]:
-    """Return a query of the units that the actor may see with the PCID `pcid` or the hardware number `number`, unique in an organisation."""
+    """Return a query of the units with the PCID `pcid` or the hardware number `number`, of those that the actor may see."""
     same = or_(Unit.pcid == bindparam("pcid", type_=String), Unit.hardware_number == bindparam("number", type_=String))
     return units_query(ctx).where(same)
 

@@ -5,7 +5,8 @@ where a value of the two statements differs, it is the actor's or the moment's, 
 that is not, but was made from one, is not kept: it is built for each execution.
 
 To have PostgreSQL plan them takes longer still. One plan serves all actors of a kind: what is always the same stands in the statement, and
-each condition is written so that the plan for an organisation of middle size is that for the largest too (`tests/reports/test_plans.py`).
+each condition is written so that the plan for an organisation of middle size is that for the largest too. Where it is not,
+`python -m tests.benchmarks.nation.measure` says so.
 """
 
 from __future__ import annotations

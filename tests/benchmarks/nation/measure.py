@@ -97,6 +97,7 @@ def _tell(found: Sequence[Found]) -> None:
     print(
         f"{first.cpu_ms:6.1f} {first.database_ms:6.1f} {first.blocks:7} {beside} {first.wall_ms:7.1f} {first.slow_ms:6.1f}"
         f" {first.page}  {rows}{' '.join(first.whole)}",
+        *(f"\n    one plan: {one}" for one in first.dearer),
         flush=True,
     )
 

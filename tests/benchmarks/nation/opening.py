@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import text
 
 from tests.benchmarks.nation.pages import people, words
-from tests.benchmarks.nation.plans import executed, recording, scanned
+from tests.benchmarks.nation.plans import blocks, dearer, executed, recording, scanned
 from tests.support.world import World
 
 PREPARED_AFTER = 5
@@ -22,6 +22,8 @@ PREPARED_AFTER = 5
 @dataclass
 class Found:
     """One page: milliseconds of CPU here and in the database, blocks, and what its statements do that grows with the tables.
+
+    `dearer`: of a statement that has one plan for all values, the blocks that it reads, where a plan for its values would read far fewer.
 
     Of a list as a file the milliseconds are those of 1,000 rows, of which it has `rows`.
     """
@@ -36,6 +38,7 @@ class Found:
     slow_ms: float = 0.0
     whole: list[str] = field(default_factory=list)
     slowest: str = ""
+    dearer: list[str] = field(default_factory=list)
     rows: int = 0
 
     @property
@@ -85,10 +88,11 @@ class Side:
             found.cpu_ms, found.database_ms, found.wall_ms = (statistics.median(column) for column in zip(*self._spent, strict=True))
         for statement, plan in executed(self._world, self._seen):
             found.statements += 1
-            found.blocks += plan["Plan"].get("Shared Hit Blocks", 0) + plan["Plan"].get("Shared Read Blocks", 0)
+            found.blocks += blocks(plan)
             if plan["Execution Time"] > found.slow_ms:
                 found.slow_ms, found.slowest = plan["Execution Time"], " ".join(statement.split())[:400]
             found.whole += [name for name in scanned(plan["Plan"]) if name not in found.whole]
+        found.dearer = [f"{of_all} blocks for {of_its} of {text[:80]}" for text, of_all, of_its in dearer(self._world, self._seen)]
         return found
 
     def file(self, kind: str, page: str) -> Found:

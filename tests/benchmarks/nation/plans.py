@@ -21,7 +21,8 @@ LARGE = (
 )  # fmt: skip
 """Tables that grow with the cards."""
 FEW = 1_000
-"""Rows among which one is soon found."""
+"""Rows among which one is soon found; blocks that a plan for all values may read more."""
+TIMES = 2
 
 
 @contextmanager
@@ -48,6 +49,23 @@ def executed(world: World, seen: Sequence[tuple[str, Any]]) -> Iterator[tuple[st
         for statement, parameters in reads(seen):
             yield statement, explained(connection, statement, parameters, "ANALYZE, BUFFERS")
         connection.rollback()
+
+
+def dearer(world: World, seen: Sequence[tuple[str, Any]]) -> Iterator[tuple[str, int, int]]:
+    """Yield the statements of one plan that read over TIMES as many blocks by it as by a plan for their values, and how many by each."""
+    with world.app.app_context(), db.engine.connect() as connection:
+        for statement, parameters in reads(seen):
+            if ONE_PLAN in statement:
+                of_all = blocks(explained(connection, statement, parameters, "ANALYZE, BUFFERS"))
+                of_its = blocks(explained(connection, statement.replace(ONE_PLAN, ""), parameters, "ANALYZE, BUFFERS"))
+                if of_all > TIMES * of_its + FEW:
+                    yield " ".join(statement.split()), of_all, of_its
+        connection.rollback()
+
+
+def blocks(plan: dict[str, Any]) -> int:
+    """Return how many blocks a statement read."""
+    return int(plan["Plan"].get("Shared Hit Blocks", 0) + plan["Plan"].get("Shared Read Blocks", 0))
 
 
 def explained(connection: Connection, statement: str, parameters: Any, *options: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from sifilma.identity.models import Organisation
 from sifilma.kernel import db, triggers
 from sifilma.kernel.db import make_engine
 from sifilma.kernel.ids import uuid7
+from sifilma.kernel.statements import built_once
 from sifilma.kernel.statements.prepared import Prepared, run_all
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
@@ -92,6 +93,34 @@ def test_writes_that_run_together_say_which_touched_no_row(session: Session) -> 
     assert run_all(session, [(add, organisation("A")), (rename, {"old": "A", "new": "B"})]) is None
     assert session.scalars(select(Organisation.name)).all() == ["B"]
     assert run_all(session, [(add, organisation("C")), (rename, {"old": "A", "new": "D"})]) == 1
+
+
+def test_what_is_always_the_same_stands_in_a_statement_of_one_plan(session: Session) -> None:
+    wanted = organisation("50%' OR ''") | {"name": "50%' OR ''"}
+    Prepared(ADD).first(session, wanted)
+    query = select(Organisation.id).where(Organisation.name.in_(["50%' OR ''", "B"]), Organisation.version == 1)
+    found = Prepared(query.where(Organisation.created_at <= bindparam("until")), one_plan=True)
+    assert [row.id for row in found.all(session, {"until": NOW})] == [wanted["id"]]
+    assert found.first(session, {"until": NOW - timedelta(days=1)}) is None
+    made = found.compiled(session.connection().dialect)
+    assert (made.text.count("'' OR ''''"), made.literals) == (1, {})
+
+
+def test_a_parameter_may_be_a_call_that_is_made_at_each_execution(session: Session) -> None:
+    for name in ("A", "B"):
+        Prepared(ADD).first(session, organisation(name))
+    names = iter(["A", "B"])
+    named = Prepared(select(Organisation.name).where(Organisation.name == bindparam("name", callable_=lambda: next(names))))
+    assert [named.first(session, {}), named.first(session, {})] == [("A",), ("B",)]
+
+
+def test_a_list_of_ids_is_one_value_of_any_length(session: Session) -> None:
+    rows = [organisation(name) for name in "ABC"]
+    for row in rows:
+        Prepared(ADD).first(session, row)
+    listed = Prepared(select(Organisation.name).where(built_once.one_of(Organisation.id, "ids")).order_by(Organisation.name), one_plan=True)
+    for count in (0, 1, 3):
+        assert [row.name for row in listed.all(session, {"ids": [row["id"] for row in rows[:count]]})] == ["A", "B", "C"][:count]
 
 
 def test_a_long_statement_is_read_once_and_takes_other_values_each_time(postgresql_url: str) -> None:

@@ -1,0 +1,115 @@
+"""How long PostgreSQL keeps a plan for all values: for the statements that say so, and no longer than a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from psycopg import errors
+from sqlalchemy import Engine, Integer, bindparam, func, literal, select, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session, sessionmaker
+
+from sifilma.documents.models import StoredFile
+from sifilma.kernel.db import DeadlineConnection, make_engine
+from sifilma.kernel.statements.prepared import ONE_PLAN, Prepared
+from sifilma.kernel.unit_of_work import UnitOfWork
+from tests.support.counting import counted
+
+FOR_ALL = Prepared(select(func.current_setting("plan_cache_mode")).where(bindparam("one", 1) == 1), one_plan=True)
+FOR_THEIRS = text("SELECT current_setting('plan_cache_mode')")
+OF_SIZE = Prepared(select(StoredFile.sha256).where(StoredFile.size == bindparam("size")), one_plan=True)
+
+
+@pytest.fixture
+def engine(postgresql_url: str) -> Iterator[Engine]:
+    made = make_engine(postgresql_url, pool_size=1)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def unit(engine: Engine) -> Iterator[UnitOfWork]:
+    made = UnitOfWork(sessionmaker(engine))
+    yield made
+    made.close()
+
+
+def mode(session: Session) -> str:
+    return str(session.scalar(FOR_THEIRS))
+
+
+def driver(session: Session) -> DeadlineConnection:
+    connection: Any = session.connection().connection.dbapi_connection
+    assert isinstance(connection, DeadlineConnection)
+    return connection
+
+
+def test_only_the_statements_that_say_so_are_planned_for_all_values(unit: UnitOfWork) -> None:
+    for begin in (unit.begin_read, unit.begin_write, unit.begin_snapshot):
+        begin()
+        assert mode(unit.session) == "auto"
+        assert FOR_ALL.first(unit.session, {}) == ("force_generic_plan",)
+        assert [tuple(row) for row in FOR_ALL.all(unit.session, {})] == [("force_generic_plan",)]
+        assert mode(unit.session) == "auto"
+        unit.rollback()
+
+
+def test_its_plan_is_made_once(unit: UnitOfWork) -> None:
+    unit.begin_read()
+    for size in range(12):
+        OF_SIZE.all(unit.session, {"size": size})
+        unit.session.execute(select(StoredFile.parts).where(StoredFile.size == size)).all()
+    query = text("SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement LIKE :mark")
+    plans = unit.session.execute(query, {"mark": f"%{ONE_PLAN} %"}).all()
+    assert [(generic > 5, custom) for generic, custom in plans] == [(True, 0)]
+
+
+def test_statements_that_follow_each_other_share_a_transaction_which_ends_with_them(engine: Engine, unit: UnitOfWork) -> None:
+    unit.begin_read()
+    with counted(engine) as found:
+        for size in range(3):
+            OF_SIZE.all(unit.session, {"size": size})
+    assert len(found.statements) == 3
+    assert driver(unit.session).info.transaction_status.name == "INTRANS"
+    assert mode(unit.session) == "auto"
+    assert driver(unit.session).info.transaction_status.name == "IDLE"
+
+
+@pytest.mark.parametrize("end", ["commit", "rollback", "end_read"])
+def test_neither_setting_nor_transaction_outlives_the_unit(unit: UnitOfWork, end: str) -> None:
+    for begin in (unit.begin_read, unit.begin_write):
+        begin()
+        OF_SIZE.all(unit.session, {"size": 1})
+        connection = driver(unit.session)
+        getattr(unit, end)()
+        assert (connection.plans_for_all, connection.info.transaction_status.name) == (False, "IDLE")
+        assert connection.execute("SHOW plan_cache_mode").fetchone() == ("auto",)
+        connection.rollback()
+
+
+def test_a_fault_amid_them_leaves_a_connection_that_serves(unit: UnitOfWork) -> None:
+    unit.begin_read()
+    OF_SIZE.all(unit.session, {"size": 1})
+    broken = Prepared(select(literal(1) // bindparam("by", type_=Integer)), one_plan=True)
+    with pytest.raises(DBAPIError) as caught:
+        broken.all(unit.session, {"by": 0})
+    assert isinstance(caught.value.orig, errors.DivisionByZero)
+    assert mode(unit.session) == "auto"
+    assert FOR_ALL.first(unit.session, {}) == ("force_generic_plan",)
+
+
+def test_what_is_written_after_them_is_written(engine: Engine) -> None:
+    with Session(engine) as session:
+        OF_SIZE.all(session, {"size": 7})
+        with session.begin_nested():
+            session.add(StoredFile(sha256="a" * 64, size=7, parts=1))
+        assert [row.sha256 for row in OF_SIZE.all(session, {"size": 7})] == ["a" * 64]
+        with session.begin_nested() as point:
+            OF_SIZE.all(session, {"size": 7})
+            point.rollback()
+        assert mode(session) == "auto"
+        session.commit()
+    with Session(engine) as session:
+        assert [row.sha256 for row in OF_SIZE.all(session, {"size": 7})] == ["a" * 64]
