@@ -42,7 +42,7 @@ class Lot:
 def lots(ctx: Context) -> list[Lot]:
     """Return the lots that the actor may propose, the largest first; at most MOST_LOTS."""
     query = (
-        free_cards_query(ctx)
+        free_cards_query(ctx, None if ctx.actor.is_central else ctx.actor.organisation_id)
         .with_only_columns(Card.holder_id, Organisation.name, Card.state, func.count())
         .join(Organisation, Organisation.id == Card.holder_id)
         .group_by(Card.holder_id, Organisation.name, Card.state)
@@ -60,7 +60,7 @@ def chosen(all_lots: Sequence[Lot], key: str) -> Lot | None:
 
 def cards_in(ctx: Context, lot: Lot) -> list[CardOut]:
     """Return the cards of a lot by UID, at most as many as one destruction may name."""
-    query = free_cards_query(ctx).where(Card.holder_id == lot.holder_id, Card.state == lot.cause)
+    query = free_cards_query(ctx, lot.holder_id).where(Card.state == lot.cause)
     return cards_out(ctx, list(ctx.session.scalars(query.order_by(Card.uid).limit(MOST_CARDS))))
 
 
@@ -78,12 +78,12 @@ def may_be_proposed(ctx: Context, card: Card) -> bool:
     )
 
 
-def free_cards_query(ctx: Context, of: UUID | None = None) -> Select[Card]:
+def free_cards_query(ctx: Context, of: UUID | None = None, *, each: bool = False) -> Select[Card]:
     """Return a query of the cards that the actor may propose to destroy: broken, in no open destruction, and not on their way.
 
-    With `of`, those of one holder: only what it has handed over itself is looked through for them.
+    With `of`, those of one holder: only what it has handed over itself is looked through for them. `each`: few of them are looked at.
     """
     ours = scoped(select(Card), ctx.actor, Operation.DESTRUCTION_PROPOSE, Card.holder_id)
     ours = ours if of is None else ours.where(Card.holder_id == of)
     named = (proposed_cards_query(), cards_on_their_way_query(issuer_id=of))
-    return ours.where(Card.state.in_(CAUSES), *(~is_named(ids, each=of is not None) for ids in named))
+    return ours.where(Card.state.in_(CAUSES), *(~is_named(ids, each=each) for ids in named))

@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select, union_all
+from sqlalchemy import ColumnElement, Select, Uuid, bindparam, func, select, union_all
 
 from sifilma.cards.derived.queries import held_by_maker
 from sifilma.cards.models import Card
@@ -24,6 +24,7 @@ from sifilma.handover.service import POSITIONS, acting_signatory, ready_state
 from sifilma.identity.models import Organisation
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.context import Context
+from sifilma.kernel.statements import built_once
 from sifilma.personalisation.models import PersonalisationRequest
 
 MOST_SHOWN, MOST_NAMED = 200, 2_000
@@ -111,7 +112,7 @@ def return_receivers(ctx: Context) -> list[Receiver]:
     Where there are many cards, those are counted that it holds in such a state, be they asked for or not.
     """
     own = ctx.actor.organisation_id
-    looked_at = [] if own is None or ctx.actor.is_central else _returnable(ctx, own, MOST_LOOKED_AT + 1)
+    looked_at = [] if own is None or ctx.actor.is_central else _returnable(ctx, MOST_LOOKED_AT + 1)
     if not looked_at:
         return []
     if any(count > MOST_LOOKED_AT for count in Counter(state for _, state in looked_at).values()):
@@ -128,26 +129,39 @@ def return_receivers(ctx: Context) -> list[Receiver]:
     ]
 
 
-def _returnable(ctx: Context, own: UUID, most: int, *which: ColumnElement[bool]) -> list[tuple[UUID, str]]:
-    """Return the newest cards of the actor's organisation that can go back, at most `most` of each state: ids and states."""
+def _returnable(ctx: Context, most: int, maker: UUID | None = None) -> list[tuple[UUID, str]]:
+    """Return the newest cards of the actor's organisation, or those of a maker, that can go back: ids and states."""
+    rows = built_once.rows(ctx, returnable_query, (most, maker is not None), {"maker": maker})
+    return [(key, state) for key, state in rows]
+
+
+def returnable_query(ctx: Context, wanted: tuple[int, bool]) -> Select[Any]:
+    """Return the query of `_returnable`: how many of each state at most, and whether of the `maker`."""
+    most, of_maker = wanted
+    return _returnable_query(ctx, most, *([returns.maker_id() == bindparam("maker", type_=Uuid())] if of_maker else []))
+
+
+def _returnable_query(ctx: Context, most: int, *which: ColumnElement[bool]) -> Select[Any]:
     # By states: those of one are found by the index in their order, whatever the others are.
-    arms = []
+    own, arms = ctx.actor.organisation_id, []
     for state in returns.RETURNABLE:
         newest = select(Card.id).where(Card.holder_id == own, Card.state == state, *which).order_by(Card.id.desc()).limit(MOST_NAMED)
         free = select(Card.id, Card.state).where(Card.id.in_(select(newest.subquery().c.id)), *returns.returnable(own))
         arms.append(select(free.limit(most).subquery()))
-    return [(key, state) for key, state in ctx.session.execute(union_all(*arms))]
+    return select(union_all(*arms).subquery())
 
 
 def return_lots(ctx: Context, to: Receiver, named: Sequence[str] = ()) -> list[Pile]:
     """Return the cards that can go back to a receiver, by their state: the newest MOST_LOOKED_AT of each, and those with these UIDs."""
     own = ctx.actor.organisation_id
-    which = () if to.kind != OrganisationKind.MANUFACTURER else (returns.maker_id() == to.id,)
+    maker = to.id if to.kind == OrganisationKind.MANUFACTURER else None
     if own is None:
         return []
-    newest = _returnable(ctx, own, MOST_LOOKED_AT, *which)
-    chosen = _returnable(ctx, own, MOST_NAMED, *which, Card.uid.in_(named[:MOST_NAMED])) if named else []
-    found = select(Card).where(Card.id.in_([key for key, _ in newest + chosen])).order_by(Card.state, Card.uid)
+    ids = [key for key, _ in _returnable(ctx, MOST_LOOKED_AT, maker)]
+    if named:
+        which = [Card.uid.in_(named[:MOST_NAMED]), *([returns.maker_id() == maker] if maker else [])]
+        ids += [key for key, _ in ctx.session.execute(_returnable_query(ctx, MOST_NAMED, *which))]
+    found = select(Card).where(Card.id.in_(ids)).order_by(Card.state, Card.uid)
     cards = list(ctx.session.scalars(found))
     shown = cards_out(ctx, cards)
     return [Pile(state, [one for one in shown if one.state == state]) for state in dict.fromkeys(card.state for card in cards)]

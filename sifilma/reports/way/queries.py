@@ -275,7 +275,7 @@ def _broken_query(ctx: Context) -> Select[Any]:
     for cause in CAUSES:
         waits = select(Card.id).where(Card.holder_id == own, Card.state == literal_column(f"'{cause.value}'"))
         first_ones = waits.order_by(Card.changed_at, Card.id).limit(MOST_LOOKED_AT).subquery()
-        free = free_cards_query(ctx, of=own).where(Card.id.in_(select(first_ones.c.id)))
+        free = free_cards_query(ctx, of=own, each=True).where(Card.id.in_(select(first_ones.c.id)))
         arms.append(select(free.with_only_columns(Card.holder_id, Card.state, Card.changed_at).limit(MOST_BROKEN).subquery()))
     c = union_all(*arms).subquery("broken").c
     query: Select[Any] = select(c.state).group_by(c.holder_id, c.state, Organisation.name)
