@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 from psycopg import errors
-from sqlalchemy import Engine, Integer, bindparam, func, literal, select, text
+from sqlalchemy import Engine, Integer, bindparam, func, insert, literal, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
 from sifilma.documents.models import StoredFile
+from sifilma.kernel import db
 from sifilma.kernel.db import DeadlineConnection, make_engine
 from sifilma.kernel.statements.prepared import ONE_PLAN, Prepared
 from sifilma.kernel.unit_of_work import UnitOfWork
@@ -64,6 +65,20 @@ def test_its_plan_is_made_once(unit: UnitOfWork) -> None:
     query = text("SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement LIKE :mark")
     plans = unit.session.execute(query, {"mark": f"%{ONE_PLAN} %"}).all()
     assert [(generic > 5, custom) for generic, custom in plans] == [(True, 0)]
+
+
+def test_what_is_prepared_outlasts_a_rollback_and_a_rest(engine: Engine, unit: UnitOfWork, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(db, "PING_AFTER", 0.0)
+    for end in (unit.rollback, unit.end_read, unit.close):
+        unit.begin_read()
+        OF_SIZE.all(unit.session, {"size": 1})
+        end()
+    with engine.connect() as connection:
+        connection.execute(insert(StoredFile).values(sha256="b" * 64, size=9, parts=1))
+        connection.rollback()
+        assert connection.scalar(text("SELECT COUNT(*) FROM stored_file WHERE size = 9")) == 0
+        kept = connection.execute(text("SELECT generic_plans FROM pg_prepared_statements WHERE statement LIKE '%one plan%'")).all()
+    assert kept == [(3,)]
 
 
 def test_statements_that_follow_each_other_share_a_transaction_which_ends_with_them(engine: Engine, unit: UnitOfWork) -> None:
