@@ -65,7 +65,7 @@ def record_in(
 def entry_values(
     ctx: Context, action: Action, object_kind: str, object_id: UUID | str, organisation_id: UUID | None, data: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return the columns of one entry, for callers that send several statements together (`kernel.prepared.run_all`)."""
+    """Return the columns of one entry, for callers that send several statements together (`kernel.statements.prepared.run_all`)."""
     actor = ctx.actor
     return {
         "id": uuid7(),

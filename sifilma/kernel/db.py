@@ -15,6 +15,7 @@ from flask_sqlalchemy_lite import SQLAlchemy
 from psycopg import errors as pg_errors
 from psycopg._preparing import PrepareManager
 from psycopg._queries import PostgresQuery, _query2pg_nocache
+from psycopg.pq import TransactionStatus
 from sqlalchemy import (
     JSON,
     ColumnElement,
@@ -178,6 +179,11 @@ class KeepingCursor(psycopg.Cursor[Any]):
         reads that run in autocommit have one from the first statement that is planned for all to the next that is not.
         """
         connection = cast("DeadlineConnection", self.connection)
+        if connection.pgconn.transaction_status == TransactionStatus.INERROR:
+            connection.plans_for_all = False
+            if not connection.autocommit:
+                return  # it takes nothing but ROLLBACK, with which the setting ends
+            connection.rollback()  # what failed was of the transaction that was begun here
         if connection.plans_for_all == for_all:
             return
         connection.plans_for_all = for_all
@@ -189,15 +195,17 @@ class KeepingCursor(psycopg.Cursor[Any]):
 
 
 class _Lasting(PrepareManager):
-    """The statements that a connection has prepared. They outlast a ROLLBACK.
+    """The statements that a connection has prepared. They outlast the ROLLBACK of a transaction in which nothing failed.
 
-    psycopg forgets them all then, because a table may have been made anew meanwhile: what serves pages makes none. A connection that
-    was idle, and is asked for a sign of life, would have to plan everything again.
+    psycopg forgets them all at each ROLLBACK, because a table may have been made anew meanwhile. What serves pages makes none. After a
+    fault they are forgotten: of a pipeline that broke off psycopg does not know what the server has prepared.
     """
 
+    lasts = False
+
     def clear(self) -> bool:
-        """Forget nothing."""
-        return False
+        """Forget all, other than at the end of a sound transaction."""
+        return False if self.lasts else super().clear()
 
 
 class DeadlineConnection(psycopg.Connection[Any]):
@@ -216,9 +224,14 @@ class DeadlineConnection(psycopg.Connection[Any]):
         super().commit()
 
     def rollback(self) -> None:
-        """Roll back, as psycopg does."""
+        """Roll back, as psycopg does. What is prepared stays, unless something failed (`_Lasting`)."""
         self.plans_for_all = False
-        super().rollback()
+        prepared = cast("_Lasting", self._prepared)
+        prepared.lasts = self._pipeline is None and self.pgconn.transaction_status == TransactionStatus.INTRANS
+        try:
+            super().rollback()
+        finally:
+            prepared.lasts = False
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         """Wait as psycopg does, but not beyond the deadline. Raise OperationalError when it has passed."""

@@ -29,7 +29,8 @@ class UnitOfWork:
     """A session whose transaction is opened for reading or for writing. Only the edge of the process commits it.
 
     On SQLite a reading transaction is deferred and a writing one begins IMMEDIATE. On PostgreSQL reads run in autocommit: this saves two
-    round trips, and READ COMMITTED gives no consistency between two statements either.
+    round trips, and READ COMMITTED gives no consistency between two statements either. Only those that are planned once have a transaction
+    while they follow each other (`KeepingCursor`).
     """
 
     def __init__(self, sessions: sessionmaker[Session]) -> None:

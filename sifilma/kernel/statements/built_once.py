@@ -23,25 +23,27 @@ from typing import Any, cast
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Boolean, ColumnElement, Dialect, FunctionElement, Select, String, TypeDecorator, Uuid, bindparam, text
+from sqlalchemy import ColumnElement, Dialect, FunctionElement, Select, String, TypeDecorator, Uuid, bindparam, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.types import TypeEngine
+from sqlalchemy.types import NullType, TypeEngine
 
 from sifilma.kernel.actor import Actor, KeyScope, OrganisationKind, Role
 from sifilma.kernel.clock import Reading
 from sifilma.kernel.context import Context
-from sifilma.kernel.statements.prepared import Prepared
+from sifilma.kernel.statements.prepared import Prepared, is_constant
 from sifilma.kernel.unit_of_work import UnitOfWork
 
 Build = Callable[[Context, Any], Select[Any] | None]
 Fill = Callable[[Context], Any]
 IDS = ("organisation_id", "user_id", "person_id")
+BELOW = ".%"
+"""What follows the code of a region in a pattern of the codes below it."""
 NEAR = timedelta(days=4000)
 """A moment so near to the stand-in's was made from it."""
-MOST = 256
+MOST = 1024
 """Statements that are kept: lists times kinds of actor."""
 TRIES = 3
 """Another thread may have compiled a common part between the two builds."""
@@ -54,13 +56,12 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Shape:
-    """Everything of an actor that decides which statement is built, but none of its values. Only provinces have a region in it.
+    """Everything of an actor that decides which statement is built, but none of its values.
 
     `limited` is whether the actor is limited to outlets; how many they are decides nothing, since their ids are one value of the statement.
     """
 
     kind: OrganisationKind | None
-    region_code: str | None
     roles: frozenset[Role]
     scopes: frozenset[KeyScope]
     is_key: bool
@@ -70,10 +71,9 @@ class Shape:
     @classmethod
     def of(cls, actor: Actor) -> Shape:
         """Return the shape of an actor."""
-        region = actor.region_code if actor.organisation_kind is OrganisationKind.PROVINCE_OFFICE else None
         known = tuple(getattr(actor, name) is not None for name in IDS)
         limited = actor.outlets is not None
-        return cls(actor.organisation_kind, region, actor.roles, actor.scopes, actor.api_key_id is not None, known, limited)
+        return cls(actor.organisation_kind, actor.roles, actor.scopes, actor.api_key_id is not None, known, limited)
 
 
 @dataclass
@@ -97,6 +97,11 @@ class StandIn:
         return UUID(int=(self.number << 64) + IDS.index(name) + 1)
 
     @property
+    def region(self) -> str:
+        """Return what stands for the code of the actor's region. No code has such a form, and each begins otherwise than the next."""
+        return _Region(f"{self.number % 10}?region {self.number}?")
+
+    @property
     def outlets(self) -> frozenset[UUID]:
         """Return what stands for the outlets to which an actor is limited."""
         return frozenset({UUID(int=(self.number << 64) + len(IDS) + 1)})
@@ -106,7 +111,7 @@ class StandIn:
         ids: dict[str, Any] = {name: self.id_of(name) for name, known in zip(IDS, shape.has, strict=True) if known}
         actor = Actor(
             organisation_kind=shape.kind,
-            region_code=shape.region_code or f"{self.number}",
+            region_code=self.region,
             roles=shape.roles,
             scopes=shape.scopes,
             api_key_id=UUID(int=self.number) if shape.is_key else None,
@@ -114,6 +119,16 @@ class StandIn:
             **ids,
         )
         return Context(_NoDatabase(), self, actor)
+
+
+class _Region(str):
+    """A code of a region of which no part can be taken: the same part of another one would be taken for what is always the same."""
+
+    __slots__ = ()
+
+    def __getitem__(self, key: object) -> str:
+        """Refuse."""
+        raise LookupError("made from a region")
 
 
 class _NoDatabase(UnitOfWork):
@@ -129,7 +144,7 @@ class _NoDatabase(UnitOfWork):
 def rows(ctx: Context, build: Build, variant: Hashable = None, values: Mapping[str, Any] | None = None) -> Sequence[Any]:
     """Execute the statement that `build` makes of a context and a variant; without one there are no rows.
 
-    The rows are SQLAlchemy's. `values` are those of the statement's own `bindparam`s. `build` is a function of a module, and its only input
+    The rows are named tuples. `values` are those of the statement's own `bindparam`s. `build` is a function of a module, and its only input
     are the two arguments.
     """
     found = find(ctx.actor, build, variant)
@@ -201,7 +216,7 @@ def _filled(query: Select[Any], first: StandIn, other: Select[Any], second: Stan
         fill = _fill(bind.value, first)
         if fill is not None:
             bind.callable = partial(_value, fill)
-        is_fixed = is_fixed and not (bind.expanding and (fill is not None or bind.required))
+        is_fixed = is_fixed and not (bind.expanding and not is_constant(bind))
     return Kept(query, Prepared(query, one_plan=True) if is_fixed else None)
 
 
@@ -217,6 +232,8 @@ def _fill(value: Any, stand_in: StandIn) -> Fill | None:
             return lambda ctx: getattr(ctx.actor, name)
         case ("moment", timedelta() as after):
             return lambda ctx: ctx.now + after
+        case ("region", str(end)):
+            return lambda ctx: f"{ctx.actor.region_code or '-'}{end}"
         case ("outlets",):
             return lambda ctx: sorted(ctx.actor.outlets or ())
         case ("each", *parts) if any(isinstance(part, tuple) for part in parts):
@@ -230,6 +247,8 @@ def _described(value: Any, stand_in: StandIn) -> Any:
     for name in IDS:
         if value == stand_in.id_of(name):
             return ("id", name)
+    if isinstance(value, str) and value in (stand_in.region, stand_in.region + BELOW):
+        return ("region", value.removeprefix(stand_in.region))
     if isinstance(value, datetime) and value.tzinfo and abs(value - stand_in.now()) < NEAR:
         return ("moment", value - stand_in.now())
     if value == sorted(stand_in.outlets):
@@ -239,9 +258,9 @@ def _described(value: Any, stand_in: StandIn) -> Any:
     return value
 
 
-def one_of(column: Any, name: str) -> ColumnElement[bool]:
+def one_of_given(column: Any, name: str) -> ColumnElement[bool]:
     """Return the condition that a column of ids has one of the values that are given as `name` at each execution, however many they are."""
-    return cast("ColumnElement[bool]", _one_of(column, bindparam(name, type_=_Ids())))
+    return cast("ColumnElement[bool]", _one_of_given(column, bindparam(name, type_=_Ids())))
 
 
 class _Ids(TypeDecorator[Sequence[UUID]]):
@@ -260,19 +279,19 @@ class _Ids(TypeDecorator[Sequence[UUID]]):
         return ids if dialect.name == "postgresql" else json.dumps([one.hex for one in ids])
 
 
-class _one_of(FunctionElement[Any]):  # noqa: N801  # read as a function of SQL
-    type = Boolean()
+class _one_of_given(FunctionElement[Any]):  # noqa: N801  # read as a function of SQL
+    type = NullType()  # SQLite would compare a BOOLEAN with 1, and use no index
     inherit_cache = True
 
 
-@compiles(_one_of)
-def _in_json(element: _one_of, compiler: SQLCompiler, **more: Any) -> str:
+@compiles(_one_of_given)
+def _in_json(element: _one_of_given, compiler: SQLCompiler, **more: Any) -> str:
     column, values = (compiler.process(part, **more) for part in element.clauses)
     return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608  # the compiler wrote both
 
 
-@compiles(_one_of, "postgresql")
-def _in_array(element: _one_of, compiler: SQLCompiler, **more: Any) -> str:
+@compiles(_one_of_given, "postgresql")
+def _in_array(element: _one_of_given, compiler: SQLCompiler, **more: Any) -> str:
     column, values = (compiler.process(part, **more) for part in element.clauses)
     return f"{column} = ANY ({values})"
 

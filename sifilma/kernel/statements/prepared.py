@@ -44,7 +44,7 @@ class _Compiled:
 
 
 class Prepared:
-    """A statement with bound parameters, for PostgreSQL and SQLite. It takes no expanding parameters (`IN` lists), and no NUMERIC columns.
+    """A statement with bound parameters, for PostgreSQL and SQLite. It takes no NUMERIC columns, and no `IN` lists as values.
 
     `one_plan`: PostgreSQL plans it once, for whatever values (`KeepingCursor.execute_for_all`). Its constants then stand in the text, lists
     of them too: the plan knows them, and partial indexes serve.

@@ -147,7 +147,7 @@ def mine_query(ctx: Context, names: Collection[str]) -> Select[Any] | None:
     if not found:
         return None
     every = union_all(*found).subquery()
-    return select(every.c.task, every.c.key, every.c.title).where(built_once.one_of(every.c.key, "keys"))
+    return select(every.c.task, every.c.key, every.c.title).where(built_once.one_of_given(every.c.key, "keys"))
 
 
 def find_next(ctx: Context, tasks: Collection[str], besides: UUID | None) -> Next | None:

@@ -118,12 +118,13 @@ def activations(world: World, count: int) -> int:
     return 0
 
 
-def compare(both: Sequence[list[Found]], slow: float) -> None:
+def compare(measured: Sequence[list[Found]], slow: float) -> None:
     """Print what pages cost at both sizes, those first that cost most, and how many of them keep the bars.
 
     `slow`: how much slower this machine is than the one on which the bars were set.
     """
     print("\npage | CPU, smaller | CPU, larger | ratio | blocks, smaller | blocks, larger")
+    both = [(large, small) for large, small in measured if small.all_ms]  # a list without rows took nothing
     for large, small in sorted(both, key=lambda pair: -pair[0].all_ms):
         ratio = large.all_ms / small.all_ms
         print(f"{large.page} | {small.all_ms:.1f} ms | {large.all_ms:.1f} ms | {ratio:.2f} | {small.blocks} | {large.blocks}")

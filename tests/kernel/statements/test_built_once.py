@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Select, String, bindparam, insert, literal, select
 from sqlalchemy.orm import sessionmaker
 
+from sifilma.documents.indonesian import zone_of
 from sifilma.identity.models import Organisation
 from sifilma.kernel.actor import Actor, OrganisationKind, Role
 from sifilma.kernel.clock import ManualClock
@@ -60,11 +61,23 @@ def listed(ctx: Context, _variant: Any) -> Select[Any]:
 
 
 def by_region(ctx: Context, _variant: Any) -> Select[Any]:
-    return select(Organisation.name).where(Organisation.region_code == f"{ctx.actor.region_code}")
+    return select(Organisation.name).where(Organisation.region_code == f"{ctx.actor.region_code}"[:5])
+
+
+def by_zone(ctx: Context, _variant: Any) -> Select[Any]:
+    return select(literal(str(zone_of(ctx.actor.region_code)), String))
+
+
+def below_region(ctx: Context, _variant: Any) -> Select[Any]:
+    return select(Organisation.name).where(Organisation.region_code.like(f"{ctx.actor.region_code}.%")).order_by(Organisation.name)
 
 
 def by_day(ctx: Context, _variant: Any) -> Select[Any]:
     return select(literal(f"{ctx.now:%Y-%m-%d}", String))
+
+
+def at_moments(_ctx: Context, _variant: Any) -> Select[Any]:
+    return select(Organisation.name).where(Organisation.created_at.in_([NOW, NOW + timedelta(days=1)]))
 
 
 def from_database(ctx: Context, _variant: Any) -> Select[Any]:
@@ -84,6 +97,19 @@ def test_the_moment_is_that_of_the_execution(unit: UnitOfWork) -> None:
     assert built_once.rows(of(unit, ONE, NOW - timedelta(hours=1)), older) == []
 
 
+def test_the_region_is_that_of_the_actor(unit: UnitOfWork) -> None:
+    assert built_once.rows(of(unit, ONE, region="35"), below_region) == [("Kantor 1",), ("Kantor 2",)]
+    assert built_once.rows(of(unit, ONE, region="36"), below_region) == []
+    assert built_once.built() == 1
+
+
+def test_a_list_that_cannot_stand_in_a_statement_is_given_anew_at_each_execution(unit: UnitOfWork) -> None:
+    made = built_once.find(of(unit, ONE).actor, at_moments)
+    assert made is not None
+    assert made.prepared is None
+    assert built_once.rows(of(unit, ONE), at_moments) == [("Kantor 2",)]
+
+
 def test_lists_of_values_and_own_parameters_are_filled(unit: UnitOfWork) -> None:
     assert built_once.rows(of(unit, OTHER), listed, None, {"like": "Kantor%"}) == [("Kantor 2",)]
     assert built_once.rows(of(unit, ONE), listed, None, {"like": "Kantor%"}) == [("Kantor 1",)]
@@ -98,7 +124,9 @@ def test_the_same_words_built_elsewhere_keep_their_own_values(unit: UnitOfWork) 
     assert unit.session.execute(plain).all() == [("Kantor 1",)]
 
 
-@pytest.mark.parametrize(("build", "found"), [(by_region, "Kantor 2"), (by_day, "2026-11-23"), (from_database, "Kantor 1")])
+@pytest.mark.parametrize(
+    ("build", "found"), [(by_region, "Kantor 2"), (by_zone, "Asia/Jakarta"), (by_day, "2026-11-23"), (from_database, "Kantor 1")]
+)
 def test_a_statement_made_from_more_than_ids_and_the_moment_is_built_each_time(
     unit: UnitOfWork, build: built_once.Build, found: str
 ) -> None:

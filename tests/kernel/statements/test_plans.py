@@ -115,6 +115,21 @@ def test_a_fault_amid_them_leaves_a_connection_that_serves(unit: UnitOfWork) -> 
     assert FOR_ALL.first(unit.session, {}) == ("force_generic_plan",)
 
 
+def test_one_that_fails_keeps_no_other_from_its_rows(unit: UnitOfWork) -> None:
+    broken = Prepared(select(literal(1) // bindparam("by", type_=Integer)), one_plan=True)
+    unit.begin_read()
+    for _ in range(3):
+        with pytest.raises(DBAPIError):
+            broken.all(unit.session, {"by": 0})
+        assert FOR_ALL.first(unit.session, {}) == ("force_generic_plan",)
+    unit.rollback()
+    unit.begin_write()
+    with pytest.raises(DBAPIError), unit.session.begin_nested():
+        broken.all(unit.session, {"by": 0})
+    assert FOR_ALL.first(unit.session, {}) == ("force_generic_plan",)
+    assert mode(unit.session) == "auto"
+
+
 def test_what_is_written_after_them_is_written(engine: Engine) -> None:
     with Session(engine) as session:
         OF_SIZE.all(session, {"size": 7})

@@ -95,6 +95,20 @@ def test_writes_that_run_together_say_which_touched_no_row(session: Session) -> 
     assert run_all(session, [(add, organisation("C")), (rename, {"old": "A", "new": "D"})]) == 1
 
 
+def test_writes_of_which_one_fails_leave_a_connection_that_writes_them_later(session: Session) -> None:
+    """Psycopg takes a statement for prepared as soon as it has sent it, also behind one that fails."""
+    add, rename = Prepared(ADD), Prepared(RENAME)
+    there = organisation("there")
+    run_all(session, [(add, there)])
+    session.commit()
+    for _ in range(12):
+        with pytest.raises(IntegrityError):
+            run_all(session, [(add, there), (rename, {"old": "A", "new": "B"})])
+        session.rollback()
+        assert run_all(session, [(add, organisation("A")), (rename, {"old": "A", "new": "B"})]) is None
+        session.rollback()
+
+
 def test_what_is_always_the_same_stands_in_a_statement_of_one_plan(session: Session) -> None:
     wanted = organisation("50%' OR ''") | {"name": "50%' OR ''"}
     Prepared(ADD).first(session, wanted)
@@ -118,7 +132,8 @@ def test_a_list_of_ids_is_one_value_of_any_length(session: Session) -> None:
     rows = [organisation(name) for name in "ABC"]
     for row in rows:
         Prepared(ADD).first(session, row)
-    listed = Prepared(select(Organisation.name).where(built_once.one_of(Organisation.id, "ids")).order_by(Organisation.name), one_plan=True)
+    query = select(Organisation.name).where(built_once.one_of_given(Organisation.id, "ids")).order_by(Organisation.name)
+    listed = Prepared(query, one_plan=True)
     for count in (0, 1, 3):
         assert [row.name for row in listed.all(session, {"ids": [row["id"] for row in rows[:count]]})] == ["A", "B", "C"][:count]
 
