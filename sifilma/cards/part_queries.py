@@ -57,7 +57,7 @@ class Part:
         return select(CardUid.card_id).where(CardUid.uid.contains(self.digits, autoescape=True))
 
 
-def units_with(ctx: Context, query: Select[Unit], part: Part) -> Select[Unit]:
+def units_with_query(ctx: Context, query: Select[Unit], part: Part) -> Select[Unit]:
     """Restrict a query of units to those with the part in a number of theirs, or in the UID of a card that was in them."""
     if part.found is not None:
         units, cards = part.found
@@ -67,7 +67,7 @@ def units_with(ctx: Context, query: Select[Unit], part: Part) -> Select[Unit]:
     return query.where(or_(*part.of_units(), exists().where(Card.unit_id == Unit.id, part.of_uid())))
 
 
-def cards_with(ctx: Context, query: Select[Card], part: Part, *fitting: ColumnElement[bool]) -> Select[Card]:
+def cards_with_query(ctx: Context, query: Select[Card], part: Part, *fitting: ColumnElement[bool]) -> Select[Card]:
     """Restrict a query of cards to those with the part in their UID or in a number of their unit, or that meet a further condition."""
     if part.found is not None:
         units, cards = part.found

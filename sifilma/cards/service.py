@@ -20,7 +20,7 @@ from sifilma.cards.identifiers import normalise_pcid, normalise_uid
 from sifilma.cards.models import CARD, UNIT, Card, CardState, DeviceModel, Function, Unit, UnitCondition, UnitKeyChange, function_set
 from sifilma.cards.outlets.models import Outlet, OutletState
 from sifilma.cards.outlets.queries import CLOSED, hold_open, outlet_ids_query, own_by_text
-from sifilma.cards.part_queries import Part, cards_with, units_with
+from sifilma.cards.part_queries import Part, cards_with_query, units_with_query
 from sifilma.cards.proposals import NewKey
 from sifilma.cards.schemas import UnitIn, UnitKeyIn
 from sifilma.identity.models import Organisation
@@ -117,7 +117,7 @@ def list_units(ctx: Context, wanted: UnitFilter, part: Part | None = None) -> Li
         query = query.where(Unit.condition == wanted.condition)
     if wanted.model:
         query = query.where(Unit.model_id.in_(select(DeviceModel.id).where(DeviceModel.name == wanted.model)))
-    return (units_with(ctx, query, part or Part(ctx, wanted.text)) if wanted.text else query), Unit.id
+    return (units_with_query(ctx, query, part or Part(ctx, wanted.text)) if wanted.text else query), Unit.id
 
 
 def _free_units_query(ctx: Context) -> Select[Unit]:
@@ -141,7 +141,7 @@ def list_cards(ctx: Context, wanted: CardFilter, *fitting: ColumnElement[bool], 
     if wanted.holder:
         named = select(Organisation.id).where(Organisation.name.icontains(wanted.holder, autoescape=True))
         query = query.where(Card.holder_id.in_(named))
-    return (cards_with(ctx, query, part or Part(ctx, wanted.text), *fitting) if wanted.text else query), Card.id
+    return (cards_with_query(ctx, query, part or Part(ctx, wanted.text), *fitting) if wanted.text else query), Card.id
 
 
 def _of_function_query(ctx: Context, function: str) -> Select[Card]:

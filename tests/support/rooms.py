@@ -58,6 +58,7 @@ NAMES_USED_ONCE = {
     "accounts/lost_factors": "a lost second factor, reported by one person and decided by another",
     "activation/archives/packing": "the kind of file that holds many manifests",
     "reports/way/line_queries": "the lines of tasks, which have the same columns",
+    "cards/part_queries": "a part of a number, looked for once in units and cards",
     "activation/grid": "the grid in which readers on a map are found and tallied",
     "activation/bulk/job_sheets": "the sheets that go out of and come back to that job",
     "activation/issuing/place_form": "the place of an activation while its form is filled in",
@@ -169,8 +170,8 @@ LIBRARIES = {
     # the one thing that every package may use
     "kernel": (
         "actor addresses clock context days db deadline errors field_notes file_store idempotency ids installation lifecycle logging "
-        "outages paging prepared rates repeats schemas sealing seals text triggers unit_of_work "
-        "many/copying many/parallel many/sets "
+        "outages paging rates repeats schemas sealing seals text triggers unit_of_work "
+        "many/copying many/parallel many/sets statements/built_once statements/prepared "
         "timekeeping/moments timekeeping/stops timekeeping/targets timekeeping/watch timekeeping/working_days"
     ),
     # the outbox, and each way out of it
