@@ -104,7 +104,7 @@ def register(app: Flask, zone: Callable[[], str], preferred: Callable[[], str]) 
     babel = Babel(app, default_locale="id", default_timezone="Asia/Jakarta", locale_selector=select, timezone_selector=zone)
     babel.domain_instance = texts = Catalogues()
     app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]  # of Jinja's extension
-        gettext=lambda text: texts.get_translations().ugettext(text),
+        gettext=str,  # `_in_template` takes its place
         ngettext=lambda one, many, number: texts.get_translations().ungettext(one, many, number),
         newstyle=True,
     )

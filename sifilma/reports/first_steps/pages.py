@@ -126,6 +126,6 @@ def _taken_query(ctx: Context, _: None) -> Any:
 
 
 def _is_any(model: Any, owner: Any, own: Any, *which: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Return whether an owner has a row. Asked by EXISTS, PostgreSQL reads a table until it comes to one, as if owners had equally many."""
+    """Return the condition that an owner has a row. By EXISTS PostgreSQL would read the table up to it, as if all had equally many."""
     first = select(model.id).where(owner == own, *which).order_by(owner, model.id).limit(1)
     return cast("ColumnElement[bool]", first.scalar_subquery().is_not(None))
