@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, false, func, select
+from sqlalchemy import ColumnElement, Select, false, func
 
 from sifilma.approvals.letters import letter_key
 from sifilma.approvals.service import Requests
@@ -15,7 +15,7 @@ from sifilma.assignment import queries as assignment
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import grants
 from sifilma.kernel.context import Context
-from sifilma.kernel.paging import with_part
+from sifilma.kernel.statements.finders import Arm, Finder, like, named, pattern
 from sifilma.kernel.timekeeping.targets import Targets
 
 T = TypeVar("T")
@@ -38,10 +38,10 @@ class Wanted:
     holder: str = ""
 
 
-def narrowed_query(ctx: Context, query: Select[T], model: Any, wanted: Wanted, *owners: Any) -> Select[T]:
+def narrowed_query(ctx: Context, query: Select[T], model: Any, wanted: Wanted, finder: Finder) -> Select[T]:
     """Add the conditions of a filter to a query of `model`, except `waiting` and `late`, which differ by kind of request.
 
-    `owners` are columns of organisations of the request: it matches a text that the name of one of them has.
+    `finder` finds the text (`finder_of`).
     """
     if wanted.state:
         query = query.where(model.state == wanted.state)
@@ -52,11 +52,19 @@ def narrowed_query(ctx: Context, query: Select[T], model: Any, wanted: Wanted, *
     if wanted.holder:
         query = query.where(assignment.narrowed(ctx, model.id, wanted.holder))
     if wanted.text:
-        named = select(Organisation.id).where(Organisation.name.icontains(wanted.text, autoescape=True))
-        key = letter_key(wanted.text)
-        fitting = (model.letter_key.contains(key, autoescape=True), *(owner.in_(named) for owner in owners))
-        query = with_part(ctx.session, query, key, model.id, *fitting)
+        query = finder.restricted_query(ctx.session, query, wanted.text)
     return query
+
+
+def finder_of(model: Any, *owners: Any) -> Finder:
+    """Return what finds requests by a part of the letter's number or, by the columns `owners`, of an organisation's name."""
+    by_name = (Arm(model.id, named(owner, Organisation.id, Organisation.name), pattern) for owner in owners)
+    return Finder(Arm(model.id, like(model.letter_key), lambda text: pattern(letter_key(text))), *by_name)
+
+
+def by_letter(finder: Finder) -> Finder:
+    """Return what finds requests by a part of the letter's number alone, of a finder that `finder_of` made."""
+    return Finder(finder.arms[0])
 
 
 def late(ctx: Context, targets: Targets, name: str, since: Any) -> ColumnElement[bool]:

@@ -3,76 +3,128 @@
 from __future__ import annotations
 
 import re
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, exists, false, or_, select
+from sqlalchemy import ColumnElement, Select, exists, literal, or_, select, union_all
 
 from sifilma.cards.derived.models import CardUid
 from sifilma.cards.identifiers import plain_hex
 from sifilma.cards.models import Card, Unit
 from sifilma.kernel.context import Context
-from sifilma.kernel.db import among
-from sifilma.kernel.paging import among_few, find_each, find_few, together
-from sifilma.kernel.text import has_part
+from sifilma.kernel.paging import FEW, among_few
+from sifilma.kernel.statements import built_once
+from sifilma.kernel.statements.finders import Arm, Finder, equals, find, like, pattern
 
-UID_DIGITS = 16
+UID_DIGITS, PCID_DIGITS = 16, 32
+Ids = list[UUID] | None
 
 
-class Part:
-    """A part of a number as people copy it: UIDs and PCIDs in pairs, with colons or dashes, in lower case.
+def _number(text: str) -> str:
+    """Return a part of a hardware number as numbers are kept. A dash may belong to it."""
+    return re.sub(r"[\s:]", "", text).upper()
 
-    Units and cards of it are looked up once, for whatever lists.
+
+def _digits(text: str) -> str:
+    """Return hexadecimal digits, of which UIDs and PCIDs are made, or nothing if the text is anything else.
+
+    People copy them in pairs, with colons or dashes, in lower case.
+    """
+    digits = plain_hex(text)
+    return digits if re.fullmatch("[0-9A-F]+", digits) else ""
+
+
+def _part(text: str, length: int) -> str | None:
+    return pattern(digits) if len(digits := _digits(text)) < length else None
+
+
+def _whole(length: int) -> Callable[[str], str | None]:
+    return lambda text: digits if len(digits := _digits(text)) == length else None
+
+
+def _part_of_uid(text: str) -> str | None:
+    return _part(text, UID_DIGITS)
+
+
+UNITS = Finder(
+    Arm(Unit.id, like(Unit.hardware_number), lambda text: pattern(_number(text)), beside=like(Unit.hardware_number + "")),
+    Arm(Unit.id, like(Unit.pcid), lambda text: _part(text, PCID_DIGITS), beside=like(Unit.pcid + "")),
+    Arm(Unit.id, equals(Unit.pcid), _whole(PCID_DIGITS)),
+)
+"""Units with a part in a number of their own."""
+_UID = Arm(Card.id, equals(Card.uid), _whole(UID_DIGITS))
+CARDS = Finder(Arm(CardUid.card_id, like(CardUid.uid), _part_of_uid, beside=like(CardUid.uid + "")), _UID)
+"""Cards with a part in their UID."""
+_OF_CARD = Finder(Arm(Card.id, like(Card.uid), _part_of_uid), _UID)
+
+
+@dataclass(frozen=True, eq=False)
+class Naming:
+    """Something else that names cards: what finds it for a text, its id, and the condition of cards that those with a condition name.
+
+    The condition of cards knows what the actor may see.
     """
 
-    def __init__(self, ctx: Context, text: str) -> None:
-        self._session = ctx.session
-        # A dash is a separator in a UID and a PCID, but may belong to a hardware number.
-        digits, self.number = plain_hex(text), re.sub(r"[\s:]", "", text).upper()
-        self.digits = digits if re.fullmatch("[0-9A-F]+", digits) else ""
-        """Hexadecimal digits, of which UIDs and PCIDs are made; empty if the text is anything else."""
-
-    @cached_property
-    def found(self) -> tuple[list[UUID], list[UUID]] | None:
-        """The units and the cards with this part in a number of their own; None where either are many, or no index has them."""
-        arms = [select(Unit.id).where(one) for one in self.of_units()]
-        named = [self._of_uid_query()] if self.digits else []
-        each = find_each(self._session, [*arms, *named]) if has_part(self.number) else [None]
-        units, cards = together(each[: len(arms)]), together(each[len(arms) :])
-        return None if units is None or cards is None else (units, cards)
-
-    def of_units(self) -> list[ColumnElement[bool]]:
-        """Return the conditions of units with this part in a number of theirs."""
-        numbers = [Unit.hardware_number.contains(self.number, autoescape=True)]
-        return [*numbers, Unit.pcid.contains(self.digits, autoescape=True)] if self.digits else numbers
-
-    def of_uid(self) -> ColumnElement[bool]:
-        """Return the condition of cards with this part in their UID."""
-        return Card.uid.contains(self.digits, autoescape=True) if self.digits else false()
-
-    def _of_uid_query(self) -> Select[UUID]:
-        """Return a query of the cards with this UID, or with these digits in it."""
-        if len(self.digits) == UID_DIGITS:
-            return select(Card.id).where(Card.uid == self.digits)
-        return select(CardUid.card_id).where(CardUid.uid.contains(self.digits, autoescape=True))
+    finder: Finder
+    id: Any
+    names: Callable[[Context, ColumnElement[bool]], ColumnElement[bool]]
 
 
-def units_with_query(ctx: Context, query: Select[Unit], part: Part) -> Select[Unit]:
-    """Restrict a query of units to those with the part in a number of theirs, or in the UID of a card that was in them."""
-    if part.found is not None:
-        units, cards = part.found
-        named = [select(Card.unit_id).where(Card.unit_id.is_not(None), among(ctx.session, Card.id, cards))] if cards else []
-        if (few := find_few(ctx.session, named)) is not None:
-            return among_few(ctx.session, query, Unit.id, [*units, *few])
-    return query.where(or_(*part.of_units(), exists().where(Card.unit_id == Unit.id, part.of_uid())))
+def has_uid(text: str) -> ColumnElement[bool]:
+    """Return the condition of cards with the part in their UID, for a query that reads them in an order."""
+    return _OF_CARD.fitting(text)
 
 
-def cards_with_query(ctx: Context, query: Select[Card], part: Part, *fitting: ColumnElement[bool]) -> Select[Card]:
-    """Restrict a query of cards to those with the part in their UID or in a number of their unit, or that meet a further condition."""
-    if part.found is not None:
-        units, cards = part.found
-        in_units = [select(Card.id).where(among(ctx.session, Card.unit_id, units))] if units else []
-        if (few := find_few(ctx.session, [*in_units, *(select(Card.id).where(one) for one in fitting)])) is not None:
-            return among_few(ctx.session, query, Card.id, [*cards, *few])
-    in_unit = exists().where(Unit.id == Card.unit_id, or_(*part.of_units()))
-    return query.where(or_(part.of_uid(), in_unit, *fitting))
+def units_with(text: str) -> ColumnElement[bool]:
+    """Return the condition of units with the part in a number of theirs, or in the UID of a card that was in them."""
+    return or_(UNITS.fitting(text), exists().where(Card.unit_id == Unit.id, has_uid(text)))
+
+
+def units_with_query(ctx: Context, query: Select[Unit], text: str) -> Select[Unit]:
+    """Restrict a query of units to those of `units_with`."""
+    units, cards = find(ctx.session, text, UNITS, CARDS)
+    few, _ = follow(ctx, units, cards)
+    return query.where(units_with(text)) if few is None else among_few(ctx.session, query, Unit.id, few)
+
+
+def cards_with(ctx: Context, text: str, *naming: Naming) -> ColumnElement[bool]:
+    """Return the condition of cards with the part in their UID or in a number of their unit, or that something else names."""
+    in_unit = exists().where(Unit.id == Card.unit_id, UNITS.fitting(text))
+    return or_(has_uid(text), in_unit, *(one.names(ctx, one.finder.fitting(text)) for one in naming))
+
+
+def cards_with_query(ctx: Context, query: Select[Card], text: str, *naming: Naming) -> Select[Card]:
+    """Restrict a query of cards to those of `cards_with`."""
+    units, cards, *others = find(ctx.session, text, UNITS, CARDS, *(one.finder for one in naming))
+    _, few = follow(ctx, units, cards, others, naming)
+    return query.where(cards_with(ctx, text, *naming)) if few is None else among_few(ctx.session, query, Card.id, few)
+
+
+def follow(ctx: Context, units: Ids, cards: Ids, others: Sequence[Ids] = (), naming: tuple[Naming, ...] = ()) -> tuple[Ids, Ids]:
+    """Return the units that were found with those of the cards that were, and the cards with those of the units and of what names cards.
+
+    None where they are many. `others` is what was found of what names cards.
+    """
+    if units is None or cards is None:
+        return None, None
+    given = {"units": units, "cards": cards} | {f"naming_{at}": found or [] for at, found in enumerate(others)}
+    reached: list[list[UUID]] = [[] for _ in range(2 + len(naming))]
+    if any(given.values()):
+        for at, key in built_once.rows(ctx, named_query, naming, given):
+            reached[at].append(key)
+    of_cards, *lists = reached
+    all_cards = None if None in others or any(len(one) > FEW for one in lists) else list(dict.fromkeys(chain(cards, *lists)))
+    return None if len(of_cards) > FEW else list(dict.fromkeys([*units, *of_cards])), all_cards
+
+
+def named_query(ctx: Context, naming: tuple[Naming, ...]) -> Select[Any]:
+    """Return the query of units of `cards`, of cards in `units`, and of cards that what names cards names."""
+    ids = [
+        select(Card.unit_id).where(Card.unit_id.is_not(None), built_once.one_of_given(Card.id, "cards")),
+        select(Card.id).where(built_once.one_of_given(Card.unit_id, "units")),
+        *(select(Card.id).where(one.names(ctx, built_once.one_of_given(one.id, f"naming_{at}"))) for at, one in enumerate(naming)),
+    ]
+    return select(union_all(*(select(literal(at), query.limit(FEW + 1).subquery()) for at, query in enumerate(ids))).subquery())

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Exists, Select, String, bindparam, exists, or_, select
+from sqlalchemy import Exists, Select, String, bindparam, exists, or_, select
 
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
@@ -20,7 +20,7 @@ from sifilma.cards.identifiers import normalise_pcid, normalise_uid
 from sifilma.cards.models import CARD, UNIT, Card, CardState, DeviceModel, Function, Unit, UnitCondition, UnitKeyChange, function_set
 from sifilma.cards.outlets.models import Outlet, OutletState
 from sifilma.cards.outlets.queries import CLOSED, hold_open, outlet_ids_query, own_by_text
-from sifilma.cards.part_queries import Part, cards_with_query, units_with_query
+from sifilma.cards.part_queries import Naming, cards_with_query, units_with_query
 from sifilma.cards.proposals import NewKey
 from sifilma.cards.schemas import UnitIn, UnitKeyIn
 from sifilma.identity.models import Organisation
@@ -102,8 +102,8 @@ def numbers_of(text: str) -> dict[str, str | None]:
     return found
 
 
-def list_units(ctx: Context, wanted: UnitFilter, part: Part | None = None) -> Listing[Unit]:
-    """Return the units the actor may see that match the filter. `part` is its text, if that is looked for in other lists too."""
+def list_units(ctx: Context, wanted: UnitFilter) -> Listing[Unit]:
+    """Return the units the actor may see that match the filter."""
     query = _free_units_query(ctx) if wanted.state == "free" else units_query(ctx)
     if wanted.hardware_number:
         query = query.where(Unit.hardware_number == wanted.hardware_number.upper())
@@ -117,7 +117,7 @@ def list_units(ctx: Context, wanted: UnitFilter, part: Part | None = None) -> Li
         query = query.where(Unit.condition == wanted.condition)
     if wanted.model:
         query = query.where(Unit.model_id.in_(select(DeviceModel.id).where(DeviceModel.name == wanted.model)))
-    return (units_with_query(ctx, query, part or Part(ctx, wanted.text)) if wanted.text else query), Unit.id
+    return (units_with_query(ctx, query, wanted.text) if wanted.text else query), Unit.id
 
 
 def _free_units_query(ctx: Context) -> Select[Unit]:
@@ -129,11 +129,10 @@ def _living_card() -> Exists:
     return exists().where(Card.unit_id == Unit.id, Card.state.not_in(ENDED))
 
 
-def list_cards(ctx: Context, wanted: CardFilter, *fitting: ColumnElement[bool], part: Part | None = None) -> Listing[Card]:
+def list_cards(ctx: Context, wanted: CardFilter, *naming: Naming) -> Listing[Card]:
     """Return the cards the actor may see that match the filter.
 
-    `fitting` are further conditions. A card that meets any of them matches the text as well. `part` is the text of the filter, if that is
-    looked for in other lists too.
+    A card that anything of `naming` names matches the text as well.
     """
     query = _of_function_query(ctx, wanted.function) if wanted.function else cards_query(ctx)
     if wanted.state:
@@ -141,7 +140,7 @@ def list_cards(ctx: Context, wanted: CardFilter, *fitting: ColumnElement[bool], 
     if wanted.holder:
         named = select(Organisation.id).where(Organisation.name.icontains(wanted.holder, autoescape=True))
         query = query.where(Card.holder_id.in_(named))
-    return (cards_with_query(ctx, query, part or Part(ctx, wanted.text), *fitting) if wanted.text else query), Card.id
+    return (cards_with_query(ctx, query, wanted.text, *naming) if wanted.text else query), Card.id
 
 
 def _of_function_query(ctx: Context, function: str) -> Select[Card]:

@@ -53,6 +53,7 @@ class Destruction(Submitted, Stateful, Base):
         CheckConstraint(state_check(DestructionState), name="state"),
         CheckConstraint("cause IN ('damaged', 'locked', 'revoked')", name="cause"),
         Index(None, "organisation_id", "id"),
+        Index("ix_destruction_number_part", "number", postgresql_using="gin", postgresql_ops={"number": "gin_trgm_ops"}),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)

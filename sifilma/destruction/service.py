@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, String, bindparam, or_, select
+from sqlalchemy import ColumnElement, Select, String, bindparam, or_, select
 
 from config.settings import Settings
 from sifilma.approvals.four_eyes import content_digest
 from sifilma.approvals.service import Submissions, require_note, seal
 from sifilma.assignment import queries as assignment
-from sifilma.cards.identifiers import plain_hex
 from sifilma.cards.models import CARD, Card, CardState
+from sifilma.cards.part_queries import CARDS, has_uid
 from sifilma.cards.service import by_uids
 from sifilma.destruction import berita_acara
 from sifilma.destruction.models import (
@@ -40,8 +40,11 @@ from sifilma.kernel.context import Act, Context
 from sifilma.kernel.errors import Faults, Forbidden, Invalid, NotFound
 from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.ids import uuid7
-from sifilma.kernel.paging import Listing
+from sifilma.kernel.paging import Listing, among_few
 from sifilma.kernel.repeats import repeats
+from sifilma.kernel.statements.built_once import one_of_given
+from sifilma.kernel.statements.finders import Arm, Finder, find, ilike, pattern
+from sifilma.kernel.statements.prepared import Prepared
 from sifilma.kernel.text import Text, say
 
 WAY = Submissions(
@@ -55,6 +58,16 @@ MAX_PHOTOS = 20
 def destructions_query(ctx: Context, operation: Operation = Operation.DESTRUCTION_VIEW) -> Select[Destruction]:
     """Return a query of the destructions the actor may see."""
     return scoped(select(Destruction), ctx.actor, operation, Destruction.organisation_id)
+
+
+FINDER = Finder(Arm(Destruction.id, ilike(Destruction.number), lambda text: pattern(text.strip())))
+"""What finds a part of the Berita Acara's number."""
+_OF_CARDS = Prepared(select(DestructionCard.destruction_id).where(one_of_given(DestructionCard.card_id, "cards")).distinct(), one_plan=True)
+
+
+def with_cards(ctx: Context, cards: Sequence[UUID]) -> list[UUID]:
+    """Return the ids of destructions of any of the cards, whoever may see them."""
+    return [row.destruction_id for row in _OF_CARDS.all(ctx.session, {"cards": cards})] if cards else []
 
 
 def list_destructions(
@@ -71,18 +84,25 @@ def list_destructions(
         query = query.where(Destruction.cause == cause)
     if holder:
         query = query.where(assignment.narrowed(ctx, Destruction.id, holder))
-    return (_with_text(query, text) if text else query), Destruction.id
+    return (_with_text_query(ctx, query, text) if text else query), Destruction.id
+
+
+def with_text(text: str) -> ColumnElement[bool]:
+    """Return the condition of destructions with a part in their number or in the UID of a card."""
+    named = select(DestructionCard.destruction_id).join(Card, Card.id == DestructionCard.card_id).where(has_uid(text))
+    return or_(FINDER.fitting(text), Destruction.id.in_(named))
+
+
+def _with_text_query(ctx: Context, query: Select[Destruction], text: str) -> Select[Destruction]:
+    numbered, cards = find(ctx.session, text, FINDER, CARDS)
+    if numbered is None or cards is None:
+        return query.where(with_text(text))
+    return among_few(ctx.session, query, Destruction.id, [*numbered, *with_cards(ctx, cards)])
 
 
 def numbered_query(ctx: Context) -> Select[Destruction]:
     """Return a query of the destruction whose Berita Acara has the number `paper`, if the actor may see it."""
     return destructions_query(ctx).where(Destruction.number == bindparam("paper", type_=String))
-
-
-def _with_text(query: Select[Destruction], text: str) -> Select[Destruction]:
-    uid = Card.uid.contains(plain_hex(text), autoescape=True)
-    named = select(DestructionCard.destruction_id).join(Card, Card.id == DestructionCard.card_id).where(uid)
-    return query.where(or_(Destruction.number.icontains(text.strip(), autoescape=True), Destruction.id.in_(named)))
 
 
 def get_destruction(ctx: Context, destruction_id: UUID, operation: Operation = Operation.DESTRUCTION_VIEW) -> Destruction:

@@ -34,7 +34,8 @@ from sifilma.kernel.context import Act, Context
 from sifilma.kernel.errors import Conflict, Faults, Forbidden, Invalid, NotFound
 from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.ids import uuid7
-from sifilma.kernel.paging import Listing, has, with_part
+from sifilma.kernel.paging import Listing
+from sifilma.kernel.statements.finders import Arm, Finder, ilike, pattern
 from sifilma.kernel.text import say
 from sifilma.personalisation.models import PersonalisationRequest
 
@@ -45,6 +46,8 @@ POSITIONS = {
 """What a role is called where a person signs, if no other position is typed."""
 ACTING = "Plt."
 """What stands before it where somebody is head until a day: *pelaksana tugas*."""
+FINDER = Finder(Arm(Handover.id, ilike(Handover.number), pattern))
+"""What finds a part of the number."""
 
 
 def handovers_query(ctx: Context, operation: Operation = Operation.HANDOVER_VIEW) -> Select[Handover]:
@@ -62,7 +65,7 @@ def list_handovers(ctx: Context, state: str | None, number: str | None = None) -
     """Return the handovers the actor may see, with the number of their cards; by state and by a part of the number if they are given."""
     query = handovers_query(ctx).options(*_counted())
     if number:
-        query = with_part(ctx.session, query, number, Handover.id, has(Handover.number, number))
+        query = FINDER.restricted_query(ctx.session, query, number)
     return (query.where(Handover.state == state) if state else query), Handover.id
 
 
@@ -92,7 +95,7 @@ def chosen_handovers(ctx: Context, ids: Sequence[UUID]) -> list[Handover]:
 
 
 def issue(ctx: Context, settings: Settings, store: FileStore, data: HandoverIn) -> Handover:
-    """Issue a BAST for cards that the actor's organisation holds, store its paper, and move the cards to `handed_over`.
+    """Issue a BAST for cards that the actor's organisation like, store its paper, and move the cards to `handed_over`.
 
     A broken card that goes back keeps its state. Raise Invalid if the receiver is unknown or the issuer itself, if a card is not held or
     not ready, if another organisation is next, or if no font has a sign that was typed; Forbidden for a delivery by a holder who only uses

@@ -62,6 +62,7 @@ class Organisation(Recorded, Base):
         CheckConstraint("kind IN ({})".format(", ".join(f"'{k.value}'" for k in OrganisationKind)), name="kind"),
         UniqueConstraint("kind", "name"),
         Index(None, "name", "id"),
+        Index("ix_organisation_name_part", "name", postgresql_using="gin", postgresql_ops={"name": "gin_trgm_ops"}),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
@@ -87,6 +88,7 @@ class Person(Recorded, Base):
 
     __tablename__ = "person"
     __recorded__ = ("identity", "id_kind", "id_number", "name", "claims")
+    __table_args__ = (Index("ix_person_name_part", "name", postgresql_using="gin", postgresql_ops={"name": "gin_trgm_ops"}),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     identity: Mapped[str] = mapped_column(String(120), unique=True)

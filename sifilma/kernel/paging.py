@@ -9,21 +9,19 @@ from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any, Generic, TypeAlias, TypeVar, cast
+from typing import Any, Generic, TypeAlias, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, false, func, literal, or_, select, tuple_, union_all
+from sqlalchemy import ColumnElement, Select, false, func, literal, select, tuple_, union_all
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from sifilma.kernel.db import among
 from sifilma.kernel.errors import Invalid
-from sifilma.kernel.text import has_part
 
 T = TypeVar("T")
 MAX_LIMIT = 200
 MOST_COUNTED = 1_000
 """Rows up to which the rows of a list are counted: more take as long to count as to read."""
-_EMPTY = "sifilma_empty"
 FEW = 1_000
 """Rows that are first looked for by each index, before a list is read in its order."""
 WALKED = 500
@@ -87,49 +85,18 @@ def find_few(session: Session, arms: Sequence[Select[Any]], most: int = FEW) -> 
     Each arm is one condition, which one index answers. In one statement with OR none would be used, and ordered by id PostgreSQL may walk
     the whole table for them.
     """
-    return together(find_each(session, arms, most))
-
-
-def find_each(session: Session, arms: Sequence[Select[Any]], most: int = FEW) -> list[list[UUID] | None]:
-    """Return the ids that each of the arms gives, as `find_few` does, in one statement."""
     if session.get_bind().dialect.name == "sqlite":  # it scans some thousand rows for the condition itself
-        return [None] * len(arms)
+        return None
     parts = [select(literal(number), arm.limit(most + 1).subquery()) for number, arm in enumerate(arms)]
     found: list[list[UUID]] = [[] for _ in arms]
     for number, key in session.execute(union_all(*parts)) if parts else ():
         found[number].append(key)
-    return [keys if len(keys) <= most else None for keys in found]
-
-
-def together(each: Sequence[list[UUID] | None]) -> list[UUID] | None:
-    """Return the ids of all lists, or None if one of them is None."""
-    some = [keys for keys in each if keys is not None]
-    return list(dict.fromkeys(key for keys in some for key in keys)) if len(some) == len(each) else None
+    return None if any(len(keys) > most for keys in found) else list(dict.fromkeys(key for keys in found for key in keys))
 
 
 def among_few(session: Session, query: Select[Any], key: Any, few: Collection[UUID]) -> Select[Any]:
-    """Restrict a query to the rows that were found first. Where none were, the query says so (`is_empty`): nobody has to ask it."""
-    return query.where(among(session, key, few)) if few else query.where(false()).execution_options(**{_EMPTY: True})
-
-
-def is_empty(query: Select[Any]) -> bool:
-    """Return whether it is known that a query has no rows."""
-    return bool(query.get_execution_options().get(_EMPTY, False))
-
-
-def with_part(session: Session, query: Select[Any], text: str, key: Any, *fitting: ColumnElement[bool]) -> Select[Any]:
-    """Restrict a query to the rows that meet any of some conditions of a part of a text, each of which one index answers.
-
-    `key` is the column of the ids. Few rows are found by the indexes; among many a page is soon full, and the list is read in its order.
-    """
-    few = find_few(session, [select(key).where(one) for one in fitting]) if has_part(text) else None
-    return query.where(or_(*fitting)) if few is None else among_few(session, query, key, few)
-
-
-def has(column: Any, part: str) -> ColumnElement[bool]:
-    """Return the condition that a text has a part, in any case. On PostgreSQL an index of trigrams answers it."""
-    escaped = part.replace("/", "//").replace("%", "/%").replace("_", "/_")
-    return cast("ColumnElement[bool]", column.ilike(f"%{escaped}%", escape="/"))
+    """Restrict a query to the rows that were found first."""
+    return query.where(among(session, key, few) if few else false())
 
 
 def first(session: Session, listing: Listing[Any], order: Order, most: int) -> list[Any]:

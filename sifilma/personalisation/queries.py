@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Select, String, and_, bindparam, false, fu
 from sifilma.approvals.file_access import HandedOut, hand_out
 from sifilma.approvals.four_eyes import EDITABLE
 from sifilma.approvals.letters import letter_warnings
-from sifilma.approvals.queries import Wanted, decisions, late, narrowed_query
+from sifilma.approvals.queries import Wanted, decisions, finder_of, late, narrowed_query
 from sifilma.cards.models import Card, Unit, UnitCondition
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.context import Context
@@ -30,6 +30,7 @@ from sifilma.personalisation.service import KIND, REQUESTS, get_request, request
 FILES = {"surat": "letter_document_id", "pesanan": "purchase_order_document_id", "batch": "batch_document_id"}
 MAKING = (State.APPROVED, State.PERSONALISING)
 R = PersonalisationRequest
+FINDER = finder_of(R, R.requester_id, R.buyer_id)
 MOST_BROKEN = 100
 """Cards out of use that a form offers to replace. Others are typed or scanned."""
 MANY = 20
@@ -38,7 +39,7 @@ MANY = 20
 
 def list_requests(ctx: Context, wanted: Wanted) -> Listing[PersonalisationRequest]:
     """Return the requests the actor may see that match the filter. `wanted.text` also matches the names of requester and buyer."""
-    query = narrowed_query(ctx, requests_query(ctx), R, wanted, R.requester_id, R.buyer_id)
+    query = narrowed_query(ctx, requests_query(ctx), R, wanted, FINDER)
     if wanted.late:
         query = query.where(_late(ctx, wanted.late))
     return (query.where(waiting(ctx)) if wanted.waiting else query), R.id

@@ -16,8 +16,10 @@ from sifilma.activation import queries
 from sifilma.activation.manifests import revocation
 from sifilma.activation.manifests.pages import Shown, shown
 from sifilma.activation.models import Activation, ActivationRequest, ActivationRequestCard
-from sifilma.approvals.letters import letter_key
+from sifilma.activation.requests import queries as requests
+from sifilma.approvals.queries import by_letter
 from sifilma.cards.models import CARD, Card, CardState, Unit
+from sifilma.cards.part_queries import Naming
 from sifilma.cards.schemas import CardOut
 from sifilma.cards.serializers import TimelineStep, cards_out, timeline
 from sifilma.cards.service import units_query
@@ -32,6 +34,7 @@ from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.context import Context
 from sifilma.kernel.paging import Listing
+from sifilma.personalisation import queries as personalisation_queries
 from sifilma.personalisation import service as personalisation
 from sifilma.personalisation.models import PersonalisationRequest
 from sifilma.web.pages import moment
@@ -88,16 +91,23 @@ def lines(ctx: Context, cards: list[Card]) -> list[CardLine]:
     return [CardLine(out, names[out.holder_id], names[out.buyer_id]) for out in cards_out(ctx, cards)]
 
 
-def lettered(ctx: Context, text: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    """Return two conditions: a request of each kind, whose letter number contains `text` and which the actor may see, names a card."""
-    made = personalisation.requests_query(ctx).with_only_columns(PersonalisationRequest.id)
-    asked = queries.requests_query(ctx).with_only_columns(ActivationRequest.id)
-    made, asked = (
-        query.where(of.letter_key.contains(letter_key(text), autoescape=True))
-        for query, of in ((made, PersonalisationRequest), (asked, ActivationRequest))
-    )
-    named = select(ActivationRequestCard.card_id).where(ActivationRequestCard.activation_request_id.in_(asked))
-    return Card.personalisation_request_id.in_(made), Card.id.in_(named)
+def _made(ctx: Context, condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Return the condition of cards of the personalisation requests with a condition that the actor may see."""
+    made = personalisation.requests_query(ctx).where(condition).with_only_columns(PersonalisationRequest.id)
+    return Card.personalisation_request_id.in_(made)
+
+
+def _asked(ctx: Context, condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Return the condition of cards of the activation requests with a condition that the actor may see."""
+    asked = queries.requests_query(ctx).where(condition).with_only_columns(ActivationRequest.id)
+    return Card.id.in_(select(ActivationRequestCard.card_id).where(ActivationRequestCard.activation_request_id.in_(asked)))
+
+
+NAMING = (
+    Naming(by_letter(personalisation_queries.FINDER), PersonalisationRequest.id, _made),
+    Naming(by_letter(requests.FINDER), ActivationRequest.id, _asked),
+)
+"""Requests of each kind whose letter number has a part: they name cards."""
 
 
 def states() -> list[tuple[str, str]]:

@@ -78,7 +78,7 @@ def _filtered(form: Form) -> Listing[Any]:
     state, function, text, holder = (form.get(name).strip()[:100] for name in ("state", "function", "text", "holder"))
     to_destroy = state == card_page.TO_DESTROY
     wanted = CardFilter("" if to_destroy else state, function, text, holder)
-    found = service.list_cards(ctx, wanted, *card_page.lettered(ctx, text))
+    found = service.list_cards(ctx, wanted, *card_page.NAMING)
     return card_page.list_narrowed(ctx, found, to_destroy=to_destroy, own=bool(form.get("milik")), activated=_day(form))
 
 

@@ -17,18 +17,18 @@ from sqlalchemy import ColumnElement, Select, func, literal, select, union_all
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from sifilma.accounts import queries as accounts
-from sifilma.accounts.service import list_organisations, named_organisations_query
+from sifilma.accounts.service import ORGANISATION_FINDER, named_organisations_query
+from sifilma.activation import queries as activated
 from sifilma.activation.models import ActivationRequest
 from sifilma.activation.requests import queries as activation
 from sifilma.approvals.letters import letter_key
-from sifilma.approvals.queries import Wanted
 from sifilma.cards import service as cards
 from sifilma.cards.models import Card, DeviceModel, Unit
 from sifilma.cards.outlets.models import Outlet
-from sifilma.cards.outlets.queries import list_outlets, named_outlets_query
+from sifilma.cards.outlets.queries import FINDER as OUTLET_FINDER
+from sifilma.cards.outlets.queries import named_outlets_query, outlets_query
 from sifilma.cards.outlets.queries import spelled as spelled_code
-from sifilma.cards.part_queries import Part
-from sifilma.cards.service import CardFilter, UnitFilter
+from sifilma.cards.part_queries import CARDS, UNITS, cards_with, follow, units_with
 from sifilma.destruction import service as destruction
 from sifilma.destruction.models import Destruction
 from sifilma.documents.numbering import plain_number
@@ -37,16 +37,18 @@ from sifilma.handover.models import Handover
 from sifilma.identity.models import Organisation, Person, User
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.context import Context
-from sifilma.kernel.paging import Listing, is_empty
 from sifilma.kernel.statements import built_once
+from sifilma.kernel.statements.finders import Finder, find
 from sifilma.personalisation import queries as personalisation
+from sifilma.personalisation import service as personalised
 from sifilma.personalisation.models import PersonalisationRequest
-from sifilma.reports.card_page import lettered
+from sifilma.reports.card_page import NAMING
 
 LONGEST, SHORTEST = 100, 3
 """Characters of what is looked up; letters and digits that a part needs at least."""
 MOST_COUNTED, SHOWN = 50, 5
 """Rows of a kind that are counted, and those of them that are shown."""
+LETTERS = [one.finder for one in NAMING]
 Owner, Maker, Human = aliased(Organisation), aliased(DeviceModel), aliased(Person)
 
 
@@ -78,15 +80,22 @@ class Shape:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a kind is looked for: the operation that reads its list, the query of whole identifiers, and the list of parts.
+    """Where a kind is looked for: the operation that reads its list, and the query of whole identifiers, which has the values of `_named`.
 
-    The query of whole identifiers has the values of `_named`.
+    `listed` is the query of all that the actor may see, `finder` what finds a part in a column of its own, and `condition` that of a part
+    in whatever it is found by, if that is more.
     """
 
     operation: Operation
     whole: Callable[[Context], Select[Any]]
-    part: Callable[[Context, str, Part], Listing[Any]]
+    listed: Callable[[Context], Select[Any]]
+    finder: Finder
     shape: Shape
+    condition: Callable[[Context, str], ColumnElement[bool]] | None = None
+
+    def fitting(self, ctx: Context, text: str) -> ColumnElement[bool]:
+        """Return the condition of a part, where many have it."""
+        return self.condition(ctx, text) if self.condition else self.finder.fitting(text)
 
 
 @dataclass(frozen=True)
@@ -103,7 +112,7 @@ class Hit:
 
 @dataclass(frozen=True)
 class Found:
-    """What was found of one kind: the first hits, newest first, and how many there are, at most MOST_COUNTED + 1."""
+    """What was found of one kind: the first hits (of few the newest), and how many there are, at most MOST_COUNTED + 1."""
 
     kind: Kind
     hits: Sequence[Hit]
@@ -137,21 +146,41 @@ def _named(ctx: Context, text: str) -> dict[str, Any]:
 
 
 def containing(ctx: Context, text: str) -> list[Found]:
-    """Return what each list that the actor may see finds for a part. The text must be long enough."""
-    part = Part(ctx, text)
-    queries = {kind: source.part(ctx, text, part)[0] for kind, source in _sources(ctx)}
-    every = _every({kind: query for kind, query in queries.items() if not is_empty(query)})
-    return [] if every is None else _found(ctx.session.execute(every).all())
+    """Return what each list that the actor may see finds for a part. The text must be long enough.
+
+    Where few are found first they are read in one statement, which is kept, newest first. Where many are, the database gives those of the
+    actor's that it comes upon first: to know the newest it would look through all of them.
+    """
+    sources = dict(_sources(ctx))
+    others: list[Kind] = [kind for kind in sources if kind not in (Kind.UNIT, Kind.CARD)]
+    units, uids, *rest = find(ctx.session, text, *(SOURCES[kind].finder for kind in (Kind.UNIT, Kind.CARD, *others)), *LETTERS)
+    found: dict[Kind, list[UUID] | None] = dict(zip(others, rest, strict=False))
+    found[Kind.UNIT], found[Kind.CARD] = follow(ctx, units, uids, rest[len(others) :], NAMING)
+    numbered = found.get(Kind.DESTRUCTION)
+    if numbered is not None:
+        found[Kind.DESTRUCTION] = None if uids is None else [*numbered, *destruction.with_cards(ctx, uids)]
+    few = {str(kind): found[kind] or [] for kind in sources}
+    rows = list(built_once.rows(ctx, few_query, None, few)) if any(few.values()) else []
+    many = {kind: source.listed(ctx).where(source.fitting(ctx, text)) for kind, source in sources.items() if found[kind] is None}
+    if (query := _every(many, newest=False)) is not None:
+        rows += sorted(ctx.session.execute(query), key=lambda row: row.id, reverse=True)
+    return _found(rows)
+
+
+def few_query(ctx: Context, _: None) -> Select[Any] | None:
+    """Return the query of all kinds that the actor may list, of the ids that were found first: a value for each kind."""
+    found = {kind: source.listed(ctx).where(built_once.one_of_given(source.shape.id, str(kind))) for kind, source in _sources(ctx)}
+    return _every(found)
 
 
 def _sources(ctx: Context) -> Iterable[tuple[Kind, Source]]:
     return ((kind, source) for kind, source in SOURCES.items() if grants(ctx.actor, source.operation))
 
 
-def _every(queries: dict[Kind, Select[Any]]) -> Select[Any] | None:
-    """Return one query of the hits of all kinds, each with at most one row more than is counted, newest first."""
+def _every(queries: dict[Kind, Select[Any]], *, newest: bool = True) -> Select[Any] | None:
+    """Return one query of the hits of all kinds, each with at most one row more than is counted: the newest first, or any."""
     # A subquery each: SQLite has no order and limit inside a union.
-    parts = [select(_shaped(kind, query, SOURCES[kind].shape).subquery()) for kind, query in queries.items()]
+    parts = [select(_shaped(kind, query, SOURCES[kind].shape, newest=newest).subquery()) for kind, query in queries.items()]
     return select(union_all(*parts).subquery()) if parts else None
 
 
@@ -162,12 +191,13 @@ def _found(rows: Sequence[Any]) -> list[Found]:
     return [Found(kind, found[kind][:SHOWN], len(found[kind])) for kind in Kind if kind in found]
 
 
-def _shaped(kind: Kind, query: Select[Any], shape: Shape) -> Select[Any]:
+def _shaped(kind: Kind, query: Select[Any], shape: Shape, *, newest: bool) -> Select[Any]:
     for table, condition in shape.joined:
         query = query.join(table, condition)
     columns = {"title": shape.title, "state": shape.state, "whose": shape.whose, "more": shape.more}
     named = [literal(str(kind)).label("kind"), shape.id.label("id"), *(column.label(name) for name, column in columns.items())]
-    return query.with_only_columns(*named).order_by(shape.id.desc()).limit(MOST_COUNTED + 1)
+    shaped = query.with_only_columns(*named).limit(MOST_COUNTED + 1)
+    return shaped.order_by(shape.id.desc()) if newest else shaped
 
 
 def _requests(model: Any, whose: Any) -> Shape:
@@ -178,22 +208,27 @@ SOURCES: dict[Kind, Source] = {
     Kind.CARD: Source(
         Operation.CARD_VIEW,
         cards.named_cards_query,
-        lambda ctx, text, part: cards.list_cards(ctx, CardFilter(text=text), *lettered(ctx, text), part=part),
+        cards.cards_query,
+        CARDS,
         Shape(Card.id, Card.uid, Card.state, Owner.name, Card.function, ((Owner, Owner.id == Card.holder_id),)),
+        lambda ctx, text: cards_with(ctx, text, *NAMING),
     ),
     Kind.UNIT: Source(
         Operation.UNIT_READ,
         cards.named_units_query,
-        lambda ctx, text, part: cards.list_units(ctx, UnitFilter(text=text), part),
+        cards.units_query,
+        UNITS,
         Shape(
             Unit.id, Unit.hardware_number, literal(""), Owner.name, Maker.name,
             ((Owner, Owner.id == Unit.organisation_id), (Maker, Maker.id == Unit.model_id)),
         ),
+        lambda _ctx, text: units_with(text),
     ),
     Kind.OUTLET: Source(
         Operation.OUTLET_SEE,
         named_outlets_query,
-        lambda ctx, text, _part: list_outlets(ctx, text),
+        outlets_query,
+        OUTLET_FINDER,
         Shape(
             Outlet.id, Outlet.name, literal(""), Owner.name, func.coalesce(Outlet.branch_code, ""),
             ((Owner, Owner.id == Outlet.organisation_id),),
@@ -202,40 +237,47 @@ SOURCES: dict[Kind, Source] = {
     Kind.PERSONALISATION: Source(
         Operation.PERSONALISATION_VIEW,
         personalisation.lettered_query,
-        lambda ctx, text, _part: personalisation.list_requests(ctx, Wanted(text=text)),
+        personalised.requests_query,
+        personalisation.FINDER,
         _requests(PersonalisationRequest, PersonalisationRequest.requester_id),
     ),
     Kind.ACTIVATION: Source(
         Operation.ACTIVATION_VIEW,
         activation.lettered_query,
-        lambda ctx, text, _part: activation.list_requests(ctx, Wanted(text=text)),
+        activated.requests_query,
+        activation.FINDER,
         _requests(ActivationRequest, ActivationRequest.organisation_id),
     ),
     Kind.HANDOVER: Source(
         Operation.HANDOVER_VIEW,
         handover.numbered_query,
-        lambda ctx, text, _part: handover.list_handovers(ctx, None, text),
+        handover.handovers_query,
+        handover.FINDER,
         Shape(Handover.id, Handover.number, Handover.state, Owner.name, literal(""), ((Owner, Owner.id == Handover.receiver_id),)),
     ),
     Kind.DESTRUCTION: Source(
         Operation.DESTRUCTION_VIEW,
         destruction.numbered_query,
-        lambda ctx, text, _part: destruction.list_destructions(ctx, None, text=text),
+        destruction.destructions_query,
+        destruction.FINDER,
         Shape(
             Destruction.id, func.coalesce(Destruction.number, ""), Destruction.state, Owner.name, Destruction.cause,
             ((Owner, Owner.id == Destruction.organisation_id),),
         ),
+        lambda _ctx, text: destruction.with_text(text),
     ),
     Kind.ORGANISATION: Source(
         Operation.REFERENCE_READ,
         lambda _ctx: named_organisations_query(),
-        lambda _ctx, text, _part: list_organisations(None, text),
+        lambda _ctx: select(Organisation),
+        ORGANISATION_FINDER,
         Shape(Organisation.id, Organisation.name, literal(""), Organisation.kind, func.coalesce(Organisation.region_code, "")),
     ),
     Kind.USER: Source(
         Operation.USERS_SEE,
         accounts.named_users_query,
-        lambda ctx, text, _part: accounts.list_users(ctx, text),
+        accounts.users_query,
+        accounts.FINDER,
         Shape(
             User.id, Human.name, User.state, Owner.name, User.username,
             ((Owner, Owner.id == User.organisation_id), (Human, Human.id == User.person_id)),

@@ -12,6 +12,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.orm import sessionmaker
 
 from sifilma.activation.derived import queries as readers
+from sifilma.cards import part_queries
 from sifilma.cards.derived import queries as cards
 from sifilma.demo import facts
 from sifilma.handover import form_choices
@@ -26,6 +27,7 @@ from sifilma.kernel.statements.prepared import Prepared
 from sifilma.kernel.timekeeping.working_days import Calendar
 from sifilma.kernel.unit_of_work import UnitOfWork
 from sifilma.reports import home, tasks_waiting
+from sifilma.reports.card_page import NAMING
 from sifilma.reports.duties import queries as duties
 from sifilma.reports.first_steps import pages as first_steps
 from sifilma.reports.statistics import queries as statistics
@@ -195,6 +197,8 @@ KEPT: list[tuple[built_once.Build, Any]] = [
     (first_steps._taken_query, None),
     (statistics._times_query, (date(2025, 12, 1), Calendar((date(2026, 1, 1),)))),
     (search.identified_query, None),
+    (search.few_query, None),
+    (part_queries.named_query, NAMING),
     (form_choices.returnable_query, (100, False)),
     (form_choices.returnable_query, (100, True)),
 ]

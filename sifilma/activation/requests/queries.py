@@ -10,18 +10,19 @@ from sifilma.activation.models import ActivationRequest, RequestState
 from sifilma.activation.queries import requests_query
 from sifilma.activation.requests.service import REQUESTS
 from sifilma.approvals.four_eyes import EDITABLE
-from sifilma.approvals.queries import Wanted, decisions, late, narrowed_query
+from sifilma.approvals.queries import Wanted, decisions, finder_of, late, narrowed_query
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.context import Context
 from sifilma.kernel.paging import Listing
 from sifilma.kernel.timekeeping.targets import ACTIVATION_APPROVAL
 
 A = ActivationRequest
+FINDER = finder_of(A, A.organisation_id)
 
 
 def list_requests(ctx: Context, wanted: Wanted) -> Listing[ActivationRequest]:
     """Return the requests the actor may see that match the filter."""
-    query = narrowed_query(ctx, requests_query(ctx), A, wanted, A.organisation_id)
+    query = narrowed_query(ctx, requests_query(ctx), A, wanted, FINDER)
     if wanted.late:
         query = query.where(A.state == RequestState.SUBMITTED, late(ctx, wanted.late, ACTIVATION_APPROVAL, A.submitted_at))
     return (query.where(or_(false(), *_tasks(ctx))) if wanted.waiting else query), A.id

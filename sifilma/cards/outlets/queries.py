@@ -16,7 +16,8 @@ from sifilma.kernel.actor import Actor
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import among
 from sifilma.kernel.errors import Conflict, NotFound
-from sifilma.kernel.paging import Listing, has, with_part
+from sifilma.kernel.paging import Listing
+from sifilma.kernel.statements.finders import Arm, Finder, ilike, like, pattern
 from sifilma.kernel.text import say
 
 MOST_OFFERED = 1000
@@ -40,14 +41,21 @@ def spelled(branch_code: str) -> str:
     return "".join(branch_code.split()).upper()
 
 
+FINDER = Finder(
+    Arm(Outlet.id, ilike(Outlet.name), pattern),
+    Arm(Outlet.id, ilike(Outlet.address), pattern),
+    Arm(Outlet.id, like(Outlet.branch_code), lambda text: pattern(spelled(text))),
+)
+"""What finds a part of name, branch code or address."""
+
+
 def list_outlets(ctx: Context, text: str = "", units: str = "", state: str = "") -> Listing[Outlet]:
     """Return the outlets the actor may see, by a part of name, branch code or address, by state, and `with` or `without` units."""
     query = outlets_query(ctx)
     if state:
         query = query.where(Outlet.state == state)
     if text:
-        code = Outlet.branch_code.contains(spelled(text), autoescape=True)
-        query = with_part(ctx.session, query, text, Outlet.id, has(Outlet.name, text), has(Outlet.address, text), code)
+        query = FINDER.restricted_query(ctx.session, query, text)
     if units in ("with", "without"):
         stands = exists().where(*_STANDS)
         query = query.where(stands if units == "with" else ~stands)

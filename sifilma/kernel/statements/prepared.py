@@ -47,11 +47,13 @@ class Prepared:
     """A statement with bound parameters, for PostgreSQL and SQLite. It takes no NUMERIC columns, and no `IN` lists as values.
 
     `one_plan`: PostgreSQL plans it once, for whatever values (`KeepingCursor.execute_for_all`). Its constants then stand in the text, lists
-    of them too: the plan knows them, and partial indexes serve.
+    of them too: the plan knows them, and partial indexes serve. `own_plan`: PostgreSQL plans it at each execution, for its values.
     """
 
-    def __init__(self, statement: Executable, *, one_plan: bool = False) -> None:
+    def __init__(self, statement: Executable, *, one_plan: bool = False, own_plan: bool = False) -> None:
         self.statement, self.one_plan = statement, one_plan
+        self.way = "execute_for_all" if one_plan else "execute" if own_plan else "execute_kept"
+        """The method of the cursor (`KeepingCursor`) that executes it."""
         self._compiled: dict[str, _Compiled] = {}
 
     def first(self, session: Session, values: dict[str, Any]) -> Any:
@@ -62,7 +64,7 @@ class Prepared:
         connection = session.connection()
         made = self.compiled(connection.dialect)
         with faults(connection), closing(_cursor(connection)) as cursor:
-            _send(connection, cursor, made, values, self.one_plan)
+            _send(connection, cursor, made, values, self.way)
             return _row(cursor, made)
 
     def all(self, session: Session, values: dict[str, Any]) -> list[Any]:
@@ -70,7 +72,7 @@ class Prepared:
         connection = session.connection()
         made = self.compiled(connection.dialect)
         with faults(connection), closing(_cursor(connection)) as cursor:
-            _send(connection, cursor, made, values, self.one_plan)
+            _send(connection, cursor, made, values, self.way)
             return [_named(found, made) for found in cursor.fetchall()]
 
     def compiled(self, dialect: Dialect) -> _Compiled:
@@ -166,7 +168,7 @@ def _cursor(connection: Connection) -> Any:
     return connection.connection.cursor()
 
 
-def _send(connection: Connection, cursor: Any, made: _Compiled, values: dict[str, Any], one_plan: bool = False) -> None:
+def _send(connection: Connection, cursor: Any, made: _Compiled, values: dict[str, Any], way: str = "execute_kept") -> None:
     parameters: Any = made.literals | {name: call() for name, call in made.calls.items()} | values
     for name, process in made.binds.items():
         parameters[name] = process(parameters[name])
@@ -174,7 +176,7 @@ def _send(connection: Connection, cursor: Any, made: _Compiled, values: dict[str
         parameters = tuple(parameters[name] for name in made.order)
     if connection._has_events or connection.engine._has_events:
         connection.dispatch.before_cursor_execute(connection, cursor, made.text, parameters, None, False)
-    getattr(cursor, "execute_for_all" if one_plan else "execute_kept", cursor.execute)(made.text, parameters)  # SQLite's has no other
+    getattr(cursor, way, cursor.execute)(made.text, parameters)  # SQLite's has no other
 
 
 def _row(cursor: Any, made: _Compiled) -> Any:

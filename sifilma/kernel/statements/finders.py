@@ -1,0 +1,156 @@
+"""Rows of a list that have a part of a text are found first, by the indexes of its columns: in one statement, for as many lists as ask.
+
+In the statement of a list, whose conditions are joined by OR, none of these indexes would be used, and ordered by id PostgreSQL may walk
+the whole table. The statement of the arms is compiled once. It is planned for its values: what a tenth of the rows have is found by
+reading some of them, not by an index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
+from typing import Any, cast
+from uuid import UUID
+
+from sqlalchemy import (
+    CTE,
+    BindParameter,
+    ColumnElement,
+    Select,
+    String,
+    Uuid,
+    and_,
+    bindparam,
+    case,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+    union_all,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Session
+
+from sifilma.kernel.paging import FEW, among_few
+from sifilma.kernel.statements.prepared import Prepared
+from sifilma.kernel.text import has_part
+
+Condition = Callable[[Any], ColumnElement[bool]]
+Value = Callable[[str], str | None]
+ENDING = 10
+"""Signs of a long part for which an index of trigrams is asked."""
+
+
+@dataclass(frozen=True, eq=False)
+class Arm:
+    """One condition, which one index answers: of the value (a parameter or a text) that `value` makes of what is looked for.
+
+    `key` is the column of the ids. A value of None finds nothing. `beside` is the same condition in a form that no index answers: with it
+    the index is asked for the end of a long part alone. Each sign costs, and the numbers of a maker begin alike.
+    """
+
+    key: Any
+    condition: Condition
+    value: Value
+    beside: Condition | None = None
+
+
+class Finder:
+    """How a list is searched for a part of a text: a row is found that meets the condition of any arm."""
+
+    def __init__(self, *arms: Arm) -> None:
+        self.arms = arms
+
+    def fitting(self, text: str) -> ColumnElement[bool]:
+        """Return the condition itself, for a list that is read in its order."""
+        return or_(false(), *(arm.condition(value) for arm in self.arms if (value := arm.value(text)) is not None))
+
+    def restricted_query(self, session: Session, query: Select[Any], text: str) -> Select[Any]:
+        """Restrict a query to the rows that are found. Among many a page is soon full: then the list is read in its order."""
+        (few,) = find(session, text, self)
+        return query.where(self.fitting(text)) if few is None else among_few(session, query, self.arms[0].key, few)
+
+
+def find(session: Session, text: str, *finders: Finder, most: int = FEW) -> list[list[UUID] | None]:
+    """Return the ids that each of the finders finds.
+
+    None if one of its arms gives more than `most`, if its part is too short for an index of trigrams, or on SQLite, which has none: there
+    some thousand rows are looked through for the condition itself.
+    """
+    if session.get_bind().dialect.name == "sqlite":
+        return [None] * len(finders)
+    arms = tuple(dict.fromkeys(arm for finder in finders for arm in finder.arms))
+    values = {value: value(text) for value in _values(arms)}
+    short = {value for value, part in values.items() if part is not None and not has_part(part)}
+    parts = [None if value in short else part for value, part in values.items()]
+    given = {f"part_{at}": part for at, part in enumerate(parts)} | {f"end_{at}": part and end_of(part) for at, part in enumerate(parts)}
+    rows = _statement(arms, most).all(session, given) if any(parts) else []
+    found: dict[Arm, list[UUID]] = {arms[row.arm]: row.ids or [] for row in rows}
+    many = {arms[row.arm] for row in rows if row.number > most} | {arm for arm in arms if arm.value in short}
+    each = (None if many.intersection(one.arms) else chain(*(found.get(arm, ()) for arm in one.arms)) for one in finders)
+    return [None if ids is None else list(dict.fromkeys(ids)) for ids in each]
+
+
+def end_of(part: str) -> str:
+    """Return a pattern of the end of a pattern: whatever fits that one fits this."""
+    end = f"%{part[1:-1][-ENDING:]}%"  # cut within an escaped sign it only fits more
+    return end if len(end) < len(part) and has_part(end) else part
+
+
+def _values(arms: tuple[Arm, ...]) -> list[Value]:
+    return list(dict.fromkeys(arm.value for arm in arms))
+
+
+@lru_cache(maxsize=64)
+def _statement(arms: tuple[Arm, ...], most: int) -> Prepared:
+    values = _values(arms)
+    parts, ends = ([bindparam(f"{name}_{at}", type_=String) for at, _ in enumerate(values)] for name in ("part", "end"))
+    found = []
+    for at, arm in enumerate(arms):
+        value = values.index(arm.value)
+        condition = arm.condition(ends[value] if arm.beside else parts[value])
+        whole = and_(condition, arm.beside(parts[value])) if arm.beside else condition
+        ids = select(arm.key.label("id")).where(whole).limit(most + 1).subquery()
+        few = case((func.count() <= most, func.array_agg(ids.c.id, type_=ARRAY(Uuid()))), else_=None).label("ids")  # many are not sent
+        found.append(select(literal(at).label("arm"), func.count().label("number"), few).select_from(ids))
+    return Prepared(union_all(*found), own_plan=True)
+
+
+def pattern(part: str) -> str | None:
+    """Return what `like` and `ilike` compare with: any text that has the part, in which no sign is a wildcard. None of an empty part."""
+    escaped = part.replace("/", "//").replace("%", "/%").replace("_", "/_")
+    return f"%{escaped}%" if part else None
+
+
+def like(column: Any) -> Condition:
+    """Return the condition that a text fits a pattern."""
+    return lambda value: cast("ColumnElement[bool]", column.like(value, escape="/"))
+
+
+def ilike(column: Any) -> Condition:
+    """Return the condition that a text fits a pattern in any case."""
+    return lambda value: cast("ColumnElement[bool]", column.ilike(value, escape="/"))
+
+
+def equals(column: Any) -> Condition:
+    """Return the condition that a text is the whole value."""
+    return lambda value: cast("ColumnElement[bool]", column == value)
+
+
+def named(column: Any, of: Any, name: Any) -> Condition:
+    """Return the condition that a column has the id (`of`) of something whose name fits a pattern in any case."""
+
+    def condition(value: Any) -> ColumnElement[bool]:
+        # Several arms of a statement ask for the same names: they are looked through once.
+        ids = select(_with_name(of, name, value)) if isinstance(value, BindParameter) else select(of).where(ilike(name)(value))
+        return cast("ColumnElement[bool]", column.in_(ids))
+
+    return condition
+
+
+@lru_cache(maxsize=64)
+def _with_name(of: Any, name: Any, value: BindParameter[Any]) -> CTE:
+    return select(of).where(ilike(name)(value)).cte(f"named_{of.class_.__tablename__}")

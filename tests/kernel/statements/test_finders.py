@@ -1,0 +1,74 @@
+"""What finds rows by a part of a text: only those with the whole part, never by a pattern that was typed, by the end of a long one."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import select
+
+from sifilma.cards.models import Unit
+from sifilma.cards.part_queries import CARDS, UNITS
+from sifilma.kernel.actor import Actor, OrganisationKind, Role
+from sifilma.kernel.db import db
+from sifilma.kernel.statements.finders import ENDING, end_of, find, pattern
+from tests.support.counting import counted
+from tests.support.world import World, done
+
+OPERATOR = Actor(organisation_kind=OrganisationKind.DIRECTORATE, roles=frozenset({Role.OPERATOR}))
+NUMBERS = ("PANJANG-SEKALI-0000123456", "LAIN-SEKALI-0000123456", "A/BC-DEFGHIJKLMN")
+PCID = "04A1B2C3D4E5F60718293A4B5C6D7E8F"
+
+
+@pytest.fixture
+def found(postgresql_world: World) -> World:
+    """Three units of an office, one of them with a PCID."""
+    rows = [{"hardware_number": number, "model": "LEN-CRD-1", "function": "R"} for number in NUMBERS]
+    done(postgresql_world.client("magetan.kepala").post("/units", [rows[0] | {"pcid": PCID}, *rows[1:]]), 201)
+    return postgresql_world
+
+
+def units(world: World, text: str, most: int = 1000) -> set[str] | None:
+    with world.context(OPERATOR) as ctx:
+        found, _ = find(ctx.session, text, UNITS, CARDS, most=most)
+        names = {unit.id: unit.hardware_number for unit in ctx.session.scalars(select(Unit))}
+        return None if found is None else {names[one] for one in found}
+
+
+@pytest.mark.parametrize(
+    ("part", "end"),
+    [
+        ("ABC", "%ABC%"),
+        ("PANJANG-SEKALI-0000123456", "%0000123456%"),
+        ("ABCDEFGHIJKL-1-2-3-4-5", "%ABCDEFGHIJKL-1-2-3-4-5%"),  # no three letters or digits in a row at the end
+        ("A/B%CDEFGHIJKL", "%CDEFGHIJKL%"),
+        ("A%BCDEFGHIJ", "%%BCDEFGHIJ%"),  # cut within the escaped sign: it fits more
+    ],
+)
+def test_an_index_is_asked_for_the_end_of_a_long_part(part: str, end: str) -> None:
+    made = pattern(part)
+    assert made is not None
+    assert (end_of(made), ENDING) == (end, 10)
+
+
+def test_of_those_with_its_end_only_rows_with_the_whole_part_are_found(found: World) -> None:
+    for text, expected in (
+        (NUMBERS[0], {NUMBERS[0]}),
+        ("sekali-0000123456", set(NUMBERS[:2])),
+        ("NG-SEKALI-0000123456", {NUMBERS[0]}),
+        (NUMBERS[2], {NUMBERS[2]}),
+        ("A_BC-DEFGHIJKLMN", set()),
+        ("A%-DEFGHIJKLMN", set()),
+        (PCID, {NUMBERS[0]}),
+        (PCID[1:], {NUMBERS[0]}),
+        (PCID[:4] + PCID[8:], set()),
+        (PCID + "00", set()),
+    ):
+        assert units(found, text) == expected, text
+
+
+def test_many_and_what_no_index_has_are_told_apart_from_none(found: World) -> None:
+    assert units(found, "SEKALI", most=1) is None
+    assert units(found, "A-1") is None
+    assert units(found, "TIADA") == set()
+    with found.app.app_context(), counted(db.engine) as sent:
+        units(found, "%%")
+    assert not [one for one in sent.statements if "LIKE" in str(one)]
