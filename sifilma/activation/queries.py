@@ -18,9 +18,10 @@ from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import at_outlets, scoped
 from sifilma.kernel.actor import Actor
 from sifilma.kernel.context import Context
-from sifilma.kernel.db import among
 from sifilma.kernel.errors import NotFound
 from sifilma.kernel.paging import Listing
+from sifilma.kernel.statements.built_once import one_of_given
+from sifilma.kernel.statements.prepared import Prepared
 
 IS_OPEN = Token.state == literal_column("'issued'")
 """The condition of tokens that can be used, if they have not lapsed. A bound value would keep a prepared plan from the index of these."""
@@ -131,6 +132,9 @@ def list_revocations(ctx: Context) -> Listing[Revocation]:
     return select(Revocation).where(Revocation.state == ProposalState.PROPOSED, Revocation.manifest_id.in_(seen)), Revocation.id
 
 
+_UIDS = Prepared(select(Card.id, Card.uid).where(one_of_given(Card.id, "cards")))
+
+
 def uids(ctx: Context, card_ids: list[UUID]) -> dict[UUID, str]:
     """Return UIDs by card id."""
-    return dict(ctx.session.execute(select(Card.id, Card.uid).where(among(ctx.session, Card.id, card_ids))).all())
+    return {row.id: row.uid for row in _UIDS.read(ctx.session, {"cards": card_ids})}

@@ -44,6 +44,8 @@ from sifilma.documents.service import sha256_of
 from sifilma.identity.models import Organisation
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import among
+from sifilma.kernel.statements.built_once import one_of_given
+from sifilma.kernel.statements.prepared import Prepared
 from sifilma.personalisation.serializers import approval_out
 from sifilma.regions.service import names_of
 from sifilma.web.links import API, links, steps
@@ -145,11 +147,17 @@ def _common(request: ActivationRequest) -> dict[str, Any]:
     }
 
 
+_PROPOSALS = Prepared(
+    select(Revocation.manifest_id, Revocation.state, Revocation.reason, Revocation.proposed_at)
+    .where(one_of_given(Revocation.manifest_id, "manifests"))
+    .order_by(Revocation.id)
+)
+
+
 def manifests_out(ctx: Context, manifests: list[Manifest], public_url: str) -> list[ManifestOut]:
     """Return the metadata of manifests, each with the latest proposal to revoke it."""
     named = uids(ctx, [manifest.card_id for manifest in manifests])
-    query = select(Revocation).where(Revocation.manifest_id.in_([m.id for m in manifests])).order_by(Revocation.id)
-    proposals = {proposal.manifest_id: proposal for proposal in ctx.session.scalars(query)}
+    proposals = {row.manifest_id: row for row in _PROPOSALS.read(ctx.session, {"manifests": [manifest.id for manifest in manifests]})}
     anew = made_for(ctx.session, [manifest.id for manifest in manifests])
     return [
         _manifest_out(manifest, named[manifest.card_id], public_url, proposals.get(manifest.id), anew.get(manifest.id))
@@ -157,7 +165,7 @@ def manifests_out(ctx: Context, manifests: list[Manifest], public_url: str) -> l
     ]
 
 
-def _manifest_out(manifest: Manifest, uid: str, public_url: str, proposal: Revocation | None, anew: tuple[UUID, str] | None) -> ManifestOut:
+def _manifest_out(manifest: Manifest, uid: str, public_url: str, proposal: Any, anew: tuple[UUID, str] | None) -> ManifestOut:
     return ManifestOut(
         id=manifest.id,
         state=manifest.state,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from sifilma.audit.models import Action
 from sifilma.audit.service import record
@@ -23,6 +23,7 @@ from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, Invalid, NotFound
 from sifilma.kernel.file_store import FileStore
+from sifilma.kernel.statements.prepared import Prepared
 from sifilma.kernel.text import say
 
 MAX_PHOTOS = 10
@@ -36,7 +37,7 @@ def conditions(ctx: Context, card: Card) -> list[str]:
     """Return what the actor may report about a card in its present state: some of `damaged`, `locked`, `lost`, `found`."""
     if not grants(ctx.actor, Operation.CARD_REPORT) or not (ctx.actor.is_central or card.holder_id == ctx.actor.organisation_id):
         return []
-    if find_pending(ctx, card) is not None:
+    if card.state == CardState.SUSPENDED and find_pending(ctx, card) is not None:  # no other card has a report that waits
         return []
     possible = [name for name, state in _CONDITIONS.items() if CARD.allows(card.state, state)]
     return [
@@ -109,5 +110,12 @@ def get_photo(ctx: Context, uid: str, number: int) -> Document:
     return documents.get_document(ctx, photos[number - 1].document_id)
 
 
-def _photos(ctx: Context, card: Card) -> Sequence[CardPhoto]:
-    return ctx.session.scalars(select(CardPhoto).where(CardPhoto.card_id == card.id).order_by(CardPhoto.act_id, CardPhoto.position)).all()
+_PHOTOS = Prepared(
+    select(CardPhoto.document_id, CardPhoto.act_id)
+    .where(CardPhoto.card_id == bindparam("card"))
+    .order_by(CardPhoto.act_id, CardPhoto.position)
+)
+
+
+def _photos(ctx: Context, card: Card) -> Sequence[Any]:
+    return _PHOTOS.read(ctx.session, {"card": card.id})

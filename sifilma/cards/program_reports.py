@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import Select, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from sifilma.approvals.service import require_note
@@ -23,6 +23,7 @@ from sifilma.kernel.db import hold
 from sifilma.kernel.errors import Conflict, Forbidden, NotFound
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.paging import Listing
+from sifilma.kernel.statements.prepared import Prepared
 from sifilma.kernel.text import say
 
 CAUSE = "card_report"
@@ -47,9 +48,13 @@ def get_report(ctx: Context, report_id: UUID, operation: Operation = Operation.C
     return found
 
 
+_PENDING = Prepared(select(CardReport.id).where(CardReport.card_id == bindparam("card"), CardReport.state == ReportState.PENDING.value))
+
+
 def find_pending(ctx: Context, card: Card) -> CardReport | None:
     """Return the report on a card that waits for a decision, or None. The caller has checked that the actor may see the card."""
-    return ctx.session.scalars(select(CardReport).where(CardReport.card_id == card.id, CardReport.state == ReportState.PENDING)).first()
+    found = _PENDING.read(ctx.session, {"card": card.id})
+    return ctx.session.get_one(CardReport, found[0].id) if found else None
 
 
 def program_of(ctx: Context, found: CardReport) -> str:

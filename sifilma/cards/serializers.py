@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import or_, select
+from sqlalchemy import bindparam, or_, select
 
 from sifilma.audit.models import AuditEntry
 from sifilma.cards.identifiers import perso_warning
@@ -35,9 +35,10 @@ from sifilma.cards.upkeep.models import UnitCorrection
 from sifilma.cards.upkeep.proposals import open_corrections
 from sifilma.identity.models import Organisation, Person, User
 from sifilma.kernel.context import Context
-from sifilma.kernel.db import among
 from sifilma.kernel.field_notes import RETURNED, notes_of
 from sifilma.kernel.lifecycle import History, Stateful
+from sifilma.kernel.statements.built_once import one_of_given
+from sifilma.kernel.statements.prepared import Prepared
 from sifilma.web.links import links
 
 WAITING = frozenset({"submitted", "proposed", "tested"})
@@ -127,10 +128,13 @@ def _correction_out(found: UnitCorrection) -> CorrectionOut:
     )
 
 
+_NUMBERS = Prepared(select(Unit.id, Unit.hardware_number).where(one_of_given(Unit.id, "units")))
+
+
 def cards_out(ctx: Context, cards: list[Card]) -> list[CardOut]:
     """Return cards with the hardware numbers of their units, in one query for all units."""
-    query = select(Unit.id, Unit.hardware_number).where(among(ctx.session, Unit.id, [card.unit_id for card in cards if card.unit_id]))
-    numbers: dict[UUID, str] = dict(ctx.session.execute(query).all())
+    rows = _NUMBERS.read(ctx.session, {"units": [card.unit_id for card in cards if card.unit_id]})
+    numbers: dict[UUID, str] = {row.id: row.hardware_number for row in rows}
     pending = _pending_reports(ctx, cards)
     return [_card_out(card, numbers, pending.get(card.id)) for card in cards]
 
@@ -163,9 +167,12 @@ def _card_out(card: Card, numbers: dict[UUID, str], report: UUID | None) -> Card
     )
 
 
+_NAMES = Prepared(select(Organisation.id, Organisation.name).where(one_of_given(Organisation.id, "organisations")))
+
+
 def organisation_names(ctx: Context, ids: set[UUID]) -> dict[UUID, str]:
     """Return the names of organisations by id, in one query."""
-    return dict(ctx.session.execute(select(Organisation.id, Organisation.name).where(Organisation.id.in_(ids))).all())
+    return {row.id: row.name for row in _NAMES.read(ctx.session, {"organisations": ids})}
 
 
 def change_brief(change: UnitKeyChange) -> UnitKeyChangeBrief:
@@ -222,7 +229,7 @@ def reports_out(ctx: Context, reports: list[CardReport]) -> list[CardReportOut]:
 def history_out(ctx: Context, kind: str, object_id: UUID) -> list[StepOut]:
     """Return the steps of an object, oldest first, for the API. The caller has checked that the actor may see it."""
     taken = steps(ctx, kind, object_id)
-    fields = notes_of(ctx.session, taken)
+    fields = notes_of(ctx.session, [step.act_id for step in taken if step.to_state == RETURNED])
     return [
         StepOut(
             at=step.at,
@@ -237,26 +244,38 @@ def history_out(ctx: Context, kind: str, object_id: UUID) -> list[StepOut]:
     ]
 
 
+def _named(query: Any, user_id: Any) -> Any:
+    """Join whoever has the account `user_id`, and their organisation."""
+    query = query.outerjoin(User, User.id == user_id).outerjoin(Person, Person.id == User.person_id)
+    return query.outerjoin(Organisation, Organisation.id == User.organisation_id)
+
+
+_STEPS = Prepared(
+    _named(select(History.at, History.from_state, History.to_state, History.note, History.act_id), History.user_id)
+    .add_columns(Person.name.label("person"), Organisation.name.label("organisation"))
+    .where(History.object_kind == bindparam("kind"), History.object_id == bindparam("object_id"))
+    .order_by(History.id)
+)
+
+
 def timeline(ctx: Context, kind: str, object_id: UUID) -> list[TimelineStep]:
     """Return the steps of an object, oldest first, with the names of those who took them, in at most three statements.
 
     Decisions that moved nothing stand among them: the first of two approvals, and an operator's look.
     """
-    query = _named(select(History, Person.name, Organisation.name), History.user_id)
-    query = query.where(History.object_kind == kind, History.object_id == object_id).order_by(History.id)
-    rows = ctx.session.execute(query).all()
-    fields = notes_of(ctx.session, [step for step, _, _ in rows])
+    rows = _STEPS.read(ctx.session, {"kind": kind, "object_id": object_id})
+    fields = notes_of(ctx.session, [step.act_id for step in rows if step.to_state == RETURNED])
     found = [
         TimelineStep(
             at=step.at,
             from_state=step.from_state,
             to_state=step.to_state,
             note=step.note,
-            who=_who(name, of),
+            who=_who(step.person, step.organisation),
             act=step.act_id,
             fields=fields.get(step.act_id, {}),
         )
-        for step, name, of in rows
+        for step in rows
     ]
     if not WAITING & {step.to_state for step in found}:
         return found
@@ -281,12 +300,6 @@ def _decisions(ctx: Context, kind: str, object_id: UUID, known: set[UUID]) -> li
         for entry, name, of in ctx.session.execute(query)
         if entry.id not in known
     ]
-
-
-def _named(query: Any, user_id: Any) -> Any:
-    """Join whoever has the account `user_id`, and their organisation."""
-    query = query.outerjoin(User, User.id == user_id).outerjoin(Person, Person.id == User.person_id)
-    return query.outerjoin(Organisation, Organisation.id == User.organisation_id)
 
 
 def _who(name: str | None, organisation: str | None) -> str:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, delete, select, update
-from sqlalchemy.orm import Session, defer
+from sqlalchemy import ColumnElement, bindparam, delete, select, update
+from sqlalchemy.orm import Session
 
 from config.settings import Settings
 from sifilma.kept_forms.models import KEEP, KeptFile, KeptForm, SentForm
@@ -23,6 +23,7 @@ from sifilma.kernel.db import changed
 from sifilma.kernel.errors import Conflict, NotFound, TooLarge, Unavailable
 from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.sealing import key, open_sealed, seal
+from sifilma.kernel.statements.prepared import Prepared
 
 Fields = list[tuple[str, str]]
 MOST_FORMS = 20
@@ -100,10 +101,27 @@ def find_form(ctx: Context, settings: Settings, form_id: UUID) -> tuple[KeptForm
         return None
 
 
-def forms_at(ctx: Context, path: str) -> Sequence[KeptForm]:
+@dataclass(frozen=True)
+class Left:
+    """A form that was left unfinished: where, with which query, and when it was last saved."""
+
+    id: UUID
+    path: str
+    query: str
+    saved_at: datetime
+
+
+_AT = Prepared(
+    select(KeptForm.id, KeptForm.path, KeptForm.query, KeptForm.saved_at)
+    .where(KeptForm.user_id == bindparam("user"), KeptForm.path == bindparam("path"), KeptForm.saved_at >= bindparam("since"))
+    .order_by(KeptForm.saved_at.desc())
+)
+
+
+def forms_at(ctx: Context, path: str) -> Sequence[Left]:
     """Return the forms that the actor left at a page, newest first, without what they hold."""
-    mine = (KeptForm.user_id == ctx.actor.user_id, KeptForm.path == path, KeptForm.saved_at >= ctx.now - KEEP)
-    return ctx.session.scalars(select(KeptForm).where(*mine).order_by(KeptForm.saved_at.desc()).options(defer(KeptForm.sealed))).all()
+    rows = _AT.read(ctx.session, {"user": ctx.actor.user_id, "path": path, "since": ctx.now - KEEP})
+    return [Left(*row) for row in rows]
 
 
 def replace_form(session: Session, user_id: UUID, form_id: UUID) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from uuid import UUID
 
 from sqlalchemy import ForeignKey, String, UniqueConstraint, insert, select
@@ -12,7 +12,6 @@ from sifilma.kernel import triggers
 from sifilma.kernel.context import Act
 from sifilma.kernel.db import Base
 from sifilma.kernel.ids import uuid7
-from sifilma.kernel.lifecycle import History
 
 RETURNED = "returned"
 LENGTH = 500  # characters
@@ -46,9 +45,8 @@ def keep(session: Session, act: Act, notes: Mapping[str, str]) -> None:
         session.execute(insert(FieldNote), [{"id": uuid7(), "act_id": act.id, "field": name, "note": note} for name, note in notes.items()])
 
 
-def notes_of(session: Session, steps: Sequence[History]) -> dict[UUID, dict[str, str]]:
-    """Return the notes by act and field. Runs one statement, or none if no step returned the object."""
-    acts = [step.act_id for step in steps if step.to_state == RETURNED]
+def notes_of(session: Session, acts: Collection[UUID]) -> dict[UUID, dict[str, str]]:
+    """Return the notes of acts that returned an object, by act and field. Runs one statement, or none without acts."""
     found: dict[UUID, dict[str, str]] = {}
     for note in session.scalars(select(FieldNote).where(FieldNote.act_id.in_(acts)).order_by(FieldNote.id)) if acts else ():
         found.setdefault(note.act_id, {})[note.field] = note.note

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from sifilma.kernel.statements.built_once import one_of_given
+from sifilma.kernel.statements.prepared import Prepared
 from sifilma.regions import codes
 from sifilma.regions.models import Region
 
@@ -39,10 +41,13 @@ def children(parent: str | None) -> tuple[Select[Region], InstrumentedAttribute[
     return select(Region).where(condition, Region.valid_to.is_(None)), Region.code
 
 
+_NAMES = Prepared(select(Region.code, Region.name).where(one_of_given(Region.code, "codes")))
+
+
 def names_of(session: Session, codes_: Iterable[str]) -> dict[str, str]:
     """Return the names of codes and of all codes above them, also of closed codes. Runs one statement."""
     wanted = {code[:end] for code in codes_ for end in codes.WIDTHS}
-    return dict(session.execute(select(Region.code, Region.name).where(Region.code.in_(wanted))).all())
+    return {row.code: row.name for row in _NAMES.read(session, {"codes": wanted})}
 
 
 def cascade(session: Session, code: str) -> Levels:

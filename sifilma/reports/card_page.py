@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any, TypeAlias
@@ -9,19 +10,21 @@ from uuid import UUID
 
 from flask_babel import gettext, ngettext
 from flask_babel import lazy_gettext as _
-from sqlalchemy import ColumnElement, Select, String, func, literal, select, union_all
+from sqlalchemy import ColumnElement, Select, String, Uuid, bindparam, func, literal, select, union_all
 from sqlalchemy.orm import InstrumentedAttribute
 
 from sifilma.activation import queries
 from sifilma.activation.manifests import revocation
 from sifilma.activation.manifests.pages import Shown, shown
+from sifilma.activation.manifests.revocation import STANDING
 from sifilma.activation.models import Activation, ActivationRequest, ActivationRequestCard
 from sifilma.activation.requests import queries as requests
+from sifilma.approvals.models import ProposalState
 from sifilma.approvals.queries import by_letter
 from sifilma.cards.models import CARD, Card, CardState, Unit
 from sifilma.cards.part_queries import Naming
 from sifilma.cards.schemas import CardOut
-from sifilma.cards.serializers import TimelineStep, cards_out, timeline
+from sifilma.cards.serializers import TimelineStep, cards_out, organisation_names, timeline
 from sifilma.cards.service import units_query
 from sifilma.destruction.form_choices import CAUSES
 from sifilma.destruction.models import Destruction, DestructionCard
@@ -30,10 +33,11 @@ from sifilma.documents.indonesian import zone_of
 from sifilma.documents.lists import Export
 from sifilma.handover.models import Handover, HandoverCard
 from sifilma.handover.service import handovers_query
-from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation, grants
+from sifilma.identity.scope import may_reach
 from sifilma.kernel.context import Context
 from sifilma.kernel.paging import Listing
+from sifilma.kernel.statements import built_once
 from sifilma.personalisation import queries as personalisation_queries
 from sifilma.personalisation import service as personalisation
 from sifilma.personalisation.models import PersonalisationRequest
@@ -86,8 +90,7 @@ class Paper:
 def lines(ctx: Context, cards: list[Card]) -> list[CardLine]:
     """Return cards with the names of holder and buyer, in one query for all names."""
     parties = {party for card in cards for party in (card.holder_id, card.buyer_id)}
-    query = select(Organisation.id, Organisation.name).where(Organisation.id.in_(parties))
-    names: dict[UUID, str] = dict(ctx.session.execute(query).all())
+    names = organisation_names(ctx, parties)
     return [CardLine(out, names[out.holder_id], names[out.buyer_id]) for out in cards_out(ctx, cards)]
 
 
@@ -158,34 +161,47 @@ def manifests_of(ctx: Context, card: Card, public_url: str) -> list[Shown]:
     return shown(ctx, chain, public_url) if chain else []
 
 
-def revocable(ctx: Context, card: Card) -> str:
-    """Return whether the actor may propose to revoke the card's manifest: `yes`, `waits` if a proposal is open, else an empty text."""
-    standing = revocation.find_standing_manifest(ctx, card.id) if grants(ctx.actor, Operation.MANIFEST_PROPOSE) else None
-    if standing is None:
+def revocable(ctx: Context, card: Card, manifests: Sequence[Shown]) -> str:
+    """Return whether the actor may propose to revoke the card's manifest: `yes`, `waits` if a proposal is open, else an empty text.
+
+    `manifests` are those of the card that the actor sees. A province may propose it without seeing them.
+    """
+    if not grants(ctx.actor, Operation.MANIFEST_PROPOSE):
         return ""
-    return "waits" if queries.find_open_revocation(ctx, standing.id) else "yes"
+    if manifests:
+        standing = next((one for one in manifests if one.of.state in STANDING), None)
+        if standing is None:
+            return ""
+        if may_reach(ctx.actor, Operation.MANIFEST_PROPOSE, standing.organisation_id):
+            return "waits" if (standing.of.revocation or {}).get("state") == ProposalState.PROPOSED else "yes"
+    found = revocation.find_standing_manifest(ctx, card.id)
+    return "" if found is None else "waits" if queries.find_open_revocation(ctx, found.id) else "yes"
 
 
 def papers_of(ctx: Context, card: Card) -> list[Paper]:
     """Return every document that names the card and that the actor may see, oldest first."""
+    rows = built_once.rows(ctx, papers_query, None, {"card": card.id, "request": card.personalisation_request_id})
+    return sorted((Paper(*row) for row in rows), key=lambda paper: paper.at)
+
+
+def papers_query(ctx: Context, _: None) -> Select[Any]:
+    """Return the query of what names `card` and was made by the personalisation `request`, of what the actor may see."""
     P, H, A, D = PersonalisationRequest, Handover, ActivationRequest, Destruction  # noqa: N806  # as the selects read
-    born = personalisation.requests_query(ctx).where(P.id == card.personalisation_request_id)
-    handed = handovers_query(ctx).where(_names(H.id, HandoverCard.handover_id, HandoverCard.card_id, card))
-    asked = queries.requests_query(ctx).where(
-        _names(A.id, ActivationRequestCard.activation_request_id, ActivationRequestCard.card_id, card)
-    )
-    ended = destructions_query(ctx).where(_names(D.id, DestructionCard.destruction_id, DestructionCard.card_id, card))
+    born = personalisation.requests_query(ctx).where(bindparam("request", type_=Uuid()) == P.id)
+    handed = handovers_query(ctx).where(_names(H.id, HandoverCard.handover_id, HandoverCard.card_id))
+    asked = queries.requests_query(ctx).where(_names(A.id, ActivationRequestCard.activation_request_id, ActivationRequestCard.card_id))
+    ended = destructions_query(ctx).where(_names(D.id, DestructionCard.destruction_id, DestructionCard.card_id))
     found = union_all(
         _papers("personalisation_request", born, P.id, P.letter_number, P.created_at, P.state),
         _papers("handover", handed, H.id, H.number, H.issued_at, H.state),
         _papers("activation_request", asked, A.id, A.letter_number, A.created_at, A.state),
         _papers("destruction", ended, D.id, func.coalesce(D.number, ""), D.created_at, D.state),
     )
-    return sorted((Paper(*row) for row in ctx.session.execute(found)), key=lambda paper: paper.at)
+    return select(found.subquery())
 
 
-def _names(key: Attribute, named: Attribute, of: Attribute, card: Card) -> ColumnElement[bool]:
-    return key.in_(select(named).where(of == card.id))
+def _names(key: Attribute, named: Attribute, of: Attribute) -> ColumnElement[bool]:
+    return key.in_(select(named).where(of == bindparam("card", type_=Uuid())))
 
 
 def _papers(kind: str, query: Select[Any], *columns: Any) -> Select[Any]:

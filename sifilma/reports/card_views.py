@@ -148,13 +148,14 @@ def photo(uid: str, number: int) -> Response:
 def _page(uid: str, form: Form) -> Response:
     ctx = context()
     card = service.get_card(ctx, uid)
+    manifests = card_page.manifests_of(ctx, card, resources().settings.public_url)
     return form.again(
         "reports/card.html",
         card=card_page.lines(ctx, [card])[0],
         unit=card_page.find_unit(ctx, card),
-        manifests=card_page.manifests_of(ctx, card, resources().settings.public_url),
+        manifests=manifests,
         sees_manifests=may_reach(ctx.actor, Operation.MANIFEST_VIEW, card.holder_id),
-        revocable=card_page.revocable(ctx, card),
+        revocable=card_page.revocable(ctx, card, manifests),
         papers=card_page.papers_of(ctx, card),
         conditions=condition_reports.conditions(ctx, card),
         code=qr_address(";".join(filter(None, (uid, card.unit.hardware_number if card.unit else "")))),

@@ -22,7 +22,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.kept_forms import service
-from sifilma.kept_forms.models import KeptFile, KeptForm
+from sifilma.kept_forms.models import KeptFile
 from sifilma.kept_forms.service import Fields, File, Page
 from sifilma.kernel.errors import SifilmaError, Unavailable
 from sifilma.kernel.unit_of_work import UnitOfWork
@@ -121,7 +121,7 @@ def _note(action: str) -> str:
     return str(note) if of == action else ""
 
 
-def unfinished() -> Sequence[KeptForm]:
+def unfinished() -> Sequence[service.Left]:
     """Return the forms that the actor left at this page, unless the page shows one of them already."""
     here = request.method in requests.SAFE and "begun_at" not in g and g.actor.user_id is not None
     return service.forms_at(context(), request.path) if here else ()

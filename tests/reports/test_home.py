@@ -26,13 +26,13 @@ from sifilma.kernel.statements import built_once
 from sifilma.kernel.statements.prepared import Prepared
 from sifilma.kernel.timekeeping.working_days import Calendar
 from sifilma.kernel.unit_of_work import UnitOfWork
-from sifilma.reports import home, tasks_waiting
-from sifilma.reports.card_page import NAMING
+from sifilma.reports import card_page, home, tasks_waiting
 from sifilma.reports.duties import queries as duties
 from sifilma.reports.first_steps import pages as first_steps
 from sifilma.reports.statistics import queries as statistics
 from sifilma.reports.task_labels import TASKS
 from sifilma.reports.way import pages
+from sifilma.reports.way.cards import pages as way_cards
 from sifilma.search import queries as search
 from tests.support.counting import counted
 from tests.support.visitor import english
@@ -198,7 +198,8 @@ KEPT: list[tuple[built_once.Build, Any]] = [
     (statistics._times_query, (date(2025, 12, 1), Calendar((date(2026, 1, 1),)))),
     (search.identified_query, None),
     (search.few_query, None),
-    (part_queries.named_query, NAMING),
+    (part_queries.named_query, card_page.NAMING),
+    *((query, None) for query in (card_page.papers_query, way_cards.handed_query, way_cards.asked_query, way_cards.standing_query)),
     (form_choices.returnable_query, (100, False)),
     (form_choices.returnable_query, (100, True)),
 ]

@@ -24,6 +24,8 @@ from sifilma.identity.scope import scoped
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import among
 from sifilma.kernel.paging import Listing
+from sifilma.kernel.statements.built_once import one_of_given
+from sifilma.kernel.statements.prepared import Prepared
 from sifilma.oversight.service import agreement_end_query
 
 _stated = aliased(Activation)
@@ -115,8 +117,13 @@ def of_manifest(ctx: Context, manifest_id: UUID) -> tuple[ReissueCard, Reissue] 
     return (found[0], found[1]) if found else None
 
 
+_MADE = Prepared(
+    select(ReissueCard.new_manifest_id, ReissueCard.manifest_id, Reissue.cause)
+    .join(Reissue, Reissue.id == ReissueCard.reissue_id)
+    .where(ReissueCard.new_manifest_id.is_not(None), one_of_given(ReissueCard.new_manifest_id, "manifests"))
+)
+
+
 def made_for(session: Session, manifests: Collection[UUID]) -> dict[UUID, tuple[UUID, str]]:
     """Return for those of these manifests that an order made: the manifest that it replaces, and the order's cause."""
-    query = select(ReissueCard.new_manifest_id, ReissueCard.manifest_id, Reissue.cause).join(Reissue, Reissue.id == ReissueCard.reissue_id)
-    rows = session.execute(query.where(among(session, ReissueCard.new_manifest_id, manifests)))
-    return {new: (old, cause) for new, old, cause in rows if new is not None}
+    return {row.new_manifest_id: (row.manifest_id, row.cause) for row in _MADE.read(session, {"manifests": manifests})}

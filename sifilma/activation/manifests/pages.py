@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, select
+from sqlalchemy import select
 
 from sifilma.activation.manifests.revocation import PROPOSALS
 from sifilma.activation.models import Activation, Manifest, ManifestState, Revocation
@@ -15,6 +16,8 @@ from sifilma.activation.serializers import manifests_out
 from sifilma.cards.models import DeviceModel, Unit
 from sifilma.identity.models import Organisation, Person
 from sifilma.kernel.context import Context
+from sifilma.kernel.statements.built_once import one_of_given
+from sifilma.kernel.statements.prepared import Prepared
 from sifilma.regions.codes import WIDTHS
 from sifilma.regions.service import names_of
 
@@ -51,23 +54,25 @@ class Proposal:
     is_own: bool
 
 
+_PLACES = Prepared(
+    select(Activation.manifest_id, Activation.address, Activation.region_code, Unit.id, Unit.hardware_number, Unit.public_jwk)
+    .add_columns(DeviceModel.name.label("model"), Organisation.name.label("organisation"))
+    .join(Unit, Unit.id == Activation.unit_id)
+    .join(DeviceModel, DeviceModel.id == Unit.model_id)
+    .join(Organisation, Organisation.id == Activation.organisation_id)
+    .where(one_of_given(Activation.manifest_id, "manifests"))
+)
+
+
 def shown(ctx: Context, manifests: list[Manifest], public_url: str) -> list[Shown]:
     """Return manifests for a page, in a fixed number of queries."""
-    query = (
-        select(Activation.manifest_id, Activation.address, Activation.region_code, Unit.id, Unit.hardware_number, Unit.public_jwk)
-        .add_columns(DeviceModel.name.label("model"), Organisation.name.label("organisation"))
-        .join(Unit, Unit.id == Activation.unit_id)
-        .join(DeviceModel, DeviceModel.id == Unit.model_id)
-        .join(Organisation, Organisation.id == Activation.organisation_id)
-        .where(Activation.manifest_id.in_([manifest.id for manifest in manifests]))
-    )
-    rows = {row.manifest_id: row for row in ctx.session.execute(query)}
+    rows = {row.manifest_id: row for row in _PLACES.read(ctx.session, {"manifests": [manifest.id for manifest in manifests]})}
     names = names_of(ctx.session, [row.region_code for row in rows.values()])
     outs = manifests_out(ctx, manifests, public_url)
     return [_shown(manifest, out, rows[manifest.id], names) for manifest, out in zip(manifests, outs, strict=True)]
 
 
-def _shown(manifest: Manifest, out: ManifestOut, row: Row[tuple[object, ...]], names: dict[str, str]) -> Shown:
+def _shown(manifest: Manifest, out: ManifestOut, row: Any, names: dict[str, str]) -> Shown:
     code = row.region_code
     standing = manifest.state in (ManifestState.ACTIVE, ManifestState.SUSPENDED)
     return Shown(

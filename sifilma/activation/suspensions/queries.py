@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, exists, or_, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, exists, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from sifilma.activation.models import READY, Activation, RequestKind
@@ -16,6 +16,7 @@ from sifilma.identity.scope import scoped
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import NotFound
 from sifilma.kernel.paging import Listing
+from sifilma.kernel.statements.prepared import Prepared
 
 
 def suspensions_query(ctx: Context, operation: Operation = Operation.PLACE_SUSPENSION_SEE) -> Select[PlaceSuspension]:
@@ -38,9 +39,14 @@ def get_suspension(ctx: Context, suspension_id: UUID, operation: Operation = Ope
     return found
 
 
+_IS_OPEN = or_(*(PlaceSuspension.state == one for one in OPEN))
+_OPEN = Prepared(select(PlaceSuspension.id).where(PlaceSuspension.card_id == bindparam("card"), _IS_OPEN))
+
+
 def find_open(session: Session, card_id: UUID) -> PlaceSuspension | None:
     """Return the proposal or suspension of a card that is open, or None. The caller has checked that the actor may see the card."""
-    return session.scalars(select(PlaceSuspension).where(PlaceSuspension.card_id == card_id, PlaceSuspension.state.in_(OPEN))).first()
+    found = _OPEN.read(session, {"card": card_id})
+    return session.get_one(PlaceSuspension, found[0].id) if found else None
 
 
 def find_of_activation(ctx: Context, activation: Activation) -> PlaceSuspension | None:

@@ -12,7 +12,7 @@ each condition is written so that the plan for an organisation of middle size is
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -259,24 +259,28 @@ def _described(value: Any, stand_in: StandIn) -> Any:
 
 
 def one_of_given(column: Any, name: str) -> ColumnElement[bool]:
-    """Return the condition that a column of ids has one of the values that are given as `name` at each execution, however many they are."""
-    return cast("ColumnElement[bool]", _one_of_given(column, bindparam(name, type_=_Ids())))
+    """Return the condition that a column of ids or texts has one of the values that are given as `name` at each execution."""
+    return cast("ColumnElement[bool]", _one_of_given(column, bindparam(name, type_=_Given(isinstance(column.type, Uuid)))))
 
 
-class _Ids(TypeDecorator[Sequence[UUID]]):
-    """Ids as one value: an array on PostgreSQL, a text of JSON on SQLite."""
+class _Given(TypeDecorator[Collection[UUID] | Collection[str]]):
+    """Ids or texts as one value, however many they are: an array on PostgreSQL, a text of JSON on SQLite."""
 
     impl = String
     cache_ok = True
 
+    def __init__(self, are_ids: bool = True) -> None:
+        super().__init__()
+        self.are_ids = are_ids
+
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """Return the type of the value for the database."""
-        return dialect.type_descriptor(postgresql.ARRAY(Uuid()) if dialect.name == "postgresql" else String())
+        return dialect.type_descriptor(postgresql.ARRAY(Uuid() if self.are_ids else String()) if dialect.name == "postgresql" else String())
 
-    def process_bind_param(self, value: Sequence[UUID] | None, dialect: Dialect) -> Any:
+    def process_bind_param(self, value: Collection[UUID] | Collection[str] | None, dialect: Dialect) -> Any:
         """Return the value for the database, which on SQLite has an id as its 32 digits."""
-        ids = list(value or ())
-        return ids if dialect.name == "postgresql" else json.dumps([one.hex for one in ids])
+        given: list[UUID | str] = list(value or ())
+        return given if dialect.name == "postgresql" else json.dumps([one.hex if isinstance(one, UUID) else one for one in given])
 
 
 class _one_of_given(FunctionElement[Any]):  # noqa: N801  # read as a function of SQL

@@ -75,6 +75,11 @@ class Prepared:
             _send(connection, cursor, made, values, self.way)
             return [_named(found, made) for found in cursor.fetchall()]
 
+    def read(self, session: Session, values: dict[str, Any]) -> list[Any]:
+        """Run the statement as `all` does, after what the session has changed is written, as a read through SQLAlchemy would."""
+        session.flush()
+        return self.all(session, values)
+
     def compiled(self, dialect: Dialect) -> _Compiled:
         """Return the compiled statement for one dialect, compiled at the first use."""
         made = self._compiled.get(dialect.name)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import exists, or_, select
-from sqlalchemy.orm import lazyload
+from sqlalchemy import Select, Uuid, bindparam, exists, or_, select
+from sqlalchemy.orm import aliased, lazyload
 
 from sifilma.activation import queries as activation
 from sifilma.activation.models import (
@@ -32,6 +34,8 @@ from sifilma.handover.models import RECEIPTS, Handover, HandoverCard, HandoverKi
 from sifilma.handover.service import handovers_query
 from sifilma.identity.models import Organisation
 from sifilma.kernel.context import Context
+from sifilma.kernel.statements import built_once
+from sifilma.kernel.statements.prepared import Prepared
 from sifilma.personalisation import service as personalisation
 from sifilma.personalisation.models import PERSONALISATION, PersonalisationRequest
 from sifilma.reports.way.papers.pages import (
@@ -52,20 +56,41 @@ BROKEN = (S.DAMAGED, S.LOCKED, S.REVOKED)
 
 
 @dataclass(frozen=True)
+class _Handed:
+    """A BAST that names the card. `difference` is the state of the card among what its receipt differed in, if it did."""
+
+    id: UUID
+    state: str
+    kind: str
+    receiver_id: UUID
+    issued_at: datetime
+    changed_at: datetime
+    issuer: str
+    receiver: str
+    difference: str | None
+
+
+@dataclass(frozen=True)
+class _Token:
+    """The newest token of the card."""
+
+    state: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
 class _Facts:
     """What is known of a card: the papers that name it, as far as the actor may see them, and its steps."""
 
     card: Card
     holder: str
     made: PersonalisationRequest | None
-    handed: Sequence[Handover]
+    handed: Sequence[_Handed]
     asked: ActivationRequest | None
-    token: Token | None
+    token: _Token | None
     ended: Destruction | None
     place: PlaceSuspension | None
     steps: Sequence[Taken]
-    differences: Mapping[UUID, str]
-    """What the receipts of BASTs differed in about this card: its state there, by the id of the BAST."""
 
     def of(self, kind: str) -> list[Taken]:
         """Return the steps of one kind of object."""
@@ -77,20 +102,20 @@ class _Facts:
         return self.of(CARD.kind)
 
     @property
-    def underway(self) -> Handover | None:
+    def underway(self) -> _Handed | None:
         """Return the BAST that nobody has answered yet."""
         return next((one for one in self.handed if one.state == HandoverState.ISSUED), None)
 
     @property
-    def short(self) -> Handover | None:
+    def short(self) -> _Handed | None:
         """Return the BAST from which the card is missing."""
-        return next((one for one in self.handed if self.differences.get(one.id) == DifferenceState.MISSING), None)
+        return next((one for one in self.handed if one.difference == DifferenceState.MISSING), None)
 
     @property
-    def received(self) -> list[Handover]:
+    def received(self) -> list[_Handed]:
         """Return the BASTs that brought the card, oldest first."""
         came = (None, DifferenceState.DAMAGED, DifferenceState.ARRIVED)
-        return [one for one in self.handed if one.state in RECEIPTS and self.differences.get(one.id) in came]
+        return [one for one in self.handed if one.state in RECEIPTS and one.difference in came]
 
 
 def of_card(ctx: Context, card: Card) -> Way:
@@ -119,36 +144,58 @@ def _facts(ctx: Context, card: Card) -> _Facts:
     made = ctx.session.scalars(born.options(lazyload(PersonalisationRequest.approvals))).first()
     request = _find_request(ctx, card) if card.holder_id == card.buyer_id else None
     ended = _find_destruction(ctx, card) if card.state in (*BROKEN, S.DESTROYED) else None
-    tokens = select(Token).where(Token.card_id == card.id, Token.activation_request_id == request.id) if request else None
+    token = _TOKENS.read(ctx.session, {"card": card.id, "request": request.id}) if request else []
     kinds = ((CARD.kind, card), (PERSONALISATION.kind, made), (ACTIVATION_REQUEST.kind, request), (DESTRUCTION.kind, ended))
-    handed = handovers_query(ctx).join(HandoverCard, HandoverCard.handover_id == Handover.id).where(HandoverCard.card_id == card.id)
-    differs = (DiscrepancyCard.handover_id == Handover.id) & (DiscrepancyCard.card_id == card.id)
-    rows = handed.outerjoin(DiscrepancyCard, differs).add_columns(DiscrepancyCard.state).order_by(Handover.id)
-    found = ctx.session.execute(rows.options(lazyload(Handover.cards))).all()
     return _Facts(
         card,
         ctx.session.get_one(Organisation, card.holder_id).name,
         made,
-        [handover for handover, _ in found],
+        [_Handed(*row) for row in built_once.rows(ctx, handed_query, None, {"card": card.id})],
         request,
-        ctx.session.scalars(tokens.order_by(Token.id.desc()).limit(1)).first() if tokens is not None else None,
+        _Token(*token[0]) if token else None,
         ended,
         find_open(ctx.session, card.id) if card.state in (S.ACTIVE, S.SUSPENDED) else None,
         taken(ctx, *((kind, paper.id) for kind, paper in kinds if paper is not None)),
-        {handover.id: state for handover, state in found if state is not None},
     )
+
+
+_CARD = bindparam("card", type_=Uuid())
+_TOKENS = Prepared(
+    select(Token.state, Token.expires_at)
+    .where(Token.card_id == bindparam("card"), Token.activation_request_id == bindparam("request"))
+    .order_by(Token.id.desc())
+    .limit(1)
+)
+
+
+def handed_query(ctx: Context, _: None) -> Select[Any]:
+    """Return the query of the BASTs that name `card`, oldest first, of those that the actor may see."""
+    issuer, receiver = aliased(Organisation), aliased(Organisation)
+    query: Select[Any] = handovers_query(ctx).with_only_columns(  # type: ignore[assignment]  # eight columns and more
+        *(Handover.id, Handover.state, Handover.kind, Handover.receiver_id, Handover.issued_at, Handover.changed_at),
+        *(issuer.name.label("issuer"), receiver.name.label("receiver"), DiscrepancyCard.state.label("difference")),
+    )
+    query = query.join(HandoverCard, HandoverCard.handover_id == Handover.id)
+    query = query.join(issuer, issuer.id == Handover.issuer_id).join(receiver, receiver.id == Handover.receiver_id)
+    differs = (DiscrepancyCard.handover_id == Handover.id) & (DiscrepancyCard.card_id == HandoverCard.card_id)
+    return query.outerjoin(DiscrepancyCard, differs).where(HandoverCard.card_id == _CARD).order_by(Handover.id)
 
 
 def _find_request(ctx: Context, card: Card) -> ActivationRequest | None:
     """Return the newest activation request that names the card and is open, or by which it was activated."""
+    found = built_once.rows(ctx, asked_query, None, {"card": card.id})
+    parts = (ActivationRequest.cards, ActivationRequest.approvals)
+    return ctx.session.get(ActivationRequest, found[0].id, options=[*map(lazyload, parts)]) if found else None
+
+
+def asked_query(ctx: Context, _: None) -> Select[Any]:
+    """Return the query of the id of the newest activation request of `card` that is open, or by which it was activated."""
     bound = ActivationRequestCard.activation_request_id == ActivationRequest.id
-    named = activation.requests_query(ctx).join(ActivationRequestCard, bound).where(ActivationRequestCard.card_id == card.id)
-    redeemed = Token.card_id == card.id, Token.state == TokenState.REDEEMED
+    named = activation.requests_query(ctx).join(ActivationRequestCard, bound).where(ActivationRequestCard.card_id == _CARD)
+    redeemed = Token.card_id == _CARD, Token.state == TokenState.REDEEMED
     used = exists().where(Token.activation_request_id == ActivationRequest.id, *redeemed)
-    query = named.where(or_(ActivationRequest.state.in_(AHEAD), used)).options(
-        lazyload(ActivationRequest.cards), lazyload(ActivationRequest.approvals)
-    )
-    return ctx.session.scalars(query.order_by(ActivationRequest.id.desc()).limit(1)).first()
+    query = named.where(or_(ActivationRequest.state.in_(AHEAD), used)).with_only_columns(ActivationRequest.id)
+    return query.order_by(ActivationRequest.id.desc()).limit(1)
 
 
 def _find_destruction(ctx: Context, card: Card) -> Destruction | None:
@@ -179,11 +226,11 @@ def _handed(facts: _Facts) -> list[Step]:
     card = facts.card
     if not last(facts.cards, S.PERSONALISED) and card.state in (*BROKEN, S.DESTROYED):
         return []
-    steps = [Step(_leg(facts, one), Status.DONE, one.receiver.name, one.changed_at) for one in facts.received]
+    steps = [Step(_leg(facts, one), Status.DONE, one.receiver, one.changed_at) for one in facts.received]
     if facts.short:
-        return [*steps, Step("missing", Status.CURRENT, facts.short.issuer.name, facts.short.changed_at)]
+        return [*steps, Step("missing", Status.CURRENT, facts.short.issuer, facts.short.changed_at)]
     if facts.underway:
-        steps.append(Step(_leg(facts, facts.underway), Status.CURRENT, facts.underway.receiver.name, facts.underway.issued_at))
+        steps.append(Step(_leg(facts, facts.underway), Status.CURRENT, facts.underway.receiver, facts.underway.issued_at))
         return steps + [Step(name) for name in _ahead(facts, facts.underway.receiver_id)]
     first, *more = _ahead(facts, card.holder_id) or [""]
     if first and card.state in (S.PERSONALISED, S.RECEIVED):
@@ -193,7 +240,7 @@ def _handed(facts: _Facts) -> list[Step]:
     return steps + [Step(name) for name in more]
 
 
-def _leg(facts: _Facts, handover: Handover) -> str:
+def _leg(facts: _Facts, handover: _Handed) -> str:
     if handover.kind == HandoverKind.RETURN:
         return "bast_back"
     return "bast" if handover.receiver_id == facts.card.buyer_id else "bast_maker"
@@ -244,7 +291,7 @@ def _asked(facts: _Facts, asked: ActivationRequest) -> list[Step]:
     return letter_and_approval(asked, asked.organisation.name, facts.of(ACTIVATION_REQUEST.kind))
 
 
-def _asked_awaits(ctx: Context, asked: ActivationRequest, token: Token | None) -> list[Awaited]:
+def _asked_awaits(ctx: Context, asked: ActivationRequest, token: _Token | None) -> list[Awaited]:
     if asked.state == RequestState.APPROVED:
         is_live = token is not None and token.state == TokenState.ISSUED and token.expires_at > ctx.now
         return [Awaited("activate" if is_live else "reissue_token", asked.id)]
@@ -257,8 +304,7 @@ def _asked_awaits(ctx: Context, asked: ActivationRequest, token: Token | None) -
 
 def _in_use(ctx: Context, facts: _Facts) -> tuple[list[Step], list[Awaited]]:
     """Return the steps of an active card: its manifest is due for renewal when it ends soon."""
-    query = activation.manifests_query(ctx).where(Manifest.card_id == facts.card.id, Manifest.state == ManifestState.ACTIVE)
-    manifest = ctx.session.scalars(query).first()
+    manifest = next(iter(built_once.rows(ctx, standing_query, None, {"card": facts.card.id})), None)
     step = last(facts.cards, S.ACTIVE)
     first = [replace(one, name="request") if one.name == "letter" else one for one in _asked(facts, facts.asked)] if facts.asked else []
     used = replace(done("manifest", step), until=manifest.expires_at if manifest else None)
@@ -266,6 +312,14 @@ def _in_use(ctx: Context, facts: _Facts) -> tuple[list[Step], list[Awaited]]:
         return [*first, used], []
     due = Step("renewal", Status.CURRENT, facts.holder, manifest.expires_at - RENEWED_WITHIN, manifest.expires_at)
     return [*first, used, due], [Awaited("renew_manifests", facts.card.holder_id)]
+
+
+def standing_query(ctx: Context, _: None) -> Select[Any]:
+    """Return the query of the end of the active manifest of `card`, if the actor may see it."""
+    active = activation.manifests_query(ctx).where(
+        Manifest.card_id == bindparam("card", type_=Uuid()), Manifest.state == ManifestState.ACTIVE
+    )
+    return active.with_only_columns(Manifest.expires_at)
 
 
 def _misplaced(ctx: Context, facts: _Facts, place: PlaceSuspension) -> tuple[list[Step], list[Awaited]]:

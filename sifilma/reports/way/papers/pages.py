@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, and_, case, func, or_, select
+from sqlalchemy import Select, and_, case, func, select
 
 from sifilma.activation.models import ACTIVATION_REQUEST, ActivationRequest, ActivationRequestCard, RequestState, Token, TokenState
 from sifilma.activation.requests.service import is_busy
@@ -26,6 +26,8 @@ from sifilma.identity.models import Organisation, Person, User
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.kernel.lifecycle import History
+from sifilma.kernel.statements.built_once import one_of_given
+from sifilma.kernel.statements.prepared import Prepared
 from sifilma.personalisation.models import PERSONALISATION, PersonalisationRequest
 from sifilma.personalisation.models import PersonalisationState as P
 from sifilma.personalisation.proposals import find_closing
@@ -66,19 +68,25 @@ class Group:
         return self.holder_id == self.buyer_id and self.state not in (CardState.HANDED_OVER, CardState.REGISTERED, CardState.PERSONALISED)
 
 
+_TAKEN = Prepared(
+    select(History.object_kind, History.object_id, History.to_state, History.at, Person.name, Organisation.name.label("organisation"))
+    .outerjoin(User, User.id == History.user_id)
+    .outerjoin(Person, Person.id == User.person_id)
+    .outerjoin(Organisation, Organisation.id == User.organisation_id)
+    .where(one_of_given(History.object_kind, "kinds"), one_of_given(History.object_id, "ids"))
+    .order_by(History.id)
+)
+
+
 def taken(ctx: Context, *objects: tuple[str, UUID]) -> list[Taken]:
     """Return the steps of several objects, oldest first, with the names of those who took them, in one statement."""
-    which = or_(*(and_(History.object_kind == kind, History.object_id == key) for kind, key in objects))
-    query = (
-        select(History.object_kind, History.object_id, History.to_state, History.at, Person.name, Organisation.name)
-        .outerjoin(User, User.id == History.user_id)
-        .outerjoin(Person, Person.id == User.person_id)
-        .outerjoin(Organisation, Organisation.id == User.organisation_id)
-        .where(which)
-        .order_by(History.id)
-    )
-    rows = ctx.session.execute(query)
-    return [Taken(kind, key, state, at, f"{name} · {of}" if name else "") for kind, key, state, at, name, of in rows]
+    rows = _TAKEN.read(ctx.session, {"kinds": {kind for kind, _ in objects}, "ids": [key for _, key in objects]})
+    named = {key: kind for kind, key in objects}
+    return [
+        Taken(row.object_kind, row.object_id, row.to_state, row.at, f"{row.name} · {row.organisation}" if row.name else "")
+        for row in rows
+        if named[row.object_id] == row.object_kind
+    ]
 
 
 def last(steps: Sequence[Taken], *states: str) -> Taken | None:
