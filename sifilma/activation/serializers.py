@@ -119,7 +119,7 @@ def _replacements_out(ctx: Context, request: ActivationRequest) -> list[Replacem
     ]
 
 
-def replaced_numbers(ctx: Context, cards: Iterable[ActivationRequestCard]) -> dict[UUID, str]:
+def replaced_numbers(ctx: Context, cards: Iterable[Any]) -> dict[UUID, str]:
     """Return the hardware numbers of the units that cards of a replacement name, by id; of other kinds none. At most one query."""
     ids = {unit_id for one in cards for unit_id in (one.unit_id, one.former_unit_id) if unit_id is not None}
     return _pairs(ctx, Unit.id, Unit.hardware_number, ids) if ids else {}
@@ -246,12 +246,16 @@ class RequestedCard:
 def requested_cards(ctx: Context, request: ActivationRequest, most: int | None = None) -> list[RequestedCard]:
     """Return the cards of a request in its order, the first `most` if it is given, in a fixed number of queries."""
     part = ActivationRequestCard
-    rows = select(part).where(part.activation_request_id == request.id).order_by(part.position).limit(most)
-    named = {one.card_id: one for one in ctx.session.scalars(rows)}
+    columns = (part.card_id, part.position, part.unit_id, part.former_unit_id, part.reason)
+    rows = select(*columns).where(part.activation_request_id == request.id).order_by(part.position).limit(most)
+    named = {one.card_id: one for one in ctx.session.execute(rows)}
     order = {card_id: one.position for card_id, one in named.items()}
-    cards = cards_out(ctx, list(ctx.session.scalars(select(Card).where(Card.id.in_(order)))))
-    of_all = select(Token).where(Token.activation_request_id == request.id, Token.reissue_id.is_(None)).order_by(Token.id)
-    latest = {token.card_id: token for token in ctx.session.scalars(of_all.where(Token.card_id.in_(order)) if most else of_all)}
+    cards = cards_out(ctx, list(ctx.session.scalars(select(Card).where(among(ctx.session, Card.id, order)))))
+    of_all = select(Token.card_id, Token.state, Token.tries, Token.expires_at).where(Token.activation_request_id == request.id)
+    of_all = of_all.where(Token.reissue_id.is_(None)).order_by(Token.id)
+    latest = {
+        token.card_id: token for token in ctx.session.execute(of_all.where(among(ctx.session, Token.card_id, order)) if most else of_all)
+    }
     numbers = replaced_numbers(ctx, named.values())
     made = []
     for card in sorted(cards, key=lambda card: order[card.id]):

@@ -11,7 +11,7 @@ from flask_openapi3 import OpenAPI
 
 from sifilma.kernel import deadline, idempotency
 from sifilma.kernel.idempotency import StoredAnswer
-from sifilma.web import kept, requests
+from sifilma.web import kept, languages, requests
 from sifilma.web.streams import Streamed
 
 
@@ -34,6 +34,7 @@ class Application(OpenAPI):
     """Flask with a deadline and one commit per request."""
 
     request_class = Received
+    jinja_environment = languages.Environment  # type: ignore[assignment]  # Flask gives no way to say so
 
     def wsgi_app(self, environ: Any, start_response: Any) -> Any:
         """Answer within `REQUEST_DEADLINE` seconds, even if the database or the HSM does not respond. The teardown is part of it."""

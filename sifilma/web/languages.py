@@ -18,10 +18,12 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
 from flask import Flask, g, has_app_context, request
+from flask.templating import Environment as Templates
 from flask_babel import Babel, Domain, get_locale, to_user_timezone
-from jinja2 import pass_context, pass_eval_context
+from jinja2 import Template, nodes, pass_context, pass_eval_context
 from jinja2.nodes import EvalContext
 from jinja2.runtime import Context
+from jinja2.visitor import NodeTransformer
 from markupsafe import Markup
 
 LANGUAGES = {"id": "Bahasa Indonesia", "en": "English"}
@@ -34,6 +36,58 @@ class Counted(int):
 
     def __str__(self) -> str:
         return decimal(int(self))
+
+
+class Environment(Templates):
+    """The templates. Each is compiled once for each language, with its texts in it: a page with a long table has a thousand."""
+
+    language: str | None = None
+
+    def __init__(self, app: Flask, **options: Any) -> None:
+        super().__init__(app, **options)
+        self._by_language: dict[str, Environment] = {}
+
+    def _load_template(self, name: Any, globals: Any) -> Template:  # Jinja's name
+        if self.language is None:
+            return self._in(current())._load_template(name, globals)
+        return super()._load_template(name, globals)
+
+    def _generate(self, source: nodes.Template, name: str | None, filename: str | None, defer_init: bool = False) -> str:
+        if self.language is not None:
+            source = _Translating(self.language).visit(source)
+        return super()._generate(source, name, filename, defer_init=defer_init)
+
+    def _in(self, language: str) -> Environment:
+        if language not in self._by_language:
+            made = self.overlay()
+            made.language = language
+            self._by_language[language] = made
+        return self._by_language[language]
+
+
+class _Translating(NodeTransformer):
+    """Puts the texts of a language in the place of the calls that would look them up."""
+
+    def __init__(self, language: str) -> None:
+        self._texts = catalogue(language)
+
+    def visit_Call(self, node: nodes.Call, *args: Any, **kwargs: Any) -> nodes.Expr:  # noqa: N802  # Jinja's name
+        """Return the text itself, or the call that fills in its variables."""
+        self.generic_visit(node, *args, **kwargs)
+        is_text = isinstance(node.node, nodes.Name) and node.node.name in ("_", "gettext") and len(node.args) == 1
+        if not is_text or node.dyn_args or node.dyn_kwargs or not isinstance(node.args[0], nodes.Const):
+            return node
+        text = self._texts.gettext(node.args[0].value)
+        if not node.kwargs:
+            return nodes.TemplateData(text % {} if "%" in text else text, lineno=node.lineno)
+        node.node = nodes.Name("_filled", "load", lineno=node.lineno)
+        node.args = [nodes.TemplateData(text, lineno=node.lineno)]
+        return node
+
+
+def _filled(text: str, /, **variables: object) -> str:
+    """Return a text of a template with its variables."""
+    return text % variables
 
 
 class Catalogues(Domain):  # type: ignore[misc]  # Flask-Babel brings no types
@@ -109,12 +163,12 @@ def register(app: Flask, zone: Callable[[], str], preferred: Callable[[], str]) 
         newstyle=True,
     )
     app.jinja_env.globals.update(languages=LANGUAGES, language=select, ngettext=_counted(app.jinja_env.globals["ngettext"]))
-    app.jinja_env.globals.update(gettext=_in_template, _=_in_template)
+    app.jinja_env.globals.update(gettext=_in_template, _=_in_template, _filled=_filled)
 
 
 @pass_eval_context
 def _in_template(how: EvalContext, text: str, /, **variables: object) -> str:
-    """Return a text of a template in the page's language, with its variables, as Jinja's own does. A page has hundreds."""
+    """Return a text in the page's language, with its variables, as Jinja's own does: one that a template has from elsewhere."""
     found = _marked(str(text), current()) if how.autoescape else str(catalogue(current()).gettext(str(text)))
     return found % variables if variables or "%" in found else found
 

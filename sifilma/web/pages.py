@@ -6,12 +6,14 @@ import json
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from flask import Flask, current_app, g, redirect, request, url_for
 from flask_babel import get_timezone, gettext, ngettext, to_user_timezone
 from flask_babel import lazy_gettext as _
+from markupsafe import Markup
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -126,6 +128,7 @@ def register(app: Flask) -> None:
     )
     app.jinja_env.globals.update(
         icon=assets.icon,
+        badge=lambda name: _badge(name, languages.current()),
         npm_url=assets.npm_url,
         static_url=assets.static_url,
         state_of=states.state,
@@ -141,6 +144,13 @@ def register(app: Flask) -> None:
         banner=lambda: resources().settings.banner,
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+
+
+@lru_cache(maxsize=1024)
+def _badge(name: str, _language: str) -> Markup:
+    """Return how a state is shown in a line. A list has a hundred of them."""
+    shown = states.state(name)
+    return Markup('<span class="badge-state {}">{}{}</span>').format(shown.tone, assets.icon(shown.icon), str(shown.name))
 
 
 def _field_name(field: str) -> str:

@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cache
+from hashlib import sha256
+from typing import Any, cast
 
-from jinja2 import FileSystemBytecodeCache
+from jinja2 import Environment, FileSystemBytecodeCache
+from jinja2.bccache import Bucket
 from sqlalchemy import Engine
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.util import LRUCache
 from werkzeug.routing import Rule
 
+from sifilma.web import languages
 from sifilma.web.application import Application
 from tests.support.programs import ROOT
 
 FOLDER = ROOT / ".cache" / "templates"
-"""Jinja's bytecode cache. A template whose text has changed is compiled again."""
+"""Jinja's bytecode cache. A template whose text, or a text of its language, has changed is compiled again."""
 _rules: dict[tuple[Any, ...], tuple[Any, ...]] = {}
 _statements: LRUCache[object, object] = LRUCache(5000)
+
+
+class Bytecode(FileSystemBytecodeCache):
+    """What templates were compiled to, by language and its texts, which are in it."""
+
+    def get_bucket(self, environment: Environment, name: str, filename: str | None, source: str) -> Bucket:
+        """Return the place of a template."""
+        language = cast("languages.Environment", environment).language or ""
+        return super().get_bucket(environment, f"{name} {language} {_texts(language)}", filename, source)
+
+
+@cache
+def _texts(language: str) -> str:
+    found = sorted(languages.PACKAGES.glob(f"*/translations/{language}.po"))
+    return sha256(b"".join(path.read_bytes() for path in found)).hexdigest()
 
 
 class CompiledOnce(Rule):
@@ -43,7 +62,7 @@ def rules() -> None:
 def templates() -> None:
     """Use the cache for every application that this process, or a process forked from it, makes after this call."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    Application.jinja_options = {"bytecode_cache": FileSystemBytecodeCache(str(FOLDER))}
+    Application.jinja_options = {"bytecode_cache": Bytecode(str(FOLDER))}
 
 
 def statements(engine: Engine) -> None:
