@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import cast
 from zoneinfo import ZoneInfo
 
 import pytest
 from flask import render_template_string
 from flask_babel import force_locale, format_date, format_datetime, format_decimal, gettext, ngettext
+from jinja2 import DictLoader
 
 from sifilma.kernel.text import say
 from sifilma.web import pages
-from sifilma.web.languages import catalogue, current
+from sifilma.web.languages import Environment, catalogue, current
 from sifilma.web.texts import translate
 from tests.support.visitor import Visitor
 from tests.support.world import World
@@ -70,6 +72,22 @@ def test_a_block_in_another_language_is_written_in_it_and_the_page_goes_on_in_it
         written.append((render_template_string("{{ _('Cards') }}"), pages.number(1250), pages.day(date(2026, 5, 9))))
     assert written == [("Kartu SAM", "1.250", "9 Mei 2026"), ("Cards", "1,250", "9 May 2026"), ("Kartu SAM", "1.250", "9 Mei 2026")]
     assert current() == "en"  # without a request
+
+
+def test_a_template_is_compiled_for_each_language_with_its_texts(house: World) -> None:
+    source = "{{ _('Chosen:') }} <b>{{ _('until %(day)s', day=when) }}</b> {{ _(given) }}"
+    loader = DictLoader({"page.html": source, "whole.html": "{% include 'page.html' %}"})
+    for chosen, expected in (
+        ("id", "Dipilih: <b>sampai &lt;i&gt;</b> Batal"),
+        ("en", "Chosen: <b>until &lt;i&gt;</b> Cancel"),
+        ("id", "Dipilih: <b>sampai &lt;i&gt;</b> Batal"),
+    ):
+        with house.app.test_request_context(), force_locale(chosen):
+            templates = cast("Environment", house.app.jinja_env.overlay(loader=loader, bytecode_cache=None))
+            templates._by_language = {}  # those of the house have its own templates
+            assert templates.get_template("whole.html").render(when="<i>", given="Cancel") == expected
+            code = templates.get_template("page.html").environment.compile(source, "page.html", raw=True)
+            assert (expected.partition(" ")[0] in code, "l_0_given" in code, "Chosen" in code) == (True, True, chosen == "en")
 
 
 def test_the_catalogue_is_read_once() -> None:
