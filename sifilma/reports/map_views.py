@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -83,6 +84,10 @@ def _around(wanted: PlaceFilter) -> dict[str, Any]:
     }
 
 
+_HERE = "HERE"
+"""What stands in an address where a UID or a region is put in."""
+
+
 @blueprint.get("/titik.json")
 @operation("card.view")
 def points() -> Response:
@@ -90,12 +95,19 @@ def points() -> Response:
     form = Form(request.args)
     shown, wanted = form.model(View), _wanted(form)
     found = reader_locations.clusters(context(), wanted, shown.zoom, Box(shown.south, shown.west, shown.north, shown.east))
-    return jsonify([_drawn(cluster, wanted) for cluster in found])
+    return jsonify(_drawn(found, wanted))
 
 
-def _drawn(cluster: Cluster, wanted: PlaceFilter) -> dict[str, object]:
-    listed = url_for("map_pages.index", wilayah=cluster.region or None, **_chosen(wanted))
-    return asdict(cluster) | {"page": url_for("card_pages.show", uid=cluster.uid) if cluster.uid else listed}
+def _drawn(found: Iterable[Cluster], wanted: PlaceFilter) -> list[dict[str, object]]:
+    """Return clusters with the address of what each leads to: its card, or the list of its region."""
+    # Three addresses are built, not one for each of hundreds: no UID or code has a sign that a URL would write otherwise.
+    everywhere, somewhere = (url_for("map_pages.index", wilayah=where, **_chosen(wanted)) for where in (None, _HERE))
+    card = url_for("card_pages.show", uid=_HERE)
+    drawn = []
+    for one in found:
+        page = card.replace(_HERE, one.uid) if one.uid else somewhere.replace(_HERE, one.region) if one.region else everywhere
+        drawn.append(vars(one) | {"box": vars(one.box), "page": page})
+    return drawn
 
 
 def _chosen(wanted: PlaceFilter) -> dict[str, Any]:

@@ -300,13 +300,24 @@ def in_common(one: str, other: str) -> str:
 def _merged(found: list[Cluster], apart: float) -> list[Cluster]:
     """Merge clusters of neighbouring cells whose circles would overlap. The smaller one is merged into the larger."""
     kept: list[Cluster] = []
+    by_square: dict[tuple[int, int], set[int]] = {}  # what is nearer than `apart` is in the same square or in one beside it
     for one in sorted(found, key=lambda cluster: -cluster.count):
-        near = next((n for n, other in enumerate(kept) if _distance(one, other) < apart), None)
+        north, east = square = _square(one, apart)
+        beside = [by_square.get((north + up, east + right), ()) for up in (-1, 0, 1) for right in (-1, 0, 1)]
+        near = min((n for each in beside for n in each if _distance(one, kept[n]) < apart), default=None)
         if near is None:
+            near = len(kept)
             kept.append(one)
         else:
+            by_square[_square(kept[near], apart)].remove(near)
             kept[near] = _together(kept[near], one)
+            square = _square(kept[near], apart)
+        by_square.setdefault(square, set()).add(near)
     return kept
+
+
+def _square(cluster: Cluster, side: float) -> tuple[int, int]:
+    return int(cluster.latitude // side), int(cluster.longitude // side)
 
 
 def _distance(one: Cluster, other: Cluster) -> float:
