@@ -28,6 +28,8 @@ from sifilma.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.paging import Listing
 from sifilma.kernel.repeats import repeats, same_as
+from sifilma.kernel.statements.built_once import one_of_given
+from sifilma.kernel.statements.prepared import Prepared
 from sifilma.kernel.text import say
 
 PROPOSALS = Proposals(KEY_CHANGE, UnitKeyChange, say("Another person than the proposer executes this."))
@@ -61,11 +63,17 @@ def get_change(ctx: Context, change_id: UUID, operation: Operation = Operation.U
     return found
 
 
+_WAITING = Prepared(
+    select(UnitKey.unit_id, UnitKeyChange.id)
+    .join(UnitKeyChange, UnitKeyChange.id == UnitKey.change_id)
+    .where(one_of_given(UnitKey.unit_id, "units"), or_(*(UnitKeyChange.state == state for state in OPEN)))
+    .order_by(UnitKeyChange.id)
+)
+
+
 def open_changes(ctx: Context, units: Sequence[Unit]) -> dict[UUID, UUID]:
     """Return the ids of the changes that wait, by the unit's id. One query."""
-    query = select(UnitKey.unit_id, UnitKeyChange.id).join(UnitKeyChange, UnitKeyChange.id == UnitKey.change_id)
-    waits = query.where(UnitKey.unit_id.in_([unit.id for unit in units]), UnitKeyChange.state.in_(OPEN))
-    return dict(ctx.session.execute(waits.order_by(UnitKeyChange.id)).all())
+    return {row.unit_id: row.id for row in _WAITING.read(ctx.session, {"units": [unit.id for unit in units]})}
 
 
 def decidable(ctx: Context) -> ColumnElement[bool]:

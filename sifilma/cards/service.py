@@ -33,6 +33,7 @@ from sifilma.kernel.ids import uuid7
 from sifilma.kernel.lifecycle import History
 from sifilma.kernel.paging import Listing, find_few
 from sifilma.kernel.repeats import numbered, repeats, same_as
+from sifilma.kernel.statements.prepared import Prepared
 from sifilma.kernel.text import say
 
 PCID_TAKEN = say("This PCID belongs to another unit.")
@@ -373,6 +374,14 @@ def list_models() -> Listing[DeviceModel]:
 def all_models(ctx: Context) -> list[DeviceModel]:
     """Return every model, by name."""
     return list(ctx.session.scalars(select(DeviceModel).order_by(DeviceModel.name)))
+
+
+_MODEL_NAMES = Prepared(select(DeviceModel.name).order_by(DeviceModel.name))
+
+
+def model_names(ctx: Context) -> list[str]:
+    """Return the names of all models, in their order."""
+    return [row.name for row in _MODEL_NAMES.read(ctx.session, {})]
 
 
 def register_model(ctx: Context, name: str, manufacturer_id: UUID, *functions: Function) -> DeviceModel:

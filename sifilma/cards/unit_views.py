@@ -221,7 +221,7 @@ def _file_form(form: Form) -> Response:
 
 
 def _models() -> list[tuple[str, str]]:
-    return [(model.name, model.name) for model in service.all_models(context())]
+    return [(name, name) for name in service.model_names(context())]
 
 
 def _require_fresh(given: Iterable[UnitIn | SupplyIn]) -> None:

@@ -27,6 +27,8 @@ from sifilma.identity.scope import scoped
 from sifilma.kernel.context import Act, Context
 from sifilma.kernel.errors import Conflict, Forbidden, NotFound
 from sifilma.kernel.ids import uuid7
+from sifilma.kernel.statements.built_once import one_of_given
+from sifilma.kernel.statements.prepared import Prepared
 from sifilma.kernel.text import say
 
 PROPOSALS = Proposals(CORRECTION, UnitCorrection, say("Another person than the proposer executes this."))
@@ -45,10 +47,16 @@ def get_correction(ctx: Context, correction_id: UUID, operation: Operation = Ope
     return found
 
 
+_WAITING = Prepared(
+    select(UnitCorrection.id).where(UnitCorrection.state == ProposalState.PROPOSED.value, one_of_given(UnitCorrection.unit_id, "units"))
+)
+
+
 def open_corrections(ctx: Context, units: Sequence[Unit]) -> dict[UUID, UnitCorrection]:
-    """Return the corrections that wait, by the unit's id, within the actor's scope. One query."""
-    query = corrections_query(ctx).where(UnitCorrection.state == ProposalState.PROPOSED)
-    return {one.unit_id: one for one in ctx.session.scalars(query.where(UnitCorrection.unit_id.in_([unit.id for unit in units])))}
+    """Return the corrections that wait, by the unit's id, within the actor's scope. One query where none does, else two."""
+    waiting = [row.id for row in _WAITING.read(ctx.session, {"units": [unit.id for unit in units]})]
+    found = ctx.session.scalars(corrections_query(ctx).where(UnitCorrection.id.in_(waiting))) if waiting else ()
+    return {one.unit_id: one for one in found}
 
 
 def check(ctx: Context, unit_id: UUID, given: CorrectIn) -> tuple[Unit, dict[str, Any]]:
