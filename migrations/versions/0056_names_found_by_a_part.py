@@ -1,4 +1,7 @@
-"""Organisations and people are found by a part of their name, and destructions by one of their number, by an index (PostgreSQL)."""
+"""Organisations and people are found by a part of their name, and destructions by one of their number, by an index (PostgreSQL).
+
+An outlet is found by its branch code, by an index of whole codes: PostgreSQL took that of parts, and read all of it.
+"""
 
 from alembic import op
 
@@ -10,5 +13,6 @@ PARTS = (("organisation", "name"), ("person", "name"), ("destruction", "number")
 
 
 def upgrade() -> None:
+    op.create_index(op.f("ix_outlet_branch_code"), "outlet", ["branch_code"])
     for table, column in PARTS:
         op.create_index(f"ix_{table}_{column}_part", table, [column], postgresql_using="gin", postgresql_ops={column: "gin_trgm_ops"})

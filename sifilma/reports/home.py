@@ -8,13 +8,29 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Integer, Select, String, and_, bindparam, case, func, literal, or_, select, text, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Date,
+    Integer,
+    Select,
+    String,
+    Uuid,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+    union_all,
+)
 from sqlalchemy.orm import aliased
 
 from sifilma.access_review.models import AccessReview, AccessReviewLine
@@ -35,6 +51,7 @@ from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import UtcDateTime
 from sifilma.kernel.statements import built_once
+from sifilma.kernel.statements.prepared import Prepared
 from sifilma.kernel.timekeeping.targets import Targets
 from sifilma.oversight.models import Agreement
 from sifilma.reports import card_page, tasks_waiting
@@ -262,19 +279,28 @@ def agreements(ctx: Context, limit: int = SHOWN) -> list[AgreementEnd]:
     mine = ctx.actor.organisation_kind is OrganisationKind.INSTITUTION
     if not mine and not (ctx.actor.is_central and grants(ctx.actor, Operation.CARD_VIEW)):
         return []
-    end, today = func.max(Agreement.valid_until), ctx.now.astimezone(zone_of(ctx.actor.region_code)).date()
+    today = ctx.now.astimezone(zone_of(ctx.actor.region_code)).date()
+    asked = {"own": ctx.actor.organisation_id} if mine else {"today": today}
+    rows = _ends(mine=mine).read(ctx.session, {"latest": today + AGREEMENTS_WITHIN, "most": limit} | asked)
+    return [AgreementEnd(*row) for row in rows]
+
+
+@cache
+def _ends(*, mine: bool) -> Prepared:
+    end = func.max(Agreement.valid_until)
     last = select(Agreement.organisation_id, end.label("until")).group_by(Agreement.organisation_id)
+    last = last.having(end <= bindparam("latest", type_=Date()))
     if mine:
-        last = last.where(Agreement.organisation_id == ctx.actor.organisation_id).having(end <= today + AGREEMENTS_WITHIN)
+        last = last.where(Agreement.organisation_id == bindparam("own", type_=Uuid()))
     else:
-        last = last.having(end.between(today, today + AGREEMENTS_WITHIN))
+        last = last.having(end >= bindparam("today", type_=Date()))
     ends = last.subquery()
     query = select(Organisation.id, Organisation.name, Agreement.number, Agreement.valid_until).where(
         Agreement.organisation_id == ends.c.organisation_id,
         Agreement.valid_until == ends.c.until,
         Organisation.id == Agreement.organisation_id,
     )
-    return [AgreementEnd(*row) for row in ctx.session.execute(query.order_by(Agreement.valid_until).limit(limit))]
+    return Prepared(query.order_by(Agreement.valid_until).limit(bindparam("most", type_=Integer)))
 
 
 def _cards(ctx: Context, days: Sequence[tuple[date, int]]) -> tuple[list[tuple[str, int]], int, int]:

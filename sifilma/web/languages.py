@@ -17,7 +17,8 @@ from babel import dates, numbers
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
-from flask import Flask, g, has_app_context, request
+from flask import Flask, request
+from flask.globals import app_ctx
 from flask.templating import Environment as Templates
 from flask_babel import Babel, Domain, get_locale, to_user_timezone
 from jinja2 import Template, nodes, pass_context, pass_eval_context
@@ -107,7 +108,11 @@ def current() -> str:
 
     A page asks hundreds of times. Where Flask-Babel has found it, it is taken from there, by one look at the request's context.
     """
-    found = getattr(g.get("_flask_babel"), "babel_locale", None) if has_app_context() else None
+    try:
+        kept = app_ctx._get_current_object().g  # type: ignore[attr-defined]  # a proxy's
+        found = getattr(getattr(kept, "_flask_babel", None), "babel_locale", None)
+    except RuntimeError:  # no context
+        found = None
     locale = found if found is not None else get_locale()
     return str(locale.language) if locale is not None else "en"
 

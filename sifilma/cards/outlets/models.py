@@ -54,6 +54,7 @@ class Outlet(Recorded, Stateful, Base):
         ),
         Index(None, "organisation_id", "id"),
         Index(None, "name", "id"),
+        Index(None, "branch_code"),
         *(
             Index(f"ix_outlet_{name}_part", name, postgresql_using="gin", postgresql_ops={name: "gin_trgm_ops"})
             for name in ("name", "branch_code", "address")

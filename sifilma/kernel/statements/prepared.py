@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BindParameter, Connection, Executable
+from sqlalchemy import BindParameter, Connection, Executable, Float
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.types import TypeEngine
 
 from sifilma.kernel.outages import is_lost
 
@@ -44,7 +45,7 @@ class _Compiled:
 
 
 class Prepared:
-    """A statement with bound parameters, for PostgreSQL and SQLite. It takes no NUMERIC columns, and no `IN` lists as values.
+    """A statement with bound parameters, for PostgreSQL and SQLite. It takes no exact NUMERIC columns, and no `IN` lists as values.
 
     `one_plan`: PostgreSQL plans it once, for whatever values (`KeepingCursor.execute_for_all`). Its constants then stand in the text, lists
     of them too: the plan knows them, and partial indexes serve. `own_plan`: PostgreSQL plans it at each execution, for its values.
@@ -145,8 +146,14 @@ def _compile(statement: Executable, dialect: Dialect, *, constant: bool) -> _Com
         binds={name: process for name in binds if (process := compiled._bind_processors.get(name)) is not None},  # type: ignore[misc]  # tuples belong to expanding ones
         order=tuple(compiled.positiontup) if compiled.positiontup else None,
         row=namedtuple("Row", [entry.keyname for entry in columns], rename=True),
-        results=tuple(entry.type.dialect_impl(dialect).result_processor(dialect, None) for entry in columns),
+        results=tuple(_from_row(entry.type, dialect) for entry in columns),
     )
+
+
+def _from_row(kind: TypeEngine[Any], dialect: Dialect) -> Processor | None:
+    if isinstance(kind, Float):
+        return None  # both drivers give a float; SQLAlchemy would ask what type the row has
+    return kind.dialect_impl(dialect).result_processor(dialect, None)
 
 
 def _with_constants(compiler: type[SQLCompiler]) -> type[SQLCompiler]:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from sifilma.kernel.clock import Reading
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import upsert
+from sifilma.kernel.statements.prepared import Prepared
 from sifilma.kernel.timekeeping.moments import SLACK
 from sifilma.kernel.timekeeping.watch import ClockStop, ClockWatch, Finding, Heartbeat, TrustedTime, read
 
@@ -67,12 +68,15 @@ def find_stop(session: Session) -> ClockStop | None:
     return session.scalars(select(ClockStop).where(ClockStop.ended_at.is_(None)).order_by(ClockStop.id.desc()).limit(1)).first()
 
 
+_BEATS = Prepared(select(Heartbeat.at, Heartbeat.boot_id, Heartbeat.elapsed).where(Heartbeat.process == WORKER))
+
+
 def worker_age(session: Session, watch: ClockWatch) -> float | None:
     """Return the seconds since the last sign of life of any worker, at least, or None if there is none.
 
     The clocks of other nodes may differ by the tolerance. A sign of life dated further ahead is of a wrong clock, and counts as none.
     """
-    beats = session.execute(select(Heartbeat.at, Heartbeat.boot_id, Heartbeat.elapsed).where(Heartbeat.process == WORKER))
+    beats = _BEATS.read(session, {})
     now = watch.clock.reading()
     ages = (_age(now, Reading(*row), _skew(watch).total_seconds()) for row in beats)
     return min((age for age in ages if age is not None), default=None)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, DateTime, Float, Integer, Select, String, func, literal, null, select
@@ -20,6 +21,7 @@ from sifilma.kernel import triggers
 from sifilma.kernel.clock import Clock, Reading
 from sifilma.kernel.db import Base, UtcDateTime
 from sifilma.kernel.errors import ClockNotTrusted
+from sifilma.kernel.statements.prepared import Prepared
 
 LOOK_EVERY = 10.0
 """Seconds for which the records in the database need not be read again while the clock is trusted."""
@@ -282,7 +284,7 @@ def read(session: Session, clock: Clock) -> Known:
     """Return what the database knows about the time, in one statement."""
     is_shared = clock.shows_real_time and session.get_bind().dialect.name == "postgresql"
     before = clock.now()
-    row = session.execute(_statement(is_shared)).one()
+    (row,) = _statement(is_shared, *sorted(_signed)).read(session, {})
     trusted = Reading(row.at, row.boot_id, row.elapsed) if row.at is not None else None
     stop = Finding(Reason(row.reason), row.seconds, row.waits) if row.reason is not None else None
     moments: list[datetime | None] = [getattr(row, name) for name in _signed]
@@ -291,14 +293,15 @@ def read(session: Session, clock: Clock) -> Known:
     return Known(trusted, row.accepted or 0, row.known_until, database, signed, stop)
 
 
-def _statement(is_shared: bool) -> Select[tuple[object, ...]]:
+@lru_cache(maxsize=4)
+def _statement(is_shared: bool, *names: str) -> Prepared:
     at: ColumnElement[datetime] = func.clock_timestamp(type_=DateTime(timezone=True)) if is_shared else null().cast(UtcDateTime)
     one = select(literal(1).label("id")).subquery()
-    signed = [newest().limit(1).scalar_subquery().label(name) for name, newest in sorted(_signed.items())]
+    signed = [newest().limit(1).scalar_subquery().label(name) for name in names for newest in [_signed[name]]]
     stop = select(ClockStop.reason, ClockStop.seconds, ClockStop.waits).where(ClockStop.ended_at.is_(None))
     stop_row = stop.order_by(ClockStop.id.desc()).limit(1).subquery()
     known = (TrustedTime.at, TrustedTime.boot_id, TrustedTime.elapsed, TrustedTime.accepted, TrustedTime.known_until)
-    return (
+    return Prepared(
         select(*known, stop_row.c.reason, stop_row.c.seconds, stop_row.c.waits, *signed, at.label("database_at"))
         .select_from(one)
         .outerjoin(TrustedTime, TrustedTime.id == one.c.id)
