@@ -278,6 +278,7 @@ class Card(RecordedOnce, Stateful, Base):
             sqlite_where=_ELSEWHERE,
             postgresql_where=_ELSEWHERE,
         ),
+        Index("ix_card_bought_elsewhere", "buyer_id", "state", "id", sqlite_where=_ELSEWHERE, postgresql_where=_ELSEWHERE),
         Index("ix_card_used_by_another", "buyer_id", sqlite_where=_USED_ELSEWHERE, postgresql_where=_USED_ELSEWHERE),
         # Few are out of use: their holder destroys those that are broken, and their buyer asks for others.
         Index("ix_card_broken", "holder_id", "state", "changed_at", "id", sqlite_where=_BROKEN_ONES, postgresql_where=_BROKEN_ONES),

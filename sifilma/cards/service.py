@@ -33,6 +33,7 @@ from sifilma.kernel.ids import uuid7
 from sifilma.kernel.lifecycle import History
 from sifilma.kernel.paging import Listing, find_few
 from sifilma.kernel.repeats import numbered, repeats, same_as
+from sifilma.kernel.statements.finders import EachFew
 from sifilma.kernel.statements.prepared import Prepared
 from sifilma.kernel.text import say
 
@@ -137,11 +138,34 @@ def list_cards(ctx: Context, wanted: CardFilter, *naming: Naming) -> Listing[Car
     """
     query = _of_function_query(ctx, wanted.function) if wanted.function else cards_query(ctx)
     if wanted.state:
-        query = query.where(Card.state == wanted.state)
+        query = _in_state_query(ctx, query, wanted.state)
     if wanted.holder:
         named = select(Organisation.id).where(Organisation.name.icontains(wanted.holder, autoescape=True))
         query = query.where(Card.holder_id.in_(named))
     return (cards_with_query(ctx, query, wanted.text, *naming) if wanted.text else query), Card.id
+
+
+_IN_STATE = EachFew(
+    select(Card.id).where(Card.holder_id == bindparam("own"), Card.state == bindparam("state")),
+    select(Card.id).where(Card.buyer_id == bindparam("own"), Card.holder_id != Card.buyer_id, Card.state == bindparam("state")),
+)
+"""Cards in a state: those that an organisation holds, and those that it has bought and others hold."""
+
+
+def _in_state_query(ctx: Context, query: Select[Card], state: str) -> Select[Card]:
+    """Restrict a query of cards to a state.
+
+    What an organisation holds or has bought is found first, by an index each: for the condition with OR the database may walk all cards in
+    the state, which others have. Where it holds many and has bought no others, they are read in the order of its index.
+    """
+    query = query.where(Card.state == state)
+    reach = {grant.scope for grant in grants(ctx.actor, Operation.CARD_VIEW)}
+    if reach != {Scope.OWN} or ctx.session.get_bind().dialect.name == "sqlite":
+        return query
+    held, bought = _IN_STATE.find(ctx.session, {"own": ctx.actor.organisation_id, "state": state})
+    if held is not None and bought is not None:
+        return query.where(among(ctx.session, Card.id, [*held, *bought]))
+    return query.where(Card.holder_id == ctx.actor.organisation_id) if bought == [] else query
 
 
 def _of_function_query(ctx: Context, function: str) -> Select[Card]:

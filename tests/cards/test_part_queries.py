@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sifilma.cards import service
 from sifilma.cards.service import CardFilter, UnitFilter, list_cards, list_units
 from sifilma.kernel.actor import Actor, OrganisationKind, Role
 from tests.support.world import World, done
@@ -59,3 +60,27 @@ def test_units_and_cards_are_found_by_a_part_of_the_uid(made: World) -> None:
     assert cards(made, number[3:]) == {uid}
     assert cards(made, "-") == {uid}  # the hardware number of its unit has one
     assert cards(made, "zx-77") == set()
+
+
+def test_cards_in_a_state_are_those_held_and_those_bought_of_whoever_has_them(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine, others = world.received("magetan.kepala", "R", 3), world.received("bangli.kepala", "R")
+    made, made_for_others = world.personalised("magetan.kepala", "R", 2), world.personalised("bangli.kepala", "R")
+
+    def seen(who: str, state: str) -> set[str]:
+        return {card["uid"] for card in done(world.client(who).get("/cards", state=state, limit=200))["items"]}
+
+    def look() -> None:
+        assert (seen("magetan.kepala", "received"), seen("magetan.kepala", "personalised")) == (set(mine), set(made))
+        assert (seen("bangli.kepala", "received"), seen("bangli.kepala", "personalised")) == (set(others), set(made_for_others))
+        assert seen("magetan.kepala", "active") == set()
+
+    look()
+    # Of both kinds few are many: read in the order of the list, or of the holder's index alone.
+    monkeypatch.setattr(service._IN_STATE, "_most", 0)
+    look()
+    for held, bought in ((None, []), ([], None), (None, None)):
+        monkeypatch.setattr(service._IN_STATE, "find", lambda *_, found=(held, bought): list(found))
+        if bought is not None:
+            assert seen("magetan.kepala", "received") == set(mine)
+        else:
+            look()

@@ -29,6 +29,7 @@ def back_to_0053(connection: Connection) -> None:
     """Undo 0054, 0055 and 0056 on a database without triggers: nobody has asked for a file."""
     undo = Operations(MigrationContext.configure(connection))
     undo.drop_index("ix_outlet_branch_code", "outlet")
+    undo.drop_index("ix_card_bought_elsewhere", "card")
     for table, column in (("organisation", "name"), ("person", "name"), ("destruction", "number")):
         undo.drop_index(f"ix_{table}_{column}_part", table)
     for index in ("ix_card_encoders_held", "ix_card_encoders_bought"):

@@ -113,10 +113,29 @@ def _statement(arms: tuple[Arm, ...], most: int) -> Prepared:
         value = values.index(arm.value)
         condition = arm.condition(ends[value] if arm.beside else parts[value])
         whole = and_(condition, arm.beside(parts[value])) if arm.beside else condition
-        ids = select(arm.key.label("id")).where(whole).limit(most + 1).subquery()
-        few = case((func.count() <= most, func.array_agg(ids.c.id, type_=ARRAY(Uuid()))), else_=None).label("ids")  # many are not sent
-        found.append(select(literal(at).label("arm"), func.count().label("number"), few).select_from(ids))
+        found.append(_few_query(at, select(arm.key).where(whole), most))
     return Prepared(union_all(*found), own_plan=True)
+
+
+def _few_query(at: int, query: Select[Any], most: int) -> Select[Any]:
+    """Return the query of the number of an arm, how many ids a query gives, at most `most` + 1, and the ids. Many are not sent."""
+    (key,) = query.subquery().c
+    ids = select(key.label("id")).limit(most + 1).subquery()
+    few = case((func.count() <= most, func.array_agg(ids.c.id, type_=ARRAY(Uuid()))), else_=None).label("ids")
+    return select(literal(at).label("arm"), func.count().label("number"), few).select_from(ids)
+
+
+class EachFew:
+    """Queries of ids, each of which one index answers whatever its values are: few ids are found first."""
+
+    def __init__(self, *queries: Select[Any], most: int = FEW) -> None:
+        self._most = most
+        self._statement = Prepared(union_all(*(_few_query(at, query, most) for at, query in enumerate(queries))), one_plan=True)
+
+    def find(self, session: Session, values: dict[str, Any]) -> list[list[UUID] | None]:
+        """Return the ids that each of the queries gives for these values, or None of one that gives many (PostgreSQL alone)."""
+        rows = self._statement.read(session, values)
+        return [None if row.number > self._most else row.ids or [] for row in sorted(rows, key=lambda row: row.arm)]
 
 
 def pattern(part: str) -> str | None:
