@@ -31,7 +31,7 @@ from sifilma.kernel.db import among, hold, one_of
 from sifilma.kernel.errors import Conflict, Faults, Invalid, NotFound
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.lifecycle import History
-from sifilma.kernel.paging import Listing, find_few
+from sifilma.kernel.paging import Listing
 from sifilma.kernel.repeats import numbered, repeats, same_as
 from sifilma.kernel.statements.finders import EachFew
 from sifilma.kernel.statements.prepared import Prepared
@@ -160,12 +160,18 @@ def _in_state_query(ctx: Context, query: Select[Card], state: str) -> Select[Car
     """
     query = query.where(Card.state == state)
     reach = {grant.scope for grant in grants(ctx.actor, Operation.CARD_VIEW)}
-    if reach != {Scope.OWN} or ctx.session.get_bind().dialect.name == "sqlite":
+    if reach != {Scope.OWN}:
         return query
     held, bought = _IN_STATE.find(ctx.session, {"own": ctx.actor.organisation_id, "state": state})
     if held is not None and bought is not None:
         return query.where(among(ctx.session, Card.id, [*held, *bought]))
     return query.where(Card.holder_id == ctx.actor.organisation_id) if bought == [] else query
+
+
+_ENCODERS = EachFew(
+    *(select(Card.id).where(owner == bindparam("own"), Card.function == Function.RW.value) for owner in (Card.holder_id, Card.buyer_id))
+)
+"""Cards for encoders that an organisation holds, and that it has bought."""
 
 
 def _of_function_query(ctx: Context, function: str) -> Select[Card]:
@@ -183,9 +189,9 @@ def _of_function_query(ctx: Context, function: str) -> Select[Card]:
     else:
         query = cards_query(ctx)
     if function == Function.RW and reach <= {Scope.OWN}:
-        arms = [select(Card.id).where(column == own, Card.function == function) for column in (Card.holder_id, Card.buyer_id)]
-        few = find_few(ctx.session, arms)
-        query = query if few is None else query.where(among(ctx.session, Card.id, few))
+        held, bought = _ENCODERS.find(ctx.session, {"own": own})
+        if held is not None and bought is not None:
+            query = query.where(among(ctx.session, Card.id, [*held, *bought]))
     return query.where(Card.function == function)
 
 

@@ -67,7 +67,7 @@ _OF_CARDS = Prepared(select(DestructionCard.destruction_id).where(one_of_given(D
 
 def with_cards(ctx: Context, cards: Sequence[UUID]) -> list[UUID]:
     """Return the ids of destructions of any of the cards, whoever may see them."""
-    return [row.destruction_id for row in _OF_CARDS.all(ctx.session, {"cards": cards})] if cards else []
+    return [row.destruction_id for row in _OF_CARDS.read(ctx.session, {"cards": cards})] if cards else []
 
 
 def list_destructions(

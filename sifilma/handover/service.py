@@ -95,7 +95,7 @@ def chosen_handovers(ctx: Context, ids: Sequence[UUID]) -> list[Handover]:
 
 
 def issue(ctx: Context, settings: Settings, store: FileStore, data: HandoverIn) -> Handover:
-    """Issue a BAST for cards that the actor's organisation like, store its paper, and move the cards to `handed_over`.
+    """Issue a BAST for cards that the actor's organisation holds, store its paper, and move the cards to `handed_over`.
 
     A broken card that goes back keeps its state. Raise Invalid if the receiver is unknown or the issuer itself, if a card is not held or
     not ready, if another organisation is next, or if no font has a sign that was typed; Forbidden for a delivery by a holder who only uses

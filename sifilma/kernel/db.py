@@ -138,9 +138,9 @@ class KeepingCursor(psycopg.Cursor[Any]):
     """A cursor that reads each statement once, and has PostgreSQL plan a SELECT for the values that it has.
 
     PostgreSQL would keep one plan for all after some executions, as if every organisation were of middle size: for the largest, which
-    has a fifth of all cards, such a plan can take a hundred times as long. The statements of an activation find single rows
-    (`Prepared`): their plan is kept. So is that of statements whose conditions leave no choice, and which take longer to plan than to
-    execute (`execute_for_all`).
+    has a fifth of all cards, such a plan can take a hundred times as long. The statements of an activation, and those that read by given
+    ids, find single rows (`Prepared`): their plan is kept. So is that of statements whose conditions leave no choice, and which take longer
+    to plan than to execute (`execute_for_all`).
     """
 
     _query_cls = _Query

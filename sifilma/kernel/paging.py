@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 from typing import Any, Generic, TypeAlias, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, false, func, literal, select, tuple_, union_all
+from sqlalchemy import ColumnElement, Select, false, func, literal, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from sifilma.kernel.db import among
@@ -77,21 +77,6 @@ def count(session: Session, listing: Listing[Any], most: int = MOST_COUNTED) -> 
     query, key = listing
     keys = query.with_only_columns(key).order_by(None).limit(most + 1).subquery()
     return session.scalars(select(func.count()).select_from(keys)).one()
-
-
-def find_few(session: Session, arms: Sequence[Select[Any]], most: int = FEW) -> list[UUID] | None:
-    """Return the ids that any of the arms gives; None if one of them gives more than `most`, or where the database has no index for them.
-
-    Each arm is one condition, which one index answers. In one statement with OR none would be used, and ordered by id PostgreSQL may walk
-    the whole table for them.
-    """
-    if session.get_bind().dialect.name == "sqlite":  # it scans some thousand rows for the condition itself
-        return None
-    parts = [select(literal(number), arm.limit(most + 1).subquery()) for number, arm in enumerate(arms)]
-    found: list[list[UUID]] = [[] for _ in arms]
-    for number, key in session.execute(union_all(*parts)) if parts else ():
-        found[number].append(key)
-    return None if any(len(keys) > most for keys in found) else list(dict.fromkeys(key for keys in found for key in keys))
 
 
 def among_few(session: Session, query: Select[Any], key: Any, few: Collection[UUID]) -> Select[Any]:

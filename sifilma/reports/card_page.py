@@ -170,9 +170,7 @@ def revocable(ctx: Context, card: Card, manifests: Sequence[Shown]) -> str:
         return ""
     if manifests:
         standing = next((one for one in manifests if one.of.state in STANDING), None)
-        if standing is None:
-            return ""
-        if may_reach(ctx.actor, Operation.MANIFEST_PROPOSE, standing.organisation_id):
+        if standing and may_reach(ctx.actor, Operation.MANIFEST_PROPOSE, standing.organisation_id):
             return "waits" if (standing.of.revocation or {}).get("state") == ProposalState.PROPOSED else "yes"
     found = revocation.find_standing_manifest(ctx, card.id)
     return "" if found is None else "waits" if queries.find_open_revocation(ctx, found.id) else "yes"

@@ -84,8 +84,8 @@ def _around(wanted: PlaceFilter) -> dict[str, Any]:
     }
 
 
-_HERE = "HERE"
-"""What stands in an address where a UID or a region is put in."""
+_HERE = "-put-a-uid-or-a-region-here-"
+"""What stands in an address where a UID or a region is put in. It is longer than what a filter takes from the address."""
 
 
 @blueprint.get("/titik.json")

@@ -66,6 +66,10 @@ class Kind(StrEnum):
     USER = "user"
 
 
+BY_NUMBERS = frozenset({Kind.CARD, Kind.UNIT, Kind.DESTRUCTION})
+"""Kinds that are found by the numbers of cards and units, of their own or of others."""
+
+
 @dataclass(frozen=True)
 class Shape:
     """The columns of a kind that a Hit is made of, in its order, and the tables they need beside the kind's own, with how they join."""
@@ -153,12 +157,14 @@ def containing(ctx: Context, text: str) -> list[Found]:
     """
     sources = dict(_sources(ctx))
     others: list[Kind] = [kind for kind in sources if kind not in (Kind.UNIT, Kind.CARD)]
-    units, uids, *rest = find(ctx.session, text, *(SOURCES[kind].finder for kind in (Kind.UNIT, Kind.CARD, *others)), *LETTERS)
-    found: dict[Kind, list[UUID] | None] = dict(zip(others, rest, strict=False))
-    found[Kind.UNIT], found[Kind.CARD] = follow(ctx, units, uids, rest[len(others) :], NAMING)
-    numbered = found.get(Kind.DESTRUCTION)
-    if numbered is not None:
-        found[Kind.DESTRUCTION] = None if uids is None else [*numbered, *destruction.with_cards(ctx, uids)]
+    numbers = (UNITS, CARDS, *LETTERS) if sources.keys() & BY_NUMBERS else ()
+    each = find(ctx.session, text, *(sources[kind].finder for kind in others), *numbers)
+    found: dict[Kind, list[UUID] | None] = dict(zip(others, each, strict=False))
+    if numbers:
+        units, uids, *letters = each[len(others) :]
+        found[Kind.UNIT], found[Kind.CARD] = follow(ctx, units, uids, letters, NAMING)
+        if (numbered := found.get(Kind.DESTRUCTION)) is not None:
+            found[Kind.DESTRUCTION] = None if uids is None else [*numbered, *destruction.with_cards(ctx, uids)]
     few = {str(kind): found[kind] or [] for kind in sources}
     rows = list(built_once.rows(ctx, few_query, None, few)) if any(few.values()) else []
     many = {kind: source.listed(ctx).where(source.fitting(ctx, text)) for kind, source in sources.items() if found[kind] is None}

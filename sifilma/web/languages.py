@@ -72,6 +72,10 @@ class _Translating(NodeTransformer):
     def __init__(self, language: str) -> None:
         self._texts = catalogue(language)
 
+    def visit_Concat(self, node: nodes.Concat, *_args: Any, **_kwargs: Any) -> nodes.Expr:  # noqa: N802  # Jinja's name
+        """Leave what is joined by `~` as it is: of constants alone Jinja would make plain text, and escape it."""
+        return node
+
     def visit_Call(self, node: nodes.Call, *args: Any, **kwargs: Any) -> nodes.Expr:  # noqa: N802  # Jinja's name
         """Return the text itself, or the call that fills in its variables."""
         self.generic_visit(node, *args, **kwargs)
@@ -79,8 +83,8 @@ class _Translating(NodeTransformer):
         if not is_text or node.dyn_args or node.dyn_kwargs or not isinstance(node.args[0], nodes.Const):
             return node
         text = self._texts.gettext(node.args[0].value)
-        if not node.kwargs:
-            return nodes.TemplateData(text % {} if "%" in text else text, lineno=node.lineno)
+        if not node.kwargs and "%" not in text:
+            return nodes.TemplateData(text, lineno=node.lineno)
         node.node = nodes.Name("_filled", "load", lineno=node.lineno)
         node.args = [nodes.TemplateData(text, lineno=node.lineno)]
         return node

@@ -66,15 +66,18 @@ def test_cards_in_a_state_are_those_held_and_those_bought_of_whoever_has_them(wo
     mine, others = world.received("magetan.kepala", "R", 3), world.received("bangli.kepala", "R")
     made, made_for_others = world.personalised("magetan.kepala", "R", 2), world.personalised("bangli.kepala", "R")
 
-    def seen(who: str, state: str) -> set[str]:
-        return {card["uid"] for card in done(world.client(who).get("/cards", state=state, limit=200))["items"]}
+    def seen(who: str, state: str, **more: str) -> set[str]:
+        return {card["uid"] for card in done(world.client(who).get("/cards", state=state, limit=200, **more))["items"]}
 
     def look() -> None:
         assert (seen("magetan.kepala", "received"), seen("magetan.kepala", "personalised")) == (set(mine), set(made))
         assert (seen("bangli.kepala", "received"), seen("bangli.kepala", "personalised")) == (set(others), set(made_for_others))
         assert seen("magetan.kepala", "active") == set()
+        # Whose reach is wider see others', too.
+        assert (seen("jatim.kepala", "received"), seen("operator1", "personalised")) == (set(mine), {*made, *made_for_others})
 
     look()
+    assert (seen("magetan.kepala", "received", function="R"), seen("magetan.kepala", "received", function="RW")) == (set(mine), set())
     # Of both kinds few are many: read in the order of the list, or of the holder's index alone.
     monkeypatch.setattr(service._IN_STATE, "_most", 0)
     look()

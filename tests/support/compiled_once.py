@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, cast
 
 from jinja2 import Environment, FileSystemBytecodeCache
@@ -25,7 +26,7 @@ _statements: LRUCache[object, object] = LRUCache(5000)
 
 
 class Bytecode(FileSystemBytecodeCache):
-    """What templates were compiled to, by language and its texts, which are in it."""
+    """What templates were compiled to, by language, its texts, which are in it, and what puts them there."""
 
     def get_bucket(self, environment: Environment, name: str, filename: str | None, source: str) -> Bucket:
         """Return the place of a template."""
@@ -36,7 +37,7 @@ class Bytecode(FileSystemBytecodeCache):
 @cache
 def _texts(language: str) -> str:
     found = sorted(languages.PACKAGES.glob(f"*/translations/{language}.po"))
-    return sha256(b"".join(path.read_bytes() for path in found)).hexdigest()
+    return sha256(b"".join(path.read_bytes() for path in (Path(languages.__file__), *found))).hexdigest()
 
 
 class CompiledOnce(Rule):

@@ -75,12 +75,12 @@ def test_a_block_in_another_language_is_written_in_it_and_the_page_goes_on_in_it
 
 
 def test_a_template_is_compiled_for_each_language_with_its_texts(house: World) -> None:
-    source = "{{ _('Chosen:') }} <b>{{ _('until %(day)s', day=when) }}</b> {{ _(given) }}"
+    source = "{{ _('Chosen:') }} <b>{{ _('until %(day)s', day=when) }}</b> {{ _(given) }}{{ '<' ~ _('<b>100 %% of it</b>') }}"
     loader = DictLoader({"page.html": source, "whole.html": "{% include 'page.html' %}"})
     for chosen, expected in (
-        ("id", "Dipilih: <b>sampai &lt;i&gt;</b> Batal"),
-        ("en", "Chosen: <b>until &lt;i&gt;</b> Cancel"),
-        ("id", "Dipilih: <b>sampai &lt;i&gt;</b> Batal"),
+        ("id", "Dipilih: <b>sampai &lt;i&gt;</b> Batal&lt;<b>100 % of it</b>"),
+        ("en", "Chosen: <b>until &lt;i&gt;</b> Cancel&lt;<b>100 % of it</b>"),
+        ("id", "Dipilih: <b>sampai &lt;i&gt;</b> Batal&lt;<b>100 % of it</b>"),
     ):
         with house.app.test_request_context(), force_locale(chosen):
             templates = cast("Environment", house.app.jinja_env.overlay(loader=loader, bytecode_cache=None))

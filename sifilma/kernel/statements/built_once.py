@@ -153,7 +153,7 @@ def rows(ctx: Context, build: Build, variant: Hashable = None, values: Mapping[s
         return []
     with executing(ctx):
         if found is not None and found.prepared is not None:
-            return found.prepared.all(ctx.session, dict(values or {}))
+            return found.prepared.read(ctx.session, dict(values or {}))
         return ctx.session.execute(query, dict(values or {})).all()
 
 

@@ -87,7 +87,7 @@ def find(session: Session, text: str, *finders: Finder, most: int = FEW) -> list
     short = {value for value, part in values.items() if part is not None and not has_part(part)}
     parts = [None if value in short else part for value, part in values.items()]
     given = {f"part_{at}": part for at, part in enumerate(parts)} | {f"end_{at}": part and end_of(part) for at, part in enumerate(parts)}
-    rows = _statement(arms, most).all(session, given) if any(parts) else []
+    rows = _statement(arms, most).read(session, given) if any(parts) else []
     found: dict[Arm, list[UUID]] = {arms[row.arm]: row.ids or [] for row in rows}
     many = {arms[row.arm] for row in rows if row.number > most} | {arm for arm in arms if arm.value in short}
     each = (None if many.intersection(one.arms) else chain(*(found.get(arm, ()) for arm in one.arms)) for one in finders)
@@ -129,11 +129,13 @@ class EachFew:
     """Queries of ids, each of which one index answers whatever its values are: few ids are found first."""
 
     def __init__(self, *queries: Select[Any], most: int = FEW) -> None:
-        self._most = most
+        self._number, self._most = len(queries), most
         self._statement = Prepared(union_all(*(_few_query(at, query, most) for at, query in enumerate(queries))), one_plan=True)
 
     def find(self, session: Session, values: dict[str, Any]) -> list[list[UUID] | None]:
-        """Return the ids that each of the queries gives for these values, or None of one that gives many (PostgreSQL alone)."""
+        """Return the ids that each of the queries gives for these values: None of one that gives many, on SQLite of each (`find`)."""
+        if session.get_bind().dialect.name == "sqlite":
+            return [None] * self._number
         rows = self._statement.read(session, values)
         return [None if row.number > self._most else row.ids or [] for row in sorted(rows, key=lambda row: row.arm)]
 
@@ -172,4 +174,4 @@ def named(column: Any, of: Any, name: Any) -> Condition:
 
 @lru_cache(maxsize=64)
 def _with_name(of: Any, name: Any, value: BindParameter[Any]) -> CTE:
-    return select(of).where(ilike(name)(value)).cte(f"named_{of.class_.__tablename__}")
+    return select(of).where(ilike(name)(value)).cte(f"named_{of.class_.__tablename__}_{value.key}")

@@ -1,4 +1,4 @@
-"""Core statements that are compiled once: the few that run with every activation, and lists that are kept (`built_once`).
+"""Core statements that are compiled once: those of an activation, lists that are kept (`built_once`), and what many pages read by ids.
 
 Executing a statement through SQLAlchemy costs 200-300 µs, through this module 60-100 µs. Values go through the same type processors,
 listeners see every statement, and errors are SQLAlchemy's. Left out are the look-up in the statement cache and the description of

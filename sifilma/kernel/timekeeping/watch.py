@@ -284,7 +284,7 @@ def read(session: Session, clock: Clock) -> Known:
     """Return what the database knows about the time, in one statement."""
     is_shared = clock.shows_real_time and session.get_bind().dialect.name == "postgresql"
     before = clock.now()
-    (row,) = _statement(is_shared, *sorted(_signed)).read(session, {})
+    (row,) = _statement(is_shared, *sorted(_signed.items())).read(session, {})
     trusted = Reading(row.at, row.boot_id, row.elapsed) if row.at is not None else None
     stop = Finding(Reason(row.reason), row.seconds, row.waits) if row.reason is not None else None
     moments: list[datetime | None] = [getattr(row, name) for name in _signed]
@@ -294,10 +294,10 @@ def read(session: Session, clock: Clock) -> Known:
 
 
 @lru_cache(maxsize=4)
-def _statement(is_shared: bool, *names: str) -> Prepared:
+def _statement(is_shared: bool, *moments: tuple[str, Callable[[], Select[datetime]]]) -> Prepared:
     at: ColumnElement[datetime] = func.clock_timestamp(type_=DateTime(timezone=True)) if is_shared else null().cast(UtcDateTime)
     one = select(literal(1).label("id")).subquery()
-    signed = [newest().limit(1).scalar_subquery().label(name) for name in names for newest in [_signed[name]]]
+    signed = [newest().limit(1).scalar_subquery().label(name) for name, newest in moments]
     stop = select(ClockStop.reason, ClockStop.seconds, ClockStop.waits).where(ClockStop.ended_at.is_(None))
     stop_row = stop.order_by(ClockStop.id.desc()).limit(1).subquery()
     known = (TrustedTime.at, TrustedTime.boot_id, TrustedTime.elapsed, TrustedTime.accepted, TrustedTime.known_until)
