@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from flask_babel import lazy_gettext as _
 from flask_babel import ngettext
@@ -24,6 +24,7 @@ from sifilma.identity.permissions import Operation, Scope, grants
 from sifilma.identity.scope import scoped
 from sifilma.kernel.context import Context
 from sifilma.kernel.paging import Listing
+from sifilma.kernel.statements import built_once
 from sifilma.regions import codes
 from sifilma.regions.service import names_of
 from sifilma.reports import card_page
@@ -161,19 +162,26 @@ def _tallied(ctx: Context, wanted: PlaceFilter, level: int) -> tuple[Subquery, l
 
 def counts(ctx: Context, wanted: PlaceFilter) -> list[Count]:
     """Return the provinces, or the regencies of the wanted province, with their readers; the most first. Needs two queries."""
+    rows: Sequence[Any]
     if is_tallied(ctx):
-        each, fits = _tallied(ctx, wanted, LEVELS[0])
-        part, bounds, number = each.c.regency if wanted.region else func.substr(each.c.regency, 1, 2), _bounds(each), each.c.count
-        query: Any = select(part, *(func.sum(case((each.c.function == one, number), else_=0)) for one in Function), *bounds)
-        query = query.where(*fits).group_by(part).having(func.sum(number) > 0)
+        is_usual = wanted == PlaceFilter()  # everybody's map begins with it
+        rows = built_once.rows(ctx, counts_query, wanted) if is_usual else ctx.session.execute(counts_query(ctx, wanted)).all()
     else:
         part = func.substr(Activation.region_code, 1, REGENCY if wanted.region else 2)
         by_function = (func.sum(case((Card.function == one, 1), else_=0)) for one in Function)
-        query = readers_query(ctx, wanted).with_only_columns(part, *by_function, *_EXTENT).group_by(part)
-    rows: Sequence[Any] = ctx.session.execute(query).all()
+        query: Any = readers_query(ctx, wanted).with_only_columns(part, *by_function, *_EXTENT).group_by(part)
+        rows = ctx.session.execute(query).all()
     names = names_of(ctx.session, [row[0] for row in rows])
     found = [Count(code, names.get(code, code), int(r), int(rw), _box(extent)) for code, r, rw, *extent in rows]
     return sorted(found, key=lambda count: (-count.total, count.name))
+
+
+def counts_query(ctx: Context, wanted: PlaceFilter) -> Select[Any]:
+    """Return the query of `counts` of whoever has a tally: the code, the readers of each function, the bounds."""
+    each, fits = _tallied(ctx, wanted, LEVELS[0])
+    part, bounds, number = each.c.regency if wanted.region else func.substr(each.c.regency, 1, 2), _bounds(each), each.c.count
+    query: Any = select(part, *(func.sum(case((each.c.function == one, number), else_=0)) for one in Function), *bounds)
+    return cast("Select[Any]", query.where(*fits).group_by(part).having(func.sum(number) > 0))
 
 
 _EXTENT = tuple(bound(column) for bound in (func.min, func.max) for column in (Activation.latitude_e7, Activation.longitude_e7))

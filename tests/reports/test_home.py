@@ -26,7 +26,7 @@ from sifilma.kernel.statements import built_once
 from sifilma.kernel.statements.prepared import Prepared
 from sifilma.kernel.timekeeping.working_days import Calendar
 from sifilma.kernel.unit_of_work import UnitOfWork
-from sifilma.reports import card_page, home, tasks_waiting
+from sifilma.reports import card_page, home, reader_locations, tasks_waiting
 from sifilma.reports.duties import queries as duties
 from sifilma.reports.first_steps import pages as first_steps
 from sifilma.reports.statistics import queries as statistics
@@ -199,6 +199,7 @@ KEPT: list[tuple[built_once.Build, Any]] = [
     (search.identified_query, None),
     (search.few_query, None),
     (part_queries.named_query, card_page.NAMING),
+    (reader_locations.counts_query, reader_locations.PlaceFilter()),
     *((query, None) for query in (card_page.papers_query, way_cards.handed_query, way_cards.asked_query, way_cards.standing_query)),
     (form_choices.returnable_query, (100, False)),
     (form_choices.returnable_query, (100, True)),

@@ -32,7 +32,8 @@ ONE_PLAN = "/* one plan */"
 class _Compiled:
     """The SQL for one dialect. `order` names the parameters by position where the dialect takes them so (SQLite).
 
-    `calls` are made at each execution for the values of parameters (`bindparam(callable_=…)`).
+    `calls` are made at each execution for the values of parameters (`bindparam(callable_=…)`). `changed` are the columns, by position,
+    whose values the driver does not give as they are.
     """
 
     text: str
@@ -41,7 +42,8 @@ class _Compiled:
     binds: dict[str, Processor]
     order: tuple[str, ...] | None
     row: Any
-    results: tuple[Processor | None, ...]
+    gives_rows: bool
+    changed: tuple[tuple[int, Processor], ...]
 
 
 class Prepared:
@@ -74,7 +76,7 @@ class Prepared:
         made = self.compiled(connection.dialect)
         with faults(connection), closing(_cursor(connection)) as cursor:
             _send(connection, cursor, made, values, self.way)
-            return [_named(found, made) for found in cursor.fetchall()]
+            return [_named(found, made) for found in cursor.fetchall()] if made.changed else [*map(made.row._make, cursor.fetchall())]
 
     def read(self, session: Session, values: dict[str, Any]) -> list[Any]:
         """Run the statement as `all` does, after what the session has changed is written, as a read through SQLAlchemy would."""
@@ -120,7 +122,7 @@ def _one_by_one(connection: Connection, made: Sequence[tuple[_Compiled, dict[str
     for index, (statement, values) in enumerate(made):
         with faults(connection), closing(_cursor(connection)) as cursor:
             _send(connection, cursor, statement, values)
-            if statement.results and cursor.fetchone() is None:
+            if statement.gives_rows and cursor.fetchone() is None:
                 return index
     return None
 
@@ -129,7 +131,7 @@ def _first_without_row(cursors: Sequence[Any], made: Sequence[tuple[_Compiled, d
     for index, (cursor, (statement, _)) in enumerate(zip(cursors, made, strict=True)):
         if cursor.pgresult is None:  # not executed: an earlier statement aborted the pipeline
             return None
-        if statement.results and cursor.rowcount == 0:
+        if statement.gives_rows and cursor.rowcount == 0:
             return index
     return None
 
@@ -146,7 +148,8 @@ def _compile(statement: Executable, dialect: Dialect, *, constant: bool) -> _Com
         binds={name: process for name in binds if (process := compiled._bind_processors.get(name)) is not None},  # type: ignore[misc]  # tuples belong to expanding ones
         order=tuple(compiled.positiontup) if compiled.positiontup else None,
         row=namedtuple("Row", [entry.keyname for entry in columns], rename=True),
-        results=tuple(_from_row(entry.type, dialect) for entry in columns),
+        gives_rows=bool(columns),
+        changed=tuple((at, change) for at, entry in enumerate(columns) if (change := _from_row(entry.type, dialect)) is not None),
     )
 
 
@@ -192,14 +195,17 @@ def _send(connection: Connection, cursor: Any, made: _Compiled, values: dict[str
 
 
 def _row(cursor: Any, made: _Compiled) -> Any:
-    found = cursor.fetchone() if made.results else None
+    found = cursor.fetchone() if made.gives_rows else None
     if found is None:
         return None
     return _named(found, made)
 
 
 def _named(found: Sequence[Any], made: _Compiled) -> Any:
-    return made.row(*[value if process is None else process(value) for value, process in zip(found, made.results, strict=True)])
+    values = list(found)
+    for at, process in made.changed:
+        values[at] = process(values[at])
+    return made.row._make(values)
 
 
 @contextmanager
