@@ -5,22 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
-from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, exists, literal, or_, select, union_all
+from sqlalchemy import ColumnElement, Select, exists, or_, select, union_all
 
 from sifilma.cards.derived.models import CardUid
 from sifilma.cards.identifiers import plain_hex
 from sifilma.cards.models import Card, Unit
 from sifilma.kernel.context import Context
-from sifilma.kernel.paging import FEW, among_few
 from sifilma.kernel.statements import built_once
-from sifilma.kernel.statements.finders import Arm, Finder, equals, find, like, pattern
+from sifilma.kernel.statements.finders import Arm, Finder, Ids, among_few, counted_query, each_few, equals, find, like, pattern, together
 
 UID_DIGITS, PCID_DIGITS = 16, 32
-Ids = list[UUID] | None
 
 
 def _number(text: str) -> str:
@@ -111,13 +107,9 @@ def follow(ctx: Context, units: Ids, cards: Ids, others: Sequence[Ids] = (), nam
     if units is None or cards is None:
         return None, None
     given = {"units": units, "cards": cards} | {f"naming_{at}": found or [] for at, found in enumerate(others)}
-    reached: list[list[UUID]] = [[] for _ in range(2 + len(naming))]
-    if any(given.values()):
-        for at, key in built_once.rows(ctx, named_query, naming, given):
-            reached[at].append(key)
-    of_cards, *lists = reached
-    all_cards = None if None in others or any(len(one) > FEW for one in lists) else list(dict.fromkeys(chain(cards, *lists)))
-    return None if len(of_cards) > FEW else list(dict.fromkeys([*units, *of_cards])), all_cards
+    rows = built_once.rows(ctx, named_query, naming, given) if any(given.values()) else ()
+    of_cards, *lists = each_few(rows) or [[] for _ in range(2 + len(naming))]
+    return together(units, of_cards), None if None in others else together(cards, *lists)
 
 
 def named_query(ctx: Context, naming: tuple[Naming, ...]) -> Select[Any]:
@@ -127,4 +119,4 @@ def named_query(ctx: Context, naming: tuple[Naming, ...]) -> Select[Any]:
         select(Card.id).where(built_once.one_of_given(Card.unit_id, "units")),
         *(select(Card.id).where(one.names(ctx, built_once.one_of_given(one.id, f"naming_{at}"))) for at, one in enumerate(naming)),
     ]
-    return select(union_all(*(select(literal(at), query.limit(FEW + 1).subquery()) for at, query in enumerate(ids))).subquery())
+    return select(union_all(*(counted_query(at, query) for at, query in enumerate(ids))).subquery())

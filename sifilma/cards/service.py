@@ -33,7 +33,7 @@ from sifilma.kernel.ids import uuid7
 from sifilma.kernel.lifecycle import History
 from sifilma.kernel.paging import Listing
 from sifilma.kernel.repeats import numbered, repeats, same_as
-from sifilma.kernel.statements.finders import EachFew
+from sifilma.kernel.statements.finders import EachFew, among_few, together
 from sifilma.kernel.statements.prepared import Prepared
 from sifilma.kernel.text import say
 
@@ -163,8 +163,8 @@ def _in_state_query(ctx: Context, query: Select[Card], state: str) -> Select[Car
     if reach != {Scope.OWN}:
         return query
     held, bought = _IN_STATE.find(ctx.session, {"own": ctx.actor.organisation_id, "state": state})
-    if held is not None and bought is not None:
-        return query.where(among(ctx.session, Card.id, [*held, *bought]))
+    if (few := together(held, bought)) is not None:
+        return among_few(ctx.session, query, Card.id, few)
     return query.where(Card.holder_id == ctx.actor.organisation_id) if bought == [] else query
 
 
@@ -189,9 +189,8 @@ def _of_function_query(ctx: Context, function: str) -> Select[Card]:
     else:
         query = cards_query(ctx)
     if function == Function.RW and reach <= {Scope.OWN}:
-        held, bought = _ENCODERS.find(ctx.session, {"own": own})
-        if held is not None and bought is not None:
-            query = query.where(among(ctx.session, Card.id, [*held, *bought]))
+        few = together(*_ENCODERS.find(ctx.session, {"own": own}))
+        query = query if few is None else among_few(ctx.session, query, Card.id, few)
     return query.where(Card.function == function)
 
 

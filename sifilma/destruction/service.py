@@ -40,10 +40,10 @@ from sifilma.kernel.context import Act, Context
 from sifilma.kernel.errors import Faults, Forbidden, Invalid, NotFound
 from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.ids import uuid7
-from sifilma.kernel.paging import Listing, among_few
+from sifilma.kernel.paging import Listing
 from sifilma.kernel.repeats import repeats
 from sifilma.kernel.statements.built_once import one_of_given
-from sifilma.kernel.statements.finders import Arm, Finder, find, ilike, pattern
+from sifilma.kernel.statements.finders import Arm, Finder, among_few, find, ilike, pattern
 from sifilma.kernel.statements.prepared import Prepared
 from sifilma.kernel.text import Text, say
 

@@ -5,25 +5,22 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Collection, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, Generic, TypeAlias, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, false, func, literal, select, tuple_
+from sqlalchemy import ColumnElement, Select, func, literal, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from sifilma.kernel.db import among
 from sifilma.kernel.errors import Invalid
 
 T = TypeVar("T")
 MAX_LIMIT = 200
 MOST_COUNTED = 1_000
 """Rows up to which the rows of a list are counted: more take as long to count as to read."""
-FEW = 1_000
-"""Rows that are first looked for by each index, before a list is read in its order."""
 WALKED = 500
 """Rows of a list that `walk` has in memory at a time."""
 Listing: TypeAlias = tuple[Select[T], InstrumentedAttribute[UUID]]
@@ -77,11 +74,6 @@ def count(session: Session, listing: Listing[Any], most: int = MOST_COUNTED) -> 
     query, key = listing
     keys = query.with_only_columns(key).order_by(None).limit(most + 1).subquery()
     return session.scalars(select(func.count()).select_from(keys)).one()
-
-
-def among_few(session: Session, query: Select[Any], key: Any, few: Collection[UUID]) -> Select[Any]:
-    """Restrict a query to the rows that were found first."""
-    return query.where(among(session, key, few) if few else false())
 
 
 def first(session: Session, listing: Listing[Any], order: Order, most: int) -> list[Any]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sifilma.cards import service
 from sifilma.cards.service import CardFilter, UnitFilter, list_cards, list_units
 from sifilma.kernel.actor import Actor, OrganisationKind, Role
+from sifilma.kernel.ids import uuid7
+from sifilma.reports.card_page import NAMING
 from tests.support.world import World, done
 
 DASHED, PLAIN, DIGITS = "ZX-77/1", "QQ001", "04A1B2"
@@ -87,3 +91,18 @@ def test_cards_in_a_state_are_those_held_and_those_bought_of_whoever_has_them(wo
             assert seen("magetan.kepala", "received") == set(mine)
         else:
             look()
+
+
+def test_somebody_limited_to_outlets_finds_what_stands_there_alone(world: World) -> None:
+    ready, _ = world.active("magetan.kepala", "R")
+    uid, office = ready.uids[0], world.organisation_of("magetan.kepala")
+    limited = Actor(
+        organisation_kind=OrganisationKind.REGENCY_OFFICE,
+        organisation_id=office,
+        roles=frozenset({Role.STAFF}),
+        outlets=frozenset({uuid7()}),
+    )
+    whole = replace(limited, outlets=None)
+    for actor, found in ((whole, {uid}), (limited, set[str]())):
+        with world.context(actor) as ctx:
+            assert {card.uid for card in ctx.session.scalars(list_cards(ctx, CardFilter(text=uid[3:11]), *NAMING)[0])} == found

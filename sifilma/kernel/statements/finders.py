@@ -7,7 +7,7 @@ reading some of them, not by an index.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
@@ -34,12 +34,16 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
-from sifilma.kernel.paging import FEW, among_few
+from sifilma.kernel.db import among
 from sifilma.kernel.statements.prepared import Prepared
 from sifilma.kernel.text import has_part
 
 Condition = Callable[[Any], ColumnElement[bool]]
 Value = Callable[[str], str | None]
+Ids = list[UUID] | None
+"""Ids that were found first, or None where they are many."""
+FEW = 1_000
+"""Rows that are first looked for by each index, before a list is read in its order."""
 ENDING = 10
 """Signs of a long part for which an index of trigrams is asked."""
 
@@ -74,7 +78,7 @@ class Finder:
         return query.where(self.fitting(text)) if few is None else among_few(session, query, self.arms[0].key, few)
 
 
-def find(session: Session, text: str, *finders: Finder, most: int = FEW) -> list[list[UUID] | None]:
+def find(session: Session, text: str, *finders: Finder, most: int = FEW) -> list[Ids]:
     """Return the ids that each of the finders finds.
 
     None if one of its arms gives more than `most`, if its part is too short for an index of trigrams, or on SQLite, which has none: there
@@ -87,11 +91,20 @@ def find(session: Session, text: str, *finders: Finder, most: int = FEW) -> list
     short = {value for value, part in values.items() if part is not None and not has_part(part)}
     parts = [None if value in short else part for value, part in values.items()]
     given = {f"part_{at}": part for at, part in enumerate(parts)} | {f"end_{at}": part and end_of(part) for at, part in enumerate(parts)}
-    rows = _statement(arms, most).read(session, given) if any(parts) else []
-    found: dict[Arm, list[UUID]] = {arms[row.arm]: row.ids or [] for row in rows}
-    many = {arms[row.arm] for row in rows if row.number > most} | {arm for arm in arms if arm.value in short}
-    each = (None if many.intersection(one.arms) else chain(*(found.get(arm, ()) for arm in one.arms)) for one in finders)
-    return [None if ids is None else list(dict.fromkeys(ids)) for ids in each]
+    each = each_few(_statement(arms, most).read(session, given), most) if any(parts) else [[] for _ in arms]
+    found = {arm: None if arm.value in short else ids for arm, ids in zip(arms, each, strict=True)}
+    return [together(*(found[arm] for arm in one.arms)) for one in finders]
+
+
+def together(*each: Ids) -> Ids:
+    """Return the ids of all lists, each once, or None if one of them is None."""
+    some = [ids for ids in each if ids is not None]
+    return list(dict.fromkeys(chain(*some))) if len(some) == len(each) else None
+
+
+def among_few(session: Session, query: Select[Any], key: Any, few: Collection[UUID]) -> Select[Any]:
+    """Restrict a query to the rows that were found first."""
+    return query.where(among(session, key, few) if few else false())
 
 
 def end_of(part: str) -> str:
@@ -113,16 +126,21 @@ def _statement(arms: tuple[Arm, ...], most: int) -> Prepared:
         value = values.index(arm.value)
         condition = arm.condition(ends[value] if arm.beside else parts[value])
         whole = and_(condition, arm.beside(parts[value])) if arm.beside else condition
-        found.append(_few_query(at, select(arm.key).where(whole), most))
+        found.append(counted_query(at, select(arm.key).where(whole), most))
     return Prepared(union_all(*found), own_plan=True)
 
 
-def _few_query(at: int, query: Select[Any], most: int) -> Select[Any]:
-    """Return the query of the number of an arm, how many ids a query gives, at most `most` + 1, and the ids. Many are not sent."""
+def counted_query(at: int, query: Select[Any], most: int = FEW) -> Select[Any]:
+    """Return the query of a row for `each_few`: its place, how many ids a query gives, up to `most` + 1, and the ids if they are few."""
     (key,) = query.subquery().c
     ids = select(key.label("id")).limit(most + 1).subquery()
     few = case((func.count() <= most, func.array_agg(ids.c.id, type_=ARRAY(Uuid()))), else_=None).label("ids")
     return select(literal(at).label("arm"), func.count().label("number"), few).select_from(ids)
+
+
+def each_few(rows: Sequence[Any], most: int = FEW) -> list[Ids]:
+    """Return what the rows of some `counted_query` say, in the order of their places."""
+    return [None if row.number > most else row.ids or [] for row in sorted(rows, key=lambda row: row.arm)]
 
 
 class EachFew:
@@ -130,14 +148,13 @@ class EachFew:
 
     def __init__(self, *queries: Select[Any], most: int = FEW) -> None:
         self._number, self._most = len(queries), most
-        self._statement = Prepared(union_all(*(_few_query(at, query, most) for at, query in enumerate(queries))), one_plan=True)
+        self._statement = Prepared(union_all(*(counted_query(at, query, most) for at, query in enumerate(queries))), one_plan=True)
 
-    def find(self, session: Session, values: dict[str, Any]) -> list[list[UUID] | None]:
+    def find(self, session: Session, values: dict[str, Any]) -> list[Ids]:
         """Return the ids that each of the queries gives for these values: None of one that gives many, on SQLite of each (`find`)."""
         if session.get_bind().dialect.name == "sqlite":
             return [None] * self._number
-        rows = self._statement.read(session, values)
-        return [None if row.number > self._most else row.ids or [] for row in sorted(rows, key=lambda row: row.arm)]
+        return each_few(self._statement.read(session, values), self._most)
 
 
 def pattern(part: str) -> str | None:
