@@ -32,6 +32,7 @@ OFFICER_TRIES = 20
 """How often an officer's login is tried anew because another thread logged the user in first."""
 
 # The two groups of errors that a restart of the library cannot cure. Any other PKCS11Error is treated as an outage: one restart, one retry.
+# Before the restart a stale handle (below) is searched anew: it alone is no outage.
 CREDENTIAL = (p11.PinIncorrect, p11.PinLocked, p11.PinExpired, p11.PinInvalid, p11.PinLenRange)
 MISUSE = (
     p11.MechanismInvalid, p11.MechanismParamInvalid, p11.DataLenRange, p11.DataInvalid, p11.AttributeSensitive, p11.ArgumentsBad,
@@ -39,6 +40,8 @@ MISUSE = (
     p11.AttributeValueInvalid, p11.AttributeTypeInvalid, p11.SignatureInvalid, p11.SignatureLenRange, p11.FunctionNotSupported,
     p11.KeySizeRange,
 )  # fmt: skip
+STALE = (p11.ObjectHandleInvalid, p11.KeyHandleInvalid)
+"""The object of a handle is gone, or is another one: somebody destroyed the key, or put another in its place, since it was searched."""
 ACTION_PROHIBITED = " 0x1b"  # CKR_ACTION_PROHIBITED, which python-pkcs11 has no class for: it names the code
 
 
@@ -133,14 +136,14 @@ class Module:
     def call(self, config: TokenConfig, function: Callable[[TokenSession], T], timeout: float | None = None) -> T:
         """Run `function` with a session of this token on a worker thread and return its result.
 
-        If the token fails, the library is restarted and `function` runs once more, so it must bear to run twice. Raise an HSMError.
-        `timeout` takes the place of the token's own (seconds).
+        If the token fails, the library is restarted and `function` runs once more; if a key is not where it was found, `function` runs
+        once more before that. So it must bear to run three times. Raise an HSMError. `timeout` (seconds) is used in place of the token's.
         """
         return self._guarded(config, lambda: function(self._session(config)), timeout)
 
     def here(self, config: TokenConfig, function: Callable[[TokenSession], T]) -> T:
         """Do as `call` does, in this thread and without a time-out: for a process of which somebody else waits for the answer."""
-        return self._attempt_twice(config, lambda: function(self._session(config)))
+        return self._attempts(config, lambda: function(self._session(config)))
 
     def as_officer(self, config: TokenConfig, pin: str, act: Callable[[Any], T]) -> T:
         """Run `act` with a session of the security officer (python-pkcs11's), and return its result. Raise as `call` does.
@@ -197,7 +200,7 @@ class Module:
         breaker.check()
         try:
             workers = self._workers[config.token_label]
-            result = workers.run(lambda: self._attempt_twice(config, act), config.call_timeout if timeout is None else timeout)
+            result = workers.run(lambda: self._attempts(config, act), config.call_timeout if timeout is None else timeout)
         except HSMUnavailable as gone:
             self.last_error = str(gone)
             breaker.failed()
@@ -205,9 +208,12 @@ class Module:
         breaker.succeeded()
         return result
 
-    def _attempt_twice(self, config: TokenConfig, act: Callable[[], T]) -> T:
+    def _attempts(self, config: TokenConfig, act: Callable[[], T]) -> T:
         seen = self.generation
         try:
+            with suppress(*STALE):
+                return self._attempt(config, act)
+            self._forget_session(config)
             return self._attempt(config, act)
         except p11.PKCS11Error as error:
             self._refuse_for_good(config, error)
@@ -258,6 +264,11 @@ class Module:
             # Read/write, because the ceremony makes keys through the same sessions.
             sessions[config.token_label] = TokenSession(token.open(rw=True))
         return sessions[config.token_label]
+
+    def _forget_session(self, config: TokenConfig) -> None:
+        """Have this thread open another session on the token, which searches each key and compares it with its record anew."""
+        if sessions := getattr(self._local, "sessions", None):
+            sessions.pop(config.token_label, None)
 
     def _login(self, config: TokenConfig) -> Any:
         """Return the token, after one login per process. A refused PIN is recorded before the next thread may try."""

@@ -132,7 +132,7 @@ class RemoteModule(Module):
                 self._end()
             raise
 
-    def _attempt_twice(self, config: TokenConfig, act: Callable[[], T]) -> T:
+    def _attempts(self, config: TokenConfig, act: Callable[[], T]) -> T:
         try:
             return act()
         except HSMCredential as refused:

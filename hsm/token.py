@@ -237,14 +237,14 @@ class HSM:
     def through(self, act: Callable[[HSM], T]) -> T:
         """Run `act` with one token, and return its result. What must come of one token is done by one `act`: a key id and a signature.
 
-        It runs again with the other one of two HSMs if the first fails, so it must bear to run twice.
+        It runs again with the other one of two HSMs if the first fails, so it must bear to run more than once.
         """
         return act(self)
 
     def run(self, function: Callable[[Operations], T]) -> T:
         """Run several operations in one call and return the result of `function`.
 
-        They share one pass through the gate, one worker thread and one time-out. `function` runs a second time if the token was away.
+        They share one pass through the gate, one worker thread and one time-out. `function` may run up to three times (`Module.call`).
         """
         self._before_call()
         return self.module.call(self.config, lambda session: function(Operations(session, self)), self.timeout())

@@ -13,7 +13,7 @@ from pkcs11 import exceptions as p11
 
 from hsm import HSM, HSMCredential, HSMError, HSMKeyChanged, HSMUnavailable
 from hsm.keys import SIGNING_PLAN
-from hsm.module import Module
+from hsm.module import STALE, Module
 from hsm.session import TokenSession
 from hsm.softhsm import put_back
 from tests.hsm.token_access import DIGEST, answer_of, refusal, sound, within
@@ -257,6 +257,26 @@ def test_a_call_is_retried_once_after_an_error_that_a_restart_may_cure(outage_to
     restarts = outage_token.module.restarts
     assert outage_token.module.call(outage_token.config, once) == "well"
     assert (len(calls), outage_token.module.restarts) == (2, restarts + 1)
+
+
+@pytest.mark.parametrize("answer", STALE)
+@pytest.mark.parametrize(("times", "restarted"), [(1, 0), (2, 1)])
+def test_a_handle_that_became_void_is_searched_anew_before_the_library_is_restarted(
+    outage_token: HSM, answer: type[p11.PKCS11Error], times: int, restarted: int
+) -> None:
+    sessions: list[TokenSession] = []
+
+    def void(session: TokenSession) -> str:
+        sessions.append(session)
+        if len(sessions) <= times:
+            raise answer
+        return "well"
+
+    outage_token.sign("manifest-sign", DIGEST)
+    restarts = outage_token.module.restarts
+    assert outage_token.module.call(outage_token.config, void) == "well"
+    assert outage_token.module.restarts == restarts + restarted
+    assert len(set(map(id, sessions))) == times + 1  # no session that knew the handle was used again
 
 
 def test_threads_that_fail_together_share_one_restart(outage_token: HSM) -> None:

@@ -199,6 +199,19 @@ def test_two_keys_with_one_label_are_refused(softhsm: SoftHSM) -> None:
     assert fresh.module.restarts == restarts
 
 
+def test_a_key_that_was_destroyed_and_made_anew_is_used_at_once_by_threads_that_knew_the_old_one(softhsm: SoftHSM) -> None:
+    mac = [plan for plan in SIGNING_PLAN if plan.label in ("token-mac", "health-test")]
+    token, made = softhsm.token("anew", mac), set()
+    restarts = token.module.restarts
+    for _ in range(3):  # well within the second in which the library is restarted once
+        made |= {one := token.hmac("token-mac", b"x")}
+        assert {token.hmac("token-mac", b"x") for _ in range(8)} == {one}  # each of the four threads has found the key
+        ceremony.destroy(token, "token-mac")
+        ceremony.create_keys(token, mac)
+        assert token.hmac("token-mac", b"x") not in made
+    assert token.module.restarts == restarts
+
+
 def test_a_missing_key_is_named_and_does_not_disturb_others(signing_token: HSM) -> None:
     signing_token.close()
     restarts = signing_token.module.restarts
