@@ -31,7 +31,7 @@ from sifilma.kernel.db import among, hold, one_of
 from sifilma.kernel.errors import Conflict, Faults, Invalid, NotFound
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.lifecycle import History
-from sifilma.kernel.paging import Listing
+from sifilma.kernel.paging import Listing, found_by
 from sifilma.kernel.repeats import numbered, repeats, same_as
 from sifilma.kernel.statements.finders import EachFew, among_few, together
 from sifilma.kernel.statements.prepared import Prepared
@@ -165,7 +165,10 @@ def _in_state_query(ctx: Context, query: Select[Card], state: str) -> Select[Car
     held, bought = _IN_STATE.find(ctx.session, {"own": ctx.actor.organisation_id, "state": state})
     if (few := together(held, bought)) is not None:
         return among_few(ctx.session, query, Card.id, few)
-    return query.where(Card.holder_id == ctx.actor.organisation_id) if bought == [] else query
+    if bought != []:
+        return query
+    own = Card.holder_id == ctx.actor.organisation_id
+    return found_by(query.where(own), select(Card.id).where(own, Card.state == state))
 
 
 _ENCODERS = EachFew(

@@ -102,13 +102,14 @@ def answer(
     oldest_first: bool = False,
     usual: str = "",
     number: int | None = None,
+    counted: int | None = None,
     **values: Any,
 ) -> Response:
     """Return one page of a list as HTML, or the whole list as a file with `?unduh=csv|xlsx`: a long one by the worker.
 
     `?urut=NAME` or `-NAME` chooses the order, for both. `usual` is the name of the one that counts where the URL names none. A file that
-    ends before the list does says so in its last row. `number` is that of all rows, if it is known; else they are counted. The template
-    gets `items` and `next`. Raise Invalid for an unknown order or format.
+    ends before the list does says so in its last row. `number` is that of all rows, `counted` what `paging.count` would
+    say, if either is known; else they are counted. The template gets `items` and `next`. Raise Invalid for an unknown order or format.
     """
     choices, chosen = _chosen(export, OLDEST_FIRST if oldest_first else NEWEST_FIRST, usual)
     order, wanted = choices[chosen][1], request.args.get("unduh")
@@ -121,7 +122,7 @@ def answer(
     orders = tuple(
         Choice(each, words, each.removeprefix(DOWNWARDS) or AGE, one.upwards, each == chosen) for each, (words, one) in choices.items()
     )
-    surround(export, total=_total(listing, export, found, number), orders=orders)
+    surround(export, total=_total(listing, export, found, number, counted), orders=orders)
     return make_response(render_template(template, items=list(show(found.items)), next=found.next, **values))
 
 
@@ -150,14 +151,14 @@ def shown_list() -> Shown:
     return found
 
 
-def _total(listing: Listing[Any], export: Export, found: Page[Any], number: int | None) -> str:
+def _total(listing: Listing[Any], export: Export, found: Page[Any], number: int | None, counted: int | None) -> str:
     """Return how many rows there are, in words. Rows that are all on the first page are not counted again."""
     if found.next is None and not request.args.get("cursor"):
         number = len(found.items)
     elif number is not None:
         return export.counted(number, str(format_decimal(number)))
     else:
-        number = paging.count(context().session, listing)
+        number = paging.count(context().session, listing) if counted is None else counted
     return export.counted(number, at_most(number, MOST_COUNTED))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, String, bindparam, func, select
+from sqlalchemy import Select, String, bindparam, func, select, union
 from sqlalchemy.orm import lazyload, with_expression
 
 from config.settings import Settings
@@ -26,16 +26,18 @@ from sifilma.handover.queries import Stated, cards_of, letters_of, units_of
 from sifilma.handover.schemas import HandoverIn
 from sifilma.identity.fields import SignatoryIn
 from sifilma.identity.models import IdKind, Organisation, Person, User, role_ends
-from sifilma.identity.permissions import Operation
-from sifilma.identity.scope import scoped
+from sifilma.identity.permissions import Operation, Scope, grants
+from sifilma.identity.scope import offices_below, scoped
 from sifilma.kernel import deadline
 from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.context import Act, Context
 from sifilma.kernel.errors import Conflict, Faults, Forbidden, Invalid, NotFound
 from sifilma.kernel.file_store import FileStore
 from sifilma.kernel.ids import uuid7
-from sifilma.kernel.paging import Listing
+from sifilma.kernel.paging import MOST_COUNTED, Listing
+from sifilma.kernel.statements.built_once import one_of_given
 from sifilma.kernel.statements.finders import Arm, Finder, ilike, pattern
+from sifilma.kernel.statements.prepared import Prepared
 from sifilma.kernel.text import say
 from sifilma.personalisation.models import PersonalisationRequest
 
@@ -48,11 +50,12 @@ ACTING = "Plt."
 """What stands before it where somebody is head until a day: *pelaksana tugas*."""
 FINDER = Finder(Arm(Handover.id, ilike(Handover.number), pattern))
 """What finds a part of the number."""
+_OWNERS = (Handover.issuer_id, Handover.receiver_id)
 
 
 def handovers_query(ctx: Context, operation: Operation = Operation.HANDOVER_VIEW) -> Select[Handover]:
     """Return a query of the handovers the actor may see: those its organisation issued or receives."""
-    return scoped(select(Handover), ctx.actor, operation, (Handover.issuer_id, Handover.receiver_id))
+    return scoped(select(Handover), ctx.actor, operation, _OWNERS)
 
 
 def _counted() -> tuple[Any, Any]:
@@ -67,6 +70,28 @@ def list_handovers(ctx: Context, state: str | None, number: str | None = None) -
     if number:
         query = FINDER.restricted_query(ctx.session, query, number)
     return (query.where(Handover.state == state) if state else query), Handover.id
+
+
+def _number_query() -> Select[Any]:
+    """Return the query of how many handovers some organisations have issued or receive, up to MOST_COUNTED + 1."""
+    each = (select(Handover.id).where(one_of_given(owner, "owners")).limit(MOST_COUNTED + 1).subquery() for owner in _OWNERS)
+    seen = union(*(select(one.c.id) for one in each)).subquery()
+    return select(func.least(func.count(), MOST_COUNTED + 1)).select_from(seen)
+
+
+_NUMBER = Prepared(_number_query(), own_plan=True)
+
+
+def number_seen(ctx: Context) -> int | None:
+    """Return how many handovers a province sees, up to MOST_COUNTED + 1; None of any other actor, for whom the list is counted.
+
+    Not knowing the offices PostgreSQL expects that they have every second handover, and reads all.
+    """
+    reach = {grant.scope for grant in grants(ctx.actor, Operation.HANDOVER_VIEW)}
+    if reach != {Scope.JURISDICTION} or ctx.actor.outlets is not None or ctx.session.get_bind().dialect.name == "sqlite":
+        return None
+    owners = [ctx.actor.organisation_id, *offices_below(ctx.session, ctx.actor)]
+    return int(_NUMBER.first(ctx.session, {"owners": owners})[0])
 
 
 def numbered_query(ctx: Context) -> Select[Handover]:

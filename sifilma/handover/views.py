@@ -63,8 +63,11 @@ def index() -> Response:
     """List the handovers that the actor's organisation issued or receives."""
     number = request.args.get("number", "").strip()[:60] or None
     wanted = request.args.get("state", "")
-    listing = service.list_handovers(context(), wanted if wanted in STATES else None, number)
-    return list_views.answer("handover/list.html", listing, lambda rows: map(brief, rows), EXPORT, form=Form(request.args), states=STATES)
+    state, ctx = wanted if wanted in STATES else None, context()
+    return list_views.answer(
+        "handover/list.html", service.list_handovers(ctx, state, number), lambda rows: map(brief, rows), EXPORT,
+        form=Form(request.args), states=STATES, counted=None if state or number else service.number_seen(ctx),
+    )  # fmt: skip
 
 
 @blueprint.get("/buat")

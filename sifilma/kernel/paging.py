@@ -12,7 +12,8 @@ from datetime import UTC, date, datetime
 from typing import Any, Generic, TypeAlias, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, literal, select, tuple_
+from sqlalchemy import ColumnElement, Select, any_, func, literal, select, tuple_
+from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from sifilma.kernel.errors import Invalid
@@ -42,6 +43,18 @@ class Order:
 NEWEST_FIRST, OLDEST_FIRST = Order(), Order(upwards=True)
 
 
+_FOUND_BY = "sifilma_found_by"
+
+
+def found_by(query: Select[Any], ids: Select[Any]) -> Select[Any]:
+    """Have pages of a list on PostgreSQL, in the order of its key, read by `ids`: the keys of its rows, which an index has in that order.
+
+    PostgreSQL takes it that rows with a value are spread evenly. Where all of them are old, it would walk past every newer row. A list
+    that is restricted further is read without `ids`.
+    """
+    return query.execution_options(**{_FOUND_BY: (ids, query.whereclause)})
+
+
 @dataclass(frozen=True)
 class Page(Generic[T]):
     """One page of a list. `next` is the cursor of the next page, None at the end."""
@@ -59,14 +72,27 @@ def page(
     """
     limit = max(1, min(limit, MAX_LIMIT))
     columns = _columns(key, order)
+    ids = _ids(session, query) if order.by is None else None
+    part = query if ids is None else ids
     if cursor:
-        query = query.where(_behind(columns, _decode(cursor, columns), order))
-    ordered = query.order_by(*_ordering(columns, order))
+        part = part.where(_behind(columns, _decode(cursor, columns), order))
+    ordered = part.order_by(*_ordering(columns, order))
+    if ids is not None:  # a subquery that has an order is planned by itself, as if all of its rows were wanted
+        (each,) = ordered.subquery().c
+        # Written as an array, which leaves PostgreSQL no choice but to look each row up.
+        ordered = query.join(each.table, key == any_(array([each]))).order_by(each if order.upwards else each.desc())
     # One row more than asked for tells whether there is a next page, without a count.
     rows = list(session.scalars(ordered.limit(limit + 1)))
     more = len(rows) > limit
     rows = rows[:limit]
     return Page(rows, _encode([getattr(rows[-1], column.key) for column in columns]) if more else None)
+
+
+def _ids(session: Session, query: Select[Any]) -> Select[Any] | None:
+    """Return what `found_by` was given, unless the list was restricted further, or the database is SQLite."""
+    ids, meant = query.get_execution_options().get(_FOUND_BY, (None, None))
+    restricted = ids is None or query.whereclause is None or not query.whereclause.compare(meant)
+    return None if restricted or session.get_bind().dialect.name == "sqlite" else ids
 
 
 def count(session: Session, listing: Listing[Any], most: int = MOST_COUNTED) -> int:

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
 from flask_babel import lazy_gettext as _
 from flask_babel import ngettext
-from sqlalchemy import ColumnElement, Select, Subquery, case, exists, func, literal_column, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Select,
+    String,
+    Subquery,
+    bindparam,
+    case,
+    exists,
+    false,
+    func,
+    literal_column,
+    select,
+    tuple_,
+)
 
 from sifilma.activation.derived.models import LEVELS
 from sifilma.activation.derived.queries import E7, is_tallied, level_of
@@ -22,6 +36,7 @@ from sifilma.documents.lists import Export
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation, Scope, grants
 from sifilma.identity.scope import scoped
+from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.kernel.paging import Listing
 from sifilma.kernel.statements import built_once
@@ -134,7 +149,12 @@ def readers_query(ctx: Context, wanted: PlaceFilter) -> Select[Card]:
 
 def _of_activations(ctx: Context) -> Select[Card]:
     """Return a query of the same cards, seen by whose the activations are: an index has those of a regency in the order of the list."""
-    return scoped(select(Card), ctx.actor, Operation.CARD_VIEW, Activation.organisation_id)
+    seen = scoped(select(Card), ctx.actor, Operation.CARD_VIEW, Activation.organisation_id)
+    if {grant.scope for grant in grants(ctx.actor, Operation.CARD_VIEW)} == {Scope.OWN}:
+        return seen
+    # Most readers of a regency are of the offices of its province. PostgreSQL expects a fiftieth of them, and would read all to sort
+    # them: no index answers what stands in COALESCE, so it goes through the regency in the order of the list.
+    return select(Card).where(func.coalesce(seen.whereclause, false()))
 
 
 def _is_own(ctx: Context) -> bool:
@@ -149,14 +169,27 @@ def _is_own(ctx: Context) -> bool:
     return not ctx.session.scalar(select(exists(scoped(used, ctx.actor, Operation.CARD_VIEW, Card.buyer_id))))
 
 
+def _kind_of(wanted: PlaceFilter) -> PlaceFilter:
+    """Return the same filter with as many signs in place of the region, and one sign for all unknown values: few statements are kept."""
+    known: dict[str, Collection[str]] = {"state": STANDING, "function": [*Function], "kind": [*OrganisationKind]}
+    values = {name: value if not (value := getattr(wanted, name)) or value in these else "-" for name, these in known.items()}
+    return PlaceFilter(**values, region="?" * len(wanted.region))
+
+
+def _values(wanted: PlaceFilter) -> dict[str, Any]:
+    """Return the values of `_tallied`."""
+    return {"region": wanted.region if len(wanted.region) == REGENCY else f"{wanted.region}.%"} if wanted.region else {}
+
+
 def _tallied(ctx: Context, wanted: PlaceFilter, level: int) -> tuple[Subquery, list[ColumnElement[bool]]]:
-    """Return the tally of a grid, and the conditions of the filter on it. Of the region it knows the regency."""
+    """Return the tally of a grid, and the conditions of the filter on it: of `_kind_of`. Of the region it knows the regency."""
     found = tallied_readers(ctx, level)
     fits: list[ColumnElement[bool]] = [found.c.state.in_(STANDING.get(wanted.state, ()))]
     for column, value in ((found.c.function, wanted.function), (found.c.kind, wanted.kind)):
         fits += [column == value] if value else []
     if wanted.region:
-        fits.append(found.c.regency == wanted.region if len(wanted.region) == REGENCY else found.c.regency.startswith(f"{wanted.region}."))
+        region: Any = bindparam("region", type_=String)
+        fits.append(found.c.regency == region if len(wanted.region) == REGENCY else found.c.regency.like(region))
     return found, fits
 
 
@@ -164,8 +197,7 @@ def counts(ctx: Context, wanted: PlaceFilter) -> list[Count]:
     """Return the provinces, or the regencies of the wanted province, with their readers; the most first. Needs two queries."""
     rows: Sequence[Any]
     if is_tallied(ctx):
-        is_usual = wanted == PlaceFilter()  # everybody's map begins with it
-        rows = built_once.rows(ctx, counts_query, wanted) if is_usual else ctx.session.execute(counts_query(ctx, wanted)).all()
+        rows = built_once.rows(ctx, _counts_query, _kind_of(wanted), _values(wanted))
     else:
         part = func.substr(Activation.region_code, 1, REGENCY if wanted.region else 2)
         by_function = (func.sum(case((Card.function == one, 1), else_=0)) for one in Function)
@@ -176,7 +208,7 @@ def counts(ctx: Context, wanted: PlaceFilter) -> list[Count]:
     return sorted(found, key=lambda count: (-count.total, count.name))
 
 
-def counts_query(ctx: Context, wanted: PlaceFilter) -> Select[Any]:
+def _counts_query(ctx: Context, wanted: PlaceFilter) -> Select[Any]:
     """Return the query of `counts` of whoever has a tally: the code, the readers of each function, the bounds."""
     each, fits = _tallied(ctx, wanted, LEVELS[0])
     part, bounds, number = each.c.regency if wanted.region else func.substr(each.c.regency, 1, 2), _bounds(each), each.c.count
@@ -207,13 +239,19 @@ def around(boxes: list[Box]) -> Box | None:
 def extent(ctx: Context, wanted: PlaceFilter) -> tuple[Box | None, int | None]:
     """Return the box around the readers that match, or None without any, and their number, or None where they would have to be counted."""
     if is_tallied(ctx) and len(wanted.region) <= REGENCY:
-        found, fits = _tallied(ctx, wanted, LEVELS[0])
-        query: Any = select(func.sum(found.c.count), *_bounds(found)).where(*fits).having(func.sum(found.c.count) > 0)
-        row: Sequence[Any] = ctx.session.execute(query).first() or (0, None)
-        return (None if row[1] is None else _box(row[1:])), int(row[0])
+        rows = built_once.rows(ctx, _extent_query, _kind_of(wanted), _values(wanted))
+        number, *ends = rows[0] if rows else (0,)
+        return (_box(ends) if ends else None), int(number)
     # A district or village has few readers.
     bounds: Sequence[Any] = ctx.session.execute(readers_query(ctx, wanted).with_only_columns(*_EXTENT)).one()
     return (None if bounds[0] is None else _box(bounds)), None
+
+
+def _extent_query(ctx: Context, wanted: PlaceFilter) -> Select[Any]:
+    """Return the query of `extent` of whoever has a tally: no row, or the number of readers and their bounds."""
+    found, fits = _tallied(ctx, wanted, LEVELS[0])
+    number = func.sum(found.c.count)
+    return cast("Select[Any]", select(number, *_bounds(found)).where(*fits).having(number > 0))
 
 
 def clusters(ctx: Context, wanted: PlaceFilter, zoom: int, shown: Box) -> list[Cluster]:
@@ -233,35 +271,50 @@ def clusters(ctx: Context, wanted: PlaceFilter, zoom: int, shown: Box) -> list[C
     return _merged([_cluster(row) for row in rows], cell_size(zoom) / E7 * APART)
 
 
-def _ranges(level: int, shown: Box) -> list[tuple[int, int]]:
-    """Return the first and the last cell of a grid in the part that is shown, from south to north and from west to east."""
-    size, sides = cell_size(level), ((shown.south, shown.north, SOUTH_E7), (shown.west, shown.east, 0))
-    return [((int(low * E7) + more) // size, (int(high * E7) + more) // size) for low, high, more in sides]
+_SHOWN = tuple(bindparam(name, type_=Integer) for name in ("south", "north", "west", "east"))
+
+
+def _ranges(level: int, shown: Box) -> dict[str, Any]:
+    """Return the first and the last cell of a grid in the part that is shown: the values of `_inside`."""
+    size, sides = cell_size(level), ((shown.south, SOUTH_E7), (shown.north, SOUTH_E7), (shown.west, 0), (shown.east, 0))
+    return {bind.key: (int(side * E7) + more) // size for bind, (side, more) in zip(_SHOWN, sides, strict=True)}
+
+
+def _inside(found: Subquery) -> list[ColumnElement[bool]]:
+    """Return the conditions of the cells that are shown."""
+    south, north, west, east = _SHOWN
+    return [found.c.cell_north.between(south, north), found.c.cell_east.between(west, east)]
 
 
 def _own_cells(ctx: Context, wanted: PlaceFilter, shown: Box) -> tuple[int, list[tuple[int, int]]]:
     """Return how many readers stand in the cells of the finest grid that are shown, and the cells in which some do."""
+    rows = built_once.rows(ctx, _own_cells_query, _kind_of(wanted), _values(wanted) | _ranges(FINEST, shown))
+    return sum(int(count) for *_, count in rows), [(north, east) for north, east, _ in rows]
+
+
+def _own_cells_query(ctx: Context, wanted: PlaceFilter) -> Select[Any]:
     found, fits = _tallied(ctx, wanted, FINEST)
     cell, number = (found.c.cell_north, found.c.cell_east), func.sum(found.c.count)
-    inside = [part.between(*ends) for part, ends in zip(cell, _ranges(FINEST, shown), strict=True)]
-    rows = ctx.session.execute(select(*cell, number).where(*fits, *inside).group_by(*cell).having(number > 0)).all()
-    return sum(int(count) for *_, count in rows), [(north, east) for north, east, _ in rows]
+    return cast("Select[Any]", select(*cell, number).where(*fits, *_inside(found)).group_by(*cell).having(number > 0))
 
 
 def _cells(ctx: Context, wanted: PlaceFilter, level: int, zoom: int, shown: Box) -> list[Any]:
     """Return the cells of a zoom from the tally of a finer grid, with the UID of whoever is alone in one."""
-    found, fits = _tallied(ctx, wanted, level)
-    c, finer = found.c, 2 ** (level - zoom)
-    inside = [cell.between(*ends) for cell, ends in zip((c.cell_north, c.cell_east), _ranges(level, shown), strict=True)]
-    number = func.sum(c.count)
-    sums = (func.sum(c.latitude), func.sum(c.longitude), number, func.min(c.first_code), func.max(c.last_code), *_bounds(found))
-    cells = (c.cell_north // finer, c.cell_east // finer)
-    rows: Sequence[Any] = ctx.session.execute(select(*sums).where(*fits, *inside).group_by(*cells).having(number > 0)).all()
+    rows = built_once.rows(ctx, _cells_query, (_kind_of(wanted), level, zoom), _values(wanted) | _ranges(level, shown))
     alone = _uids(ctx, wanted, [(int(north), int(east)) for north, east, count, *_ in rows if count == 1])
     return [
         (north / count, east / count, int(count), first, last, alone.get((int(north), int(east)), ""), *bounds)
         for north, east, count, first, last, *bounds in rows
     ]
+
+
+def _cells_query(ctx: Context, grid: tuple[PlaceFilter, int, int]) -> Select[Any]:
+    wanted, level, zoom = grid
+    found, fits = _tallied(ctx, wanted, level)
+    c, number, finer = found.c, func.sum(found.c.count), literal_column(str(2 ** (level - zoom)), Integer)
+    sums = (func.sum(c.latitude), func.sum(c.longitude), number, func.min(c.first_code), func.max(c.last_code), *_bounds(found))
+    cells = (c.cell_north // finer, c.cell_east // finer)
+    return cast("Select[Any]", select(*sums).where(*fits, *_inside(found)).group_by(*cells).having(number > 0))
 
 
 def _uids(ctx: Context, wanted: PlaceFilter, places: list[tuple[int, int]]) -> dict[tuple[int, int], str]:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from sifilma.handover.service import list_handovers, number_seen
+from sifilma.kernel import paging
+from sifilma.kernel.actor import Actor, OrganisationKind, Role
 from sifilma.kernel.db import db
 from tests.support.counting import counted
 from tests.support.visitor import Visitor, goes_to
 from tests.support.world import World, done, new_uid
+
+KINDS = {
+    "jatim.kepala": OrganisationKind.PROVINCE_OFFICE,
+    "magetan.kepala": OrganisationKind.REGENCY_OFFICE,
+}
 
 
 def test_the_operator_is_offered_only_waiting_receivers_and_their_cards(world: World) -> None:
@@ -110,3 +118,22 @@ def test_a_person_of_earlier_basts_is_chosen_instead_of_typed(sqlite_world: Worl
     assert 'value="nip:198001012005011001"' in page
     made = goes_to(operator.send("/bast/buat", to=to, cards=[three], **newer | {"issuer_signatory.known": "nip:198001012005011001"}))
     assert "Wayan Contoh" in operator.text(made)  # without a script the choice counts
+
+
+def test_a_province_is_told_how_many_basts_it_and_its_offices_have(world: World) -> None:
+    for receiver in ("magetan.kepala", "jatim.kepala", "bangli.kepala"):
+        world.received(receiver, "R")
+    expected = {"jatim.kepala": 2, "magetan.kepala": 1}
+    with world.app.app_context():
+        engine = db.engine
+    for who, number in expected.items():
+        actor = Actor(
+            organisation_id=world.organisation_of(who),
+            organisation_kind=KINDS[who],
+            region_code="35" if who == "jatim.kepala" else "35.20",
+            roles=frozenset({Role.HEAD}),
+        )
+        with world.context(actor) as ctx:
+            counted_now, told = paging.count(ctx.session, list_handovers(ctx, None)), number_seen(ctx)
+        assert counted_now == number
+        assert told == (number if who == "jatim.kepala" and engine.dialect.name == "postgresql" else None)

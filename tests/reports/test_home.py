@@ -199,7 +199,12 @@ KEPT: list[tuple[built_once.Build, Any]] = [
     (search.identified_query, None),
     (search.few_query, None),
     (part_queries.named_query, card_page.NAMING),
-    (reader_locations.counts_query, reader_locations.PlaceFilter()),
+    *(
+        (query, reader_locations.PlaceFilter(state, kind=kind, region=region))
+        for query in (reader_locations._counts_query, reader_locations._extent_query, reader_locations._own_cells_query)
+        for state, kind, region in (("", "", ""), ("all", "institution", "??"), ("", "", "??.??"))
+    ),
+    (reader_locations._cells_query, (reader_locations.PlaceFilter(), 17, 12)),
     *((query, None) for query in (card_page.papers_query, way_cards.handed_query, way_cards.asked_query, way_cards.standing_query)),
     (form_choices.returnable_query, (100, False)),
     (form_choices.returnable_query, (100, True)),

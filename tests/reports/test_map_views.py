@@ -182,6 +182,19 @@ def test_an_unknown_region_is_not_found_and_an_empty_one_gives_advice(sqlite_wor
     assert "Lihat wilayah yang lebih luas" in visitor.seen
 
 
+def test_unknown_values_of_a_filter_find_nothing_and_keep_no_statement_each(sqlite_world: World) -> None:
+    sqlite_world.active("magetan.kepala", "R")
+    kept = set[int]()
+    for value in ("x", "y", "active'"):
+        for name in ("state", "function", "kind"):
+            assert table(sqlite_world, "operator1", **{name: value}) == []
+            assert table(sqlite_world, "operator1", wilayah="35", **{name: value}) == []
+            assert "0 unit" in Visitor(sqlite_world, "operator1").text(f"/peta?wilayah=35.20&{name}={value}")
+            assert drawn(sqlite_world, "operator1", **{name: value}) == drawn(sqlite_world, "operator1", zoom=16, **{name: value}) == []
+        kept.add(built_once.built())
+    assert len(kept) == 1
+
+
 @pytest.mark.parametrize(
     ("one", "other", "both"),
     [("35.20.01.2001", "35.20.01.2001", "35.20.01.2001"), ("35.20.01.2001", "35.20.02.2001", "35.20"), ("35.20", "36.01", "")],
