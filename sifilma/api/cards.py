@@ -22,12 +22,12 @@ from sifilma.api.common import (
     takes,
     upload,
 )
-from sifilma.cards import condition_reports, program_reports, service
+from sifilma.cards import condition_reports, program_reports, queries
 from sifilma.cards.identifiers import Uid
 from sifilma.cards.label_serializers import card_labels
+from sifilma.cards.queries import CardFilter
 from sifilma.cards.schemas import CardOut, CardReportOut, ReportIn, StepOut
 from sifilma.cards.serializers import cards_out, history_out, reports_out
-from sifilma.cards.service import CardFilter
 from sifilma.documents.label_sheets import MOST
 from sifilma.documents.service import Upload
 from sifilma.kernel import paging
@@ -50,7 +50,7 @@ class CardsQuery(StateQuery):
 def list_cards(query: CardsQuery) -> Response:
     """Newest first."""
     ctx = context()
-    select, key = service.list_cards(ctx, CardFilter(query.state or "", query.function or ""))
+    select, key = queries.list_cards(ctx, CardFilter(query.state or "", query.function or ""))
     return page_of(select, key, query, lambda cards: cards_out(ctx, cards))
 
 
@@ -68,7 +68,7 @@ def labels(query: CardLabelsQuery) -> Response:
     """With the number as text and a QR code that leads to the card's page; at most 500, newest first."""
     ctx, settings = context(), resources().settings
     wanted = CardFilter(query.state or "", query.function or "")
-    listing = service.list_chosen_cards(ctx, query.uid) if query.uid else service.list_cards(ctx, wanted)
+    listing = queries.list_chosen_cards(ctx, query.uid) if query.uid else queries.list_cards(ctx, wanted)
     return query.sheet(settings, card_labels(ctx, settings, paging.first(ctx.session, listing, paging.NEWEST_FIRST, MOST + 1)))
 
 
@@ -77,7 +77,7 @@ def labels(query: CardLabelsQuery) -> Response:
 def show(path: UidPath) -> Response:
     """By its UID."""
     ctx = context()
-    return answer(cards_out(ctx, [service.get_card(ctx, path.uid)])[0])
+    return answer(cards_out(ctx, [queries.get_card(ctx, path.uid)])[0])
 
 
 @api.get("/cards/<string:uid>/history", responses={200: Page[StepOut]}, summary="A card's whole life so far")
@@ -85,7 +85,7 @@ def show(path: UidPath) -> Response:
 def history(path: UidPath) -> Response:
     """One row a step, oldest first."""
     ctx = context()
-    return answer(Page[StepOut](items=history_out(ctx, "card", service.get_card(ctx, path.uid).id), next=None))
+    return answer(Page[StepOut](items=history_out(ctx, "card", queries.get_card(ctx, path.uid).id), next=None))
 
 
 class ReportForm(BaseModel):

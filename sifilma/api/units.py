@@ -10,7 +10,7 @@ from flask import Response, g
 from pydantic import Field, RootModel
 
 from sifilma.api.common import IdPath, LabelsQuery, ListQuery, Page, StateQuery, answer, blueprint, file_of, page_of, tells_all
-from sifilma.cards import pcid, proposals, service
+from sifilma.cards import pcid, proposals, queries, service
 from sifilma.cards.label_serializers import unit_labels
 from sifilma.cards.schemas import CorrectIn, DigestIn, ReasonIn, SupplyIn, UnitIn, UnitKeyChangeBrief, UnitKeyChangeOut, UnitKeysIn, UnitOut
 from sifilma.cards.serializers import change_brief, change_out, units_out
@@ -63,7 +63,7 @@ def register(body: UnitsIn) -> Response:
 def list_units(query: UnitsQuery) -> Response:
     """Newest first; by hardware number or condition if one is given."""
     ctx = context()
-    select, key = service.list_units(ctx, service.UnitFilter(hardware_number=query.hardware_number or "", condition=query.condition or ""))
+    select, key = queries.list_units(ctx, queries.UnitFilter(hardware_number=query.hardware_number or "", condition=query.condition or ""))
     return page_of(select, key, query, lambda units: units_out(ctx, units))
 
 
@@ -79,8 +79,8 @@ class UnitLabelsQuery(LabelsQuery):
 def labels(query: UnitLabelsQuery) -> Response:
     """With the hardware number as text and a QR code that leads to the unit's page; at most 500, newest first."""
     ctx, settings = context(), resources().settings
-    wanted = service.UnitFilter(hardware_number=query.hardware_number or "")
-    listing = service.list_chosen_units(ctx, [*map(str, query.id)]) if query.id else service.list_units(ctx, wanted)
+    wanted = queries.UnitFilter(hardware_number=query.hardware_number or "")
+    listing = queries.list_chosen_units(ctx, [*map(str, query.id)]) if query.id else queries.list_units(ctx, wanted)
     return query.sheet(settings, unit_labels(ctx, settings, paging.first(ctx.session, listing, paging.NEWEST_FIRST, MOST + 1)))
 
 
@@ -89,7 +89,7 @@ def labels(query: UnitLabelsQuery) -> Response:
 def show(path: IdPath) -> Response:
     """With the card in it."""
     ctx = context()
-    return answer(units_out(ctx, [service.get_unit(ctx, path.id)])[0])
+    return answer(units_out(ctx, [queries.get_unit(ctx, path.id)])[0])
 
 
 @api.post("/units/<uuid:id>/pcid", responses={200: UnitOut}, summary="Supply the PCID a unit lacks")
@@ -106,7 +106,7 @@ def supply_pcid(path: IdPath, body: SupplyIn) -> Response:
 def correct(path: IdPath, body: CorrectIn) -> Response:
     """At once while nothing is bound to it (200). Then its numbers only: a proposal (202), which another person executes (200)."""
     ctx = context()
-    unit, status = service.get_unit(ctx, path.id, Operation.UNIT_CORRECT), 200
+    unit, status = queries.get_unit(ctx, path.id, Operation.UNIT_CORRECT), 200
     if body.proposal is not None:
         if body.decision != "withdraw":  # whoever proposed may take it back without a fresh code, as on the page
             _require_grant(Operation.UNIT_CORRECT_DECIDE)

@@ -12,8 +12,8 @@ from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.cards.models import CARD, Card, CardPhoto, CardState
 from sifilma.cards.program_reports import find_pending, suspend_reported
+from sifilma.cards.queries import get_card
 from sifilma.cards.schemas import ReportIn
-from sifilma.cards.service import get_card
 from sifilma.documents import service as documents
 from sifilma.documents.models import Document
 from sifilma.documents.service import Upload, keep_photo

@@ -14,8 +14,9 @@ from sifilma.cards.models import DeviceModel, Unit, UnitKeyChange
 from sifilma.cards.outlets.models import Outlet
 from sifilma.cards.outlets.queries import own_outlets
 from sifilma.cards.proposals import NewKey
+from sifilma.cards.queries import units_query
 from sifilma.cards.schemas import CardRowIn, UnitIn, UnitKeyRowIn
-from sifilma.cards.service import all_models, require_units, unit_errors, units_query
+from sifilma.cards.service import all_models, require_units, unit_errors
 from sifilma.documents.service import Upload
 from sifilma.documents.tables import sheets
 from sifilma.documents.tables.columns import Column, Format, Kind

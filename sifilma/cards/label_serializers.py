@@ -12,8 +12,9 @@ from flask_babel import gettext
 
 from config.settings import Settings
 from sifilma.cards.models import Card, Unit
+from sifilma.cards.queries import units_query
 from sifilma.cards.serializers import organisation_names
-from sifilma.cards.service import cards_in, units_query
+from sifilma.cards.service import cards_in
 from sifilma.documents.indonesian import uid_pairs
 from sifilma.documents.label_sheets import Label
 from sifilma.kernel.context import Context

@@ -11,8 +11,9 @@ from sifilma.audit.service import record
 from sifilma.cards import proposals
 from sifilma.cards.models import Unit
 from sifilma.cards.proposals import NewKey
+from sifilma.cards.queries import get_unit, units_query
 from sifilma.cards.schemas import SupplyIn
-from sifilma.cards.service import NO_PCID, PCID_TAKEN, get_unit, units_query
+from sifilma.cards.service import NO_PCID, PCID_TAKEN
 from sifilma.identity.permissions import Operation
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import hold

@@ -17,6 +17,7 @@ from sifilma.cards.outlets.models import Outlet
 from sifilma.cards.outlets.queries import outlets_of
 from sifilma.cards.proposals import open_changes
 from sifilma.cards.public_keys import thumbprint
+from sifilma.cards.queries import steps
 from sifilma.cards.schemas import (
     CardOut,
     CardReportOut,
@@ -29,7 +30,7 @@ from sifilma.cards.schemas import (
     UnitKeyOut,
     UnitOut,
 )
-from sifilma.cards.service import cards_in, living_by_unit, steps
+from sifilma.cards.service import cards_in, living_by_unit
 from sifilma.cards.unit_place import Standing, find_standing
 from sifilma.cards.upkeep.models import UnitCorrection
 from sifilma.cards.upkeep.proposals import open_corrections

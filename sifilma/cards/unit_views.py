@@ -10,16 +10,17 @@ from flask_babel import lazy_gettext as _
 from flask_babel import ngettext
 from werkzeug.wrappers import Response as AnyResponse
 
-from sifilma.cards import import_table, pcid, proposals, service
+from sifilma.cards import import_table, pcid, proposals, queries, service
 from sifilma.cards.identifiers import perso_warnings
 from sifilma.cards.label_serializers import unit_labels
 from sifilma.cards.models import Unit, UnitCondition
 from sifilma.cards.outlets.queries import outlet_choices
 from sifilma.cards.proposals import NewKey
 from sifilma.cards.public_keys import thumbprint
+from sifilma.cards.queries import UnitFilter
 from sifilma.cards.schemas import KeyTextIn, SupplyIn, UnitIn
 from sifilma.cards.serializers import unit_page, units_out
-from sifilma.cards.service import UnitFilter, may_propose_key
+from sifilma.cards.service import may_propose_key
 from sifilma.cards.upkeep import service as upkeep
 from sifilma.documents import label_sheets, list_views, lists
 from sifilma.documents.forms import upload
@@ -83,7 +84,7 @@ def index() -> Response:
 def labels() -> Response:
     """Return labels of the chosen units (`pilih`), else of all that the list's filter finds, in the list's order."""
     ctx, settings = context(), resources().settings
-    listing = service.list_chosen_units(ctx, request.args.getlist("pilih")) if "pilih" in request.args else _filtered(Form(request.args))
+    listing = queries.list_chosen_units(ctx, request.args.getlist("pilih")) if "pilih" in request.args else _filtered(Form(request.args))
     units = list_views.first(listing, EXPORT, label_sheets.MOST + 1)
     return inline_pdf(label_sheets.asked_for(ctx, settings, request.args, unit_labels(ctx, settings, units)), label_sheets.NAME)
 
@@ -91,7 +92,7 @@ def labels() -> Response:
 def _filtered(form: Form) -> Listing[Unit]:
     chosen = {name: form.get(name) for name in ("state", "condition", "pcid", "model")}
     wanted = UnitFilter(**chosen, outlet=form.get("outlet").strip()[:200], text=form.get("q").strip()[:60])
-    return service.list_units(context(), wanted)
+    return queries.list_units(context(), wanted)
 
 
 @blueprint.get("/daftar")
@@ -153,7 +154,7 @@ def show(unit_id: UUID) -> Response:
 
 
 def _named(ctx: Context, unit_id: UUID) -> str:
-    found = service.get_unit(ctx, unit_id, Operation.UNIT_SUPPLY)
+    found = queries.get_unit(ctx, unit_id, Operation.UNIT_SUPPLY)
     return f"{found.hardware_number} · {found.model.name}"
 
 
@@ -187,7 +188,7 @@ def propose_key(unit_id: UUID) -> AnyResponse:
     ctx, form = context(), Form.sent()
     with form.attempt(ctx):
         given = form.model(KeyTextIn)
-        unit = service.get_unit(ctx, unit_id, Operation.UNIT_KEY_PROPOSE)
+        unit = queries.get_unit(ctx, unit_id, Operation.UNIT_KEY_PROPOSE)
         made = proposals.propose(ctx, {1: NewKey(unit, given.public_jwk)})
         return seen("unit_key_pages.show", "proposed", change_id=made.id)
     return unit_answer(unit_id, form)
@@ -196,7 +197,7 @@ def propose_key(unit_id: UUID) -> AnyResponse:
 def unit_answer(unit_id: UUID, form: Form) -> Response:
     """Return the page of a unit, with a form that was refused."""
     ctx = context()
-    unit = service.get_unit(ctx, unit_id)
+    unit = queries.get_unit(ctx, unit_id)
     page = unit_page(ctx, unit)
     return form.again(
         "cards/unit.html",

@@ -21,7 +21,7 @@ from sifilma.activation.tokens.service import MAC, MAC_LENGTH
 from sifilma.activation.trust import key_checks
 from sifilma.activation.trust.key_checks import Record
 from sifilma.cards.models import Card
-from sifilma.cards.service import ENDED
+from sifilma.cards.queries import ENDED
 from sifilma.custody.ceremony_file import CeremonyRefused
 
 MASTER_ROLE = MASTER.removesuffix("-v")

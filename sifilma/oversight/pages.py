@@ -13,8 +13,8 @@ from sqlalchemy import func, or_, select
 
 from sifilma.approvals.four_eyes import Objection
 from sifilma.cards.models import DeviceModel, Unit
+from sifilma.cards.queries import units_query
 from sifilma.cards.serializers import TimelineStep, timeline
-from sifilma.cards.service import units_query
 from sifilma.documents.indonesian import WIB
 from sifilma.documents.lists import Export
 from sifilma.identity.models import Organisation, Person

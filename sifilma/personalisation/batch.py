@@ -13,7 +13,7 @@ from sifilma.cards.identifiers import perso_warning
 from sifilma.cards.import_table import HARDWARE_NUMBER, MODEL, OUTLET, PCID, SAM_PERSO, SAM_UID, needed
 from sifilma.cards.models import Card, DeviceModel, Unit, UnitCondition
 from sifilma.cards.outlets.queries import is_called, outlets_by_id
-from sifilma.cards.service import ENDED
+from sifilma.cards.queries import ENDED
 from sifilma.documents.tables import sheets
 from sifilma.documents.tables.columns import Format
 from sifilma.documents.tables.rows import parsed

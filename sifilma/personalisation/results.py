@@ -17,7 +17,8 @@ from sifilma.audit.models import Action
 from sifilma.audit.service import record
 from sifilma.cards.import_table import HARDWARE_NUMBER, SAM_UID, list_of_units, needed
 from sifilma.cards.models import CARD, Card, CardState, Unit, UnitCondition
-from sifilma.cards.service import ENDED, register_cards
+from sifilma.cards.queries import ENDED
+from sifilma.cards.service import register_cards
 from sifilma.documents.tables.columns import Column, Format, Kind
 from sifilma.documents.tables.rows import NO_SHEET, parsed
 from sifilma.documents.tables.sheets import Row, RowError, Sheet

@@ -23,9 +23,9 @@ from sifilma.approvals.models import ProposalState
 from sifilma.approvals.queries import by_letter
 from sifilma.cards.models import CARD, Card, CardState, Unit
 from sifilma.cards.part_queries import Naming
+from sifilma.cards.queries import units_query
 from sifilma.cards.schemas import CardOut
 from sifilma.cards.serializers import TimelineStep, cards_out, organisation_names, timeline
-from sifilma.cards.service import units_query
 from sifilma.destruction.form_choices import CAUSES
 from sifilma.destruction.models import Destruction, DestructionCard
 from sifilma.destruction.service import destructions_query

@@ -12,12 +12,12 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.activation.manifests import revocation
 from sifilma.activation.schemas import RevokeIn
-from sifilma.cards import condition_reports, service
+from sifilma.cards import condition_reports, queries
 from sifilma.cards.derived import queries as derived
 from sifilma.cards.identifiers import normalise_uid
 from sifilma.cards.label_serializers import card_labels
+from sifilma.cards.queries import CardFilter
 from sifilma.cards.schemas import ReportIn
-from sifilma.cards.service import CardFilter
 from sifilma.destruction import service as destructions
 from sifilma.destruction.schemas import DestructionIn
 from sifilma.documents import label_sheets, list_views
@@ -59,7 +59,7 @@ def index() -> Response:
 def labels() -> Response:
     """Return labels of the chosen cards (`pilih`), else of all that the list's filter finds, in the list's order."""
     ctx, settings, chosen = context(), resources().settings, request.args.getlist("pilih")
-    listing = service.list_chosen_cards(ctx, chosen) if chosen else _filtered(Form(request.args))
+    listing = queries.list_chosen_cards(ctx, chosen) if chosen else _filtered(Form(request.args))
     cards = list_views.first(listing, card_page.EXPORT, label_sheets.MOST + 1)
     return inline_pdf(label_sheets.asked_for(ctx, settings, request.args, card_labels(ctx, settings, cards)), label_sheets.NAME)
 
@@ -78,7 +78,7 @@ def _filtered(form: Form) -> Listing[Any]:
     state, function, text, holder = (form.get(name).strip()[:100] for name in ("state", "function", "text", "holder"))
     to_destroy = state == card_page.TO_DESTROY
     wanted = CardFilter("" if to_destroy else state, function, text, holder)
-    found = service.list_cards(ctx, wanted, *card_page.NAMING)
+    found = queries.list_cards(ctx, wanted, *card_page.NAMING)
     return card_page.list_narrowed(ctx, found, to_destroy=to_destroy, own=bool(form.get("milik")), activated=_day(form))
 
 
@@ -90,7 +90,7 @@ def show(uid: str) -> Response:
 
 
 def _named(ctx: Context, uid: str) -> str:
-    return service.get_card(ctx, _normal(uid), Operation.CARD_REPORT).uid
+    return queries.get_card(ctx, _normal(uid), Operation.CARD_REPORT).uid
 
 
 REPORT = Question(
@@ -131,7 +131,7 @@ def propose_revocation(uid: str) -> AnyResponse:
     """Propose to revoke the card's manifest. An approver decides."""
     ctx, form, uid = context(), Form.sent(), _normal(uid)
     with form.attempt(ctx):
-        revocation.propose_of_card(ctx, service.get_card(ctx, uid).id, form.model(RevokeIn).reason)
+        revocation.propose_of_card(ctx, queries.get_card(ctx, uid).id, form.model(RevokeIn).reason)
         return seen("card_pages.show", "proposed", uid=uid)
     return _page(uid, form)
 
@@ -147,7 +147,7 @@ def photo(uid: str, number: int) -> Response:
 
 def _page(uid: str, form: Form) -> Response:
     ctx = context()
-    card = service.get_card(ctx, uid)
+    card = queries.get_card(ctx, uid)
     manifests = card_page.manifests_of(ctx, card, resources().settings.public_url)
     return form.again(
         "reports/card.html",

@@ -42,7 +42,7 @@ from sifilma.assignment import queries as assignment
 from sifilma.audit.models import REFUSED_SEALS, Action, AuditEntry
 from sifilma.cards.derived import queries as derived
 from sifilma.cards.models import Card, CardState
-from sifilma.cards.service import cards_query
+from sifilma.cards.queries import cards_query
 from sifilma.destruction.form_choices import CAUSES
 from sifilma.documents.indonesian import zone_of
 from sifilma.identity.models import Organisation, User, UserRole, counts

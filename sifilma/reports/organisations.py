@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from sifilma.approvals.file_access import HandedOut, hand_out
 from sifilma.cards.models import Card, CardState, Unit
-from sifilma.cards.service import cards_query, units_query
+from sifilma.cards.queries import cards_query, units_query
 from sifilma.documents.lists import Export
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation, grants

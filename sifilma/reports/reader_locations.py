@@ -31,7 +31,7 @@ from sifilma.activation.derived.queries import readers as tallied_readers
 from sifilma.activation.grid import CELL, FINEST, SOUTH_E7, cell_size
 from sifilma.activation.models import Activation, Manifest, ManifestState
 from sifilma.cards.models import Card, CardState, Function
-from sifilma.cards.service import cards_query
+from sifilma.cards.queries import cards_query
 from sifilma.documents.lists import Export
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Operation, Scope, grants

@@ -22,7 +22,7 @@ from sifilma.activation import queries as activated
 from sifilma.activation.models import ActivationRequest
 from sifilma.activation.requests import queries as activation
 from sifilma.approvals.letters import letter_key
-from sifilma.cards import service as cards
+from sifilma.cards import queries as cards
 from sifilma.cards.models import Card, DeviceModel, Unit
 from sifilma.cards.outlets.models import Outlet
 from sifilma.cards.outlets.queries import FINDER as OUTLET_FINDER

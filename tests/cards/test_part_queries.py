@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from sifilma.cards import service
-from sifilma.cards.service import CardFilter, UnitFilter, list_cards, list_units
+from sifilma.cards import queries
+from sifilma.cards.queries import CardFilter, UnitFilter, list_cards, list_units
 from sifilma.kernel.actor import Actor, OrganisationKind, Role
 from sifilma.kernel.ids import uuid7
 from sifilma.reports.card_page import NAMING
@@ -83,10 +83,10 @@ def test_cards_in_a_state_are_those_held_and_those_bought_of_whoever_has_them(wo
     look()
     assert (seen("magetan.kepala", "received", function="R"), seen("magetan.kepala", "received", function="RW")) == (set(mine), set())
     # Of both kinds few are many: read in the order of the list, or of the holder's index alone.
-    monkeypatch.setattr(service._IN_STATE, "_most", 0)
+    monkeypatch.setattr(queries._IN_STATE, "_most", 0)
     look()
     for held, bought in ((None, []), ([], None), (None, None)):
-        monkeypatch.setattr(service._IN_STATE, "find", lambda *_, found=(held, bought): list(found))
+        monkeypatch.setattr(queries._IN_STATE, "find", lambda *_, found=(held, bought): list(found))
         if bought is not None:
             assert seen("magetan.kepala", "received") == set(mine)
         else:

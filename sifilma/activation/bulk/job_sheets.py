@@ -17,7 +17,7 @@ from sifilma.cards.identifiers import normalise_uid
 from sifilma.cards.import_table import HARDWARE_NUMBER, OUTLET, SAM_UID, list_of_outlets, list_of_units, needed
 from sifilma.cards.models import Card, Unit
 from sifilma.cards.outlets.queries import own_outlets
-from sifilma.cards.service import units_query
+from sifilma.cards.queries import units_query
 from sifilma.documents.tables.columns import Column, Format, Kind
 from sifilma.documents.tables.lookups import village_codes
 from sifilma.documents.tables.templates import Filled, Say

@@ -26,7 +26,7 @@ from sifilma.activation.suspensions.models import OPEN, PlaceSuspension, Suspens
 from sifilma.activation.trust.status_list import INDEXES
 from sifilma.audit.models import AuditEntry
 from sifilma.cards.models import Card, CardSuspension, DeviceModel, Unit, UnitCondition
-from sifilma.cards.service import ENDED
+from sifilma.cards.queries import ENDED
 from sifilma.identity.models import Organisation
 from sifilma.kernel.db import among
 from sifilma.kernel.many.copying import insert_all, table_of

@@ -18,9 +18,9 @@ from sifilma.activation.tokens.service import MAX_TRIES
 from sifilma.cards.derived.models import FreeUnit
 from sifilma.cards.derived.queries import IS_WORKING
 from sifilma.cards.models import Card, Unit, UnitCondition
+from sifilma.cards.queries import cards_query, units_query
 from sifilma.cards.schemas import CardOut
 from sifilma.cards.serializers import cards_out
-from sifilma.cards.service import cards_query, units_query
 from sifilma.handover.models import HandoverCard
 from sifilma.identity.permissions import Operation
 from sifilma.identity.scope import within_limit

@@ -9,9 +9,9 @@ from sifilma.cards.models import Unit
 from sifilma.cards.outlets.models import OUTLET, Outlet
 from sifilma.cards.outlets.queries import units_at
 from sifilma.cards.outlets.schemas import OutletOut
+from sifilma.cards.queries import units_query
 from sifilma.cards.schemas import UnitOut
 from sifilma.cards.serializers import TimelineStep, organisation_names, timeline, units_out
-from sifilma.cards.service import units_query
 from sifilma.kernel.context import Context
 from sifilma.regions import service as regions
 from sifilma.regions.codes import WIDTHS

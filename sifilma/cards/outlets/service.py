@@ -13,7 +13,8 @@ from sifilma.cards.models import UNIT, Unit, UnitCondition
 from sifilma.cards.outlets.models import OUTLET, Outlet, OutletState
 from sifilma.cards.outlets.queries import get_outlet, hold_open, spelled, working_at
 from sifilma.cards.outlets.schemas import MoveIn, OutletIn
-from sifilma.cards.service import NO_OUTLET, get_unit
+from sifilma.cards.queries import get_unit
+from sifilma.cards.service import NO_OUTLET
 from sifilma.identity.permissions import Operation
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import hold

@@ -15,8 +15,8 @@ from sifilma.cards.outlets.models import Outlet, OutletState
 from sifilma.cards.outlets.queries import get_outlet, list_outlets, outlet_choices
 from sifilma.cards.outlets.schemas import MoveIn, OutletIn, TypedOutletIn
 from sifilma.cards.outlets.serializers import lines, page
+from sifilma.cards.queries import get_unit
 from sifilma.cards.schemas import ReasonIn
-from sifilma.cards.service import get_unit
 from sifilma.documents import list_views
 from sifilma.documents.lists import Export
 from sifilma.identity.permissions import Operation

@@ -12,8 +12,9 @@ from sifilma.audit.service import record
 from sifilma.cards.models import BOUND, UNIT, Card, CardState, Unit, UnitCondition
 from sifilma.cards.outlets.models import Outlet
 from sifilma.cards.outlets.queries import hold_open
+from sifilma.cards.queries import get_unit, units_query
 from sifilma.cards.schemas import CorrectIn
-from sifilma.cards.service import NO_PCID, PCID_TAKEN, cards_in, get_unit, model_faults, models_by_name, units_query
+from sifilma.cards.service import NO_PCID, PCID_TAKEN, cards_in, model_faults, models_by_name
 from sifilma.identity.permissions import Operation
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import hold

@@ -12,9 +12,10 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.cards.identifiers import perso_warnings
 from sifilma.cards.models import Unit, UnitCondition
+from sifilma.cards.queries import get_unit
 from sifilma.cards.schemas import CorrectIn, ReasonIn
 from sifilma.cards.serializers import timeline
-from sifilma.cards.service import all_models, get_unit
+from sifilma.cards.service import all_models
 from sifilma.cards.unit_views import unit_answer
 from sifilma.cards.upkeep import proposals, service
 from sifilma.cards.upkeep.models import CORRECTION

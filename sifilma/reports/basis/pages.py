@@ -15,7 +15,7 @@ from sifilma.activation.models import ActivationRequest, ActivationRequestCard, 
 from sifilma.activation.requests.service import cards_changed
 from sifilma.approvals.letters import Lettered
 from sifilma.cards.models import Card, CardState, Unit, UnitCondition
-from sifilma.cards.service import ENDED, cards_query, units_query
+from sifilma.cards.queries import ENDED, cards_query, units_query
 from sifilma.documents.indonesian import WIB
 from sifilma.identity.models import Organisation
 from sifilma.kernel.context import Context

@@ -31,7 +31,7 @@ from sifilma.activation.derived.stages.queries import (
 from sifilma.activation.models import Activation
 from sifilma.cards.derived import queries as derived
 from sifilma.cards.models import Card, CardState, DeviceModel, Unit
-from sifilma.cards.service import cards_query
+from sifilma.cards.queries import cards_query
 from sifilma.kernel.context import Context
 from sifilma.kernel.statements import built_once
 from sifilma.kernel.timekeeping.targets import ZONE, Targets

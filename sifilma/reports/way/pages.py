@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Select, bindparam, func, select, union_all
 
 from sifilma.activation.models import ActivationRequest
 from sifilma.cards.models import Card
-from sifilma.cards.service import cards_query
+from sifilma.cards.queries import cards_query
 from sifilma.destruction.form_choices import free_cards_query, may_be_proposed
 from sifilma.destruction.models import Destruction
 from sifilma.handover import returns

@@ -43,7 +43,7 @@ from sifilma.activation.suspensions.models import PlaceSuspension, SuspensionSta
 from sifilma.activation.suspensions.queries import is_ready, suspensions_query, unreviewed
 from sifilma.cards import program_reports, proposals
 from sifilma.cards.models import Card, CardReport, CardState, ReportState, Unit, UnitCondition, UnitKeyChange
-from sifilma.cards.service import units_query
+from sifilma.cards.queries import units_query
 from sifilma.cards.upkeep.models import UnitCorrection
 from sifilma.cards.upkeep.proposals import PROPOSALS as CORRECTIONS
 from sifilma.cards.upkeep.proposals import corrections_query
