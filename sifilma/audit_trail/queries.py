@@ -13,7 +13,7 @@ from sqlalchemy import Select, select
 from sifilma.audit.models import AuditEntry
 from sifilma.audit.proofs import places_of
 from sifilma.identity.models import Organisation, User
-from sifilma.identity.permissions import Operation, Scope, grants
+from sifilma.identity.permissions import Operation, Scope, reach_of
 from sifilma.identity.scope import scoped
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import NotFound
@@ -73,7 +73,7 @@ class Wanted:
 def entries_query(ctx: Context) -> Select[AuditEntry]:
     """Return a query of the entries the actor may read: an auditor all, other central people their own, others their organisation's."""
     query = scoped(select(AuditEntry), ctx.actor, Operation.AUDIT_READ, AuditEntry.organisation_id)
-    reach = {grant.scope for grant in grants(ctx.actor, Operation.AUDIT_READ)}
+    reach = reach_of(ctx.actor, Operation.AUDIT_READ)
     if ctx.actor.is_central and Scope.ALL not in reach:
         query = select(AuditEntry).where(AuditEntry.user_id == ctx.actor.user_id)
     return query

@@ -17,7 +17,7 @@ from sifilma.cards.models import Card, CardState, DeviceModel, Function, Unit, U
 from sifilma.cards.outlets.queries import outlet_ids_query
 from sifilma.cards.part_queries import Naming, cards_with_query, units_with_query
 from sifilma.identity.models import Organisation
-from sifilma.identity.permissions import Operation, Scope, grants
+from sifilma.identity.permissions import Operation, Scope, reach_of
 from sifilma.identity.scope import scoped
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Invalid, NotFound
@@ -144,7 +144,7 @@ def _in_state_query(ctx: Context, query: Select[Card], state: str) -> Select[Car
     the state, which others have. Where it holds many and has bought no others, they are read in the order of its index.
     """
     query = query.where(Card.state == state)
-    reach = {grant.scope for grant in grants(ctx.actor, Operation.CARD_VIEW)}
+    reach = reach_of(ctx.actor, Operation.CARD_VIEW)
     if reach != {Scope.OWN}:
         return query
     held, bought = _IN_STATE.find(ctx.session, {"own": ctx.actor.organisation_id, "state": state})
@@ -169,10 +169,10 @@ def _of_function_query(ctx: Context, function: str) -> Select[Card]:
     takes it that each has its share of them. They are found first.
     """
     own = ctx.actor.organisation_id
-    reach = {grant.scope for grant in grants(ctx.actor, Operation.CARD_VIEW)}
+    reach = reach_of(ctx.actor, Operation.CARD_VIEW)
     serves = select(DeviceModel.id).where(DeviceModel.manufacturer_id == own, DeviceModel.function.in_((function, "R RW")))
     if Scope.LINKED in reach and ctx.session.scalar(serves.limit(1)) is None:
-        reach.remove(Scope.LINKED)
+        reach -= {Scope.LINKED}
         query = scoped(select(Card), ctx.actor, Operation.CARD_VIEW, (Card.holder_id, Card.buyer_id), unit=Card.unit_id)
     else:
         query = cards_query(ctx)

@@ -12,7 +12,7 @@ from flask_babel import format_decimal, gettext
 from sqlalchemy.orm import Session
 
 from sifilma.documents.lists import WRITERS, Columns, Export, long_table
-from sifilma.identity.permissions import Operation, Scope, grants
+from sifilma.identity.permissions import Operation, Scope, reach_of
 from sifilma.kernel import paging
 from sifilma.kernel.deadline import Allowance
 from sifilma.kernel.errors import Invalid, Unavailable
@@ -102,14 +102,15 @@ def answer(
     oldest_first: bool = False,
     usual: str = "",
     number: int | None = None,
-    counted: int | None = None,
+    counted: Callable[[], int | None] | None = None,
     **values: Any,
 ) -> Response:
     """Return one page of a list as HTML, or the whole list as a file with `?unduh=csv|xlsx`: a long one by the worker.
 
     `?urut=NAME` or `-NAME` chooses the order, for both. `usual` is the name of the one that counts where the URL names none. A file that
-    ends before the list does says so in its last row. `number` is that of all rows, `counted` what `paging.count` would
-    say, if either is known; else they are counted. The template gets `items` and `next`. Raise Invalid for an unknown order or format.
+    ends before the list does says so in its last row. `number` is that of all rows, if it is known; else they are counted.
+    `counted` says the same as `paging.count` where the list has a cheaper way, or None. The template gets `items` and `next`.
+    Raise Invalid for an unknown order or format.
     """
     choices, chosen = _chosen(export, OLDEST_FIRST if oldest_first else NEWEST_FIRST, usual)
     order, wanted = choices[chosen][1], request.args.get("unduh")
@@ -151,14 +152,15 @@ def shown_list() -> Shown:
     return found
 
 
-def _total(listing: Listing[Any], export: Export, found: Page[Any], number: int | None, counted: int | None) -> str:
+def _total(listing: Listing[Any], export: Export, found: Page[Any], number: int | None, counted: Callable[[], int | None] | None) -> str:
     """Return how many rows there are, in words. Rows that are all on the first page are not counted again."""
     if found.next is None and not request.args.get("cursor"):
         number = len(found.items)
     elif number is not None:
         return export.counted(number, str(format_decimal(number)))
     else:
-        number = paging.count(context().session, listing) if counted is None else counted
+        known = counted() if counted else None
+        number = paging.count(context().session, listing) if known is None else known
     return export.counted(number, at_most(number, MOST_COUNTED))
 
 
@@ -172,7 +174,7 @@ def _is_limited() -> bool:
     policy = policy_of(current_app.view_functions.get(request.endpoint or ""))
     if policy is None or policy.operation not in set(Operation):
         return False
-    return not any(grant.scope is Scope.ALL for grant in grants(context().actor, Operation(policy.operation)))
+    return Scope.ALL not in reach_of(context().actor, Operation(policy.operation))
 
 
 def _orders(columns: Columns, usual: Order) -> dict[str, tuple[str, Order]]:

@@ -26,7 +26,7 @@ from sifilma.handover.queries import Stated, cards_of, letters_of, units_of
 from sifilma.handover.schemas import HandoverIn
 from sifilma.identity.fields import SignatoryIn
 from sifilma.identity.models import IdKind, Organisation, Person, User, role_ends
-from sifilma.identity.permissions import Operation, Scope, grants
+from sifilma.identity.permissions import Operation, Scope, reach_of
 from sifilma.identity.scope import offices_below, scoped
 from sifilma.kernel import deadline
 from sifilma.kernel.actor import OrganisationKind, Role
@@ -87,7 +87,7 @@ def number_seen(ctx: Context) -> int | None:
 
     Not knowing the offices PostgreSQL expects that they have every second handover, and reads all.
     """
-    reach = {grant.scope for grant in grants(ctx.actor, Operation.HANDOVER_VIEW)}
+    reach = reach_of(ctx.actor, Operation.HANDOVER_VIEW)
     if reach != {Scope.JURISDICTION} or ctx.actor.outlets is not None or ctx.session.get_bind().dialect.name == "sqlite":
         return None
     owners = [ctx.actor.organisation_id, *offices_below(ctx.session, ctx.actor)]

@@ -66,7 +66,7 @@ def index() -> Response:
     state, ctx = wanted if wanted in STATES else None, context()
     return list_views.answer(
         "handover/list.html", service.list_handovers(ctx, state, number), lambda rows: map(brief, rows), EXPORT,
-        form=Form(request.args), states=STATES, counted=None if state or number else service.number_seen(ctx),
+        form=Form(request.args), states=STATES, counted=None if state or number else lambda: service.number_seen(ctx),
     )  # fmt: skip
 
 

@@ -348,6 +348,11 @@ def grants(actor: Actor, operation: Operation) -> tuple[Grant, ...]:
     return () if missing_scope(actor, operation) else _grants(actor, operation)
 
 
+def reach_of(actor: Actor, operation: Operation) -> frozenset[Scope]:
+    """Return the scopes of the actor's grants of an operation, none if it is denied."""
+    return frozenset(grant.scope for grant in grants(actor, operation))
+
+
 def _grants(actor: Actor, operation: Operation) -> tuple[Grant, ...]:
     row = TABLE.get(operation, {})
     if actor.api_key_id is not None and not _is_for_keys(actor.organisation_kind, operation):

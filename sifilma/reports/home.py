@@ -46,7 +46,7 @@ from sifilma.cards.queries import cards_query
 from sifilma.destruction.form_choices import CAUSES
 from sifilma.documents.indonesian import zone_of
 from sifilma.identity.models import Organisation, User, UserRole, counts
-from sifilma.identity.permissions import Operation, Scope, grants
+from sifilma.identity.permissions import Operation, Scope, grants, reach_of
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
 from sifilma.kernel.db import UtcDateTime
@@ -326,7 +326,7 @@ def _cards(ctx: Context, days: Sequence[tuple[date, int]]) -> tuple[list[tuple[s
 def _activated_on(ctx: Context, day: date, of_held: int) -> int:
     """Return how many of the cards that the actor sees were activated on a day; by the tally, how many activations there were."""
     if is_tallied(ctx):
-        if any(grant.scope is Scope.ALL for grant in grants(ctx.actor, Operation.CARD_VIEW)) and grants(ctx.actor, Operation.MANIFEST_VIEW):
+        if Scope.ALL in reach_of(ctx.actor, Operation.CARD_VIEW) and grants(ctx.actor, Operation.MANIFEST_VIEW):
             return of_held  # these are counted already
         return activations_by_day(ctx, zone_of(ctx.actor.region_code), day).get(day, 0)
     activated = cards_query(ctx).with_only_columns(func.count()).where(card_page.activated_on(ctx, day))

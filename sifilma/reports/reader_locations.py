@@ -34,7 +34,7 @@ from sifilma.cards.models import Card, CardState, Function
 from sifilma.cards.queries import cards_query
 from sifilma.documents.lists import Export
 from sifilma.identity.models import Organisation
-from sifilma.identity.permissions import Operation, Scope, grants
+from sifilma.identity.permissions import Operation, Scope, reach_of
 from sifilma.identity.scope import scoped
 from sifilma.kernel.actor import OrganisationKind
 from sifilma.kernel.context import Context
@@ -150,7 +150,7 @@ def readers_query(ctx: Context, wanted: PlaceFilter) -> Select[Card]:
 def _of_activations(ctx: Context) -> Select[Card]:
     """Return a query of the same cards, seen by whose the activations are: an index has those of a regency in the order of the list."""
     seen = scoped(select(Card), ctx.actor, Operation.CARD_VIEW, Activation.organisation_id)
-    if {grant.scope for grant in grants(ctx.actor, Operation.CARD_VIEW)} == {Scope.OWN}:
+    if reach_of(ctx.actor, Operation.CARD_VIEW) == {Scope.OWN}:
         return seen
     # Most readers of a regency are of the offices of its province. PostgreSQL expects a fiftieth of them, and would read all to sort
     # them: no index answers what stands in COALESCE, so it goes through the regency in the order of the list.
@@ -162,7 +162,7 @@ def _is_own(ctx: Context) -> bool:
 
     A card in use is held by whoever activated it. Hardly any has another buyer, who sees it as well.
     """
-    scopes = {grant.scope for grant in grants(ctx.actor, Operation.CARD_VIEW)}
+    scopes = reach_of(ctx.actor, Operation.CARD_VIEW)
     if ctx.actor.outlets is not None or scopes & {Scope.ALL, Scope.LINKED}:
         return False
     used = select(Card.id).where(Card.holder_id != Card.buyer_id, Card.state.in_(STANDING["all"]))

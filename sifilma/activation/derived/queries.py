@@ -41,7 +41,7 @@ from sifilma.cards.derived.models import NOBODY, CardTallyChange
 from sifilma.cards.derived.queries import MOST_ADDED, are_few
 from sifilma.cards.models import Card, DeviceModel, Unit
 from sifilma.identity.models import Organisation
-from sifilma.identity.permissions import Operation, Scope, grants
+from sifilma.identity.permissions import Operation, Scope, reach_of
 from sifilma.identity.scope import scoped
 from sifilma.kernel.context import Context
 from sifilma.kernel.statements import built_once
@@ -88,7 +88,7 @@ def _lag_query(_ctx: Context, _: None) -> Rows:
 
 def tallied(query: Rows, ctx: Context, table: Any) -> Rows:
     """Restrict a query of a tally to what the actor sees of cards."""
-    found = {grant.scope for grant in grants(ctx.actor, Operation.CARD_VIEW)}
+    found = reach_of(ctx.actor, Operation.CARD_VIEW)
     if Scope.ALL in found:
         return query.where(table.owner_id == NOBODY, table.basis == ALL)
     basis: ColumnElement[bool] = table.basis == OWNED
@@ -221,7 +221,7 @@ def readers(ctx: Context, level: int) -> Subquery:
 
 def standing_number(ctx: Context, state: str) -> int | None:
     """Return how many manifests in this state the actor's organisation has, for an actor who sees those of no other; else None."""
-    scopes = {grant.scope for grant in grants(ctx.actor, Operation.MANIFEST_VIEW)}
+    scopes = reach_of(ctx.actor, Operation.MANIFEST_VIEW)
     if state not in STANDING or not is_tallied(ctx) or scopes != {Scope.OWN}:
         return None
     return int(built_once.rows(ctx, _standing_query, state)[0][0] or 0)
@@ -252,7 +252,7 @@ def _by_day_query(ctx: Context, wanted: tuple[int, bool]) -> Rows:
     counted: Rows = select(T.day, T.count).where(T.zone == hours, T.day >= bindparam("first", type_=Integer))
     each = select(day_of(Activation.at, hours).label("day"), literal(1, Integer)).select_from(new)
     tail: Rows = joined(each.join(Activation, Activation.id == new.c.activation_id))
-    if held and not any(grant.scope is Scope.ALL for grant in grants(ctx.actor, Operation.CARD_VIEW)):
+    if held and Scope.ALL not in reach_of(ctx.actor, Operation.CARD_VIEW):
         counted = scoped(counted, ctx.actor, Operation.CARD_VIEW, T.owner_id).where(T.basis == OWNED)
         tail = scoped(tail, ctx.actor, Operation.CARD_VIEW, Activation.organisation_id).where(are_few(ReaderChange))
     else:

@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from sifilma.cards.derived.models import NOBODY, CardTally, CardTallyChange, FreeUnit
 from sifilma.cards.models import DeviceModel, Unit
-from sifilma.identity.permissions import Operation, Scope, grants
+from sifilma.identity.permissions import Operation, Scope, reach_of
 from sifilma.identity.scope import scoped
 from sifilma.kernel.context import Context
 from sifilma.kernel.statements import built_once
@@ -109,7 +109,7 @@ def _seen(ctx: Context) -> Subquery:
     """Return model, state and count of what the actor sees. One statement reads tally and changes: what is moved meanwhile counts once."""
     counted: Any = select(T.model_id, T.state, T.count)
     new = changes(are_few(C)).with_only_columns(_model, C.state, C.amount)
-    found = {grant.scope for grant in grants(ctx.actor, Operation.CARD_VIEW)}
+    found = reach_of(ctx.actor, Operation.CARD_VIEW)
     if Scope.ALL in found:
         return union_all(counted.where(T.holder_id == NOBODY), new).subquery("seen")
     of_owner = scoped(counted, ctx.actor, Operation.CARD_VIEW, (T.holder_id, T.buyer_id))
