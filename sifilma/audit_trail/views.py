@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from sifilma.activation.trust import keyset
 from sifilma.audit import checkpoints, verification
+from sifilma.audit.store import log_size
 from sifilma.audit_trail import pages as audit_pages
 from sifilma.audit_trail import queries as audit_queries
 from sifilma.audit_trail.labels import ACTIONS
@@ -61,13 +62,25 @@ def show(entry_id: UUID) -> str:
 
 @blueprint.get("/periksa")
 @operation("audit.verify")
+def verification_page() -> str:
+    """Show what of the log can be verified. Reading 10,000 entries is asked for by a button, not by whatever follows links."""
+    return _verification(context(), None)
+
+
+@blueprint.post("/periksa")
+@operation("audit.verify", reads_first=True, idempotent=False)
 def verify() -> str:
-    """Verify the newest entries against the log, and the log against its checkpoints."""
+    """Verify the newest entries against the log, and the log against its checkpoints. Nothing is written."""
     ctx, settings = context(), resources().settings
     report = verification.verify(ctx, keyset.load(settings).keys("audit"), checkpoints.kept_note(settings), VERIFIED)
     # `verify` ended the read; rendering the page reads again.
     ctx.uow.begin_read()
-    return render_template("audit_trail/verification.html", report=report, newest=VERIFIED)
+    return _verification(ctx, report)
+
+
+def _verification(ctx: Context, report: verification.Report | None) -> str:
+    size, signed = log_size(ctx.session), ctx.session.scalar(checkpoints.newest_moment_query().limit(1))
+    return render_template("audit_trail/verification.html", report=report, size=size, signed=signed, newest=VERIFIED)
 
 
 def _list(ctx: Context, form: Form) -> Response:

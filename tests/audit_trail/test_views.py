@@ -110,11 +110,27 @@ def test_an_entry_shows_its_place_and_its_proof_once_signed(sqlite_world: World)
 def test_an_auditor_with_a_fresh_code_verifies_the_log_on_the_page(sqlite_world: World) -> None:
     sqlite_world.submitted("magetan.kepala")
     sequence(sqlite_world)
-    assert "The log is what was signed" in english(sqlite_world, "auditor1").text("/jejak/periksa")
-    assert english(sqlite_world, "auditor1", fresh=False).get("/jejak/periksa").status_code == 403
-    assert english(sqlite_world, "operator1").get("/jejak/periksa").status_code == 403
+    assert "The log is what was signed" in _verified(sqlite_world)
+    for stale in (english(sqlite_world, "auditor1", fresh=False), english(sqlite_world, "operator1")):
+        assert stale.get("/jejak/periksa").status_code == 403
+        assert stale.send("/jejak/periksa").status_code == 403
     as_superuser(sqlite_world, "UPDATE audit_entry SET action = 'unit.change' WHERE action = 'personalisation.submit'")
-    assert "The log is not what was signed" in english(sqlite_world, "auditor1").text("/jejak/periksa")
+    assert "The log is not what was signed" in _verified(sqlite_world)
+
+
+def test_the_page_of_the_verification_reads_no_entry_before_it_is_asked_to(sqlite_world: World) -> None:
+    sqlite_world.submitted("magetan.kepala")
+    auditor = english(sqlite_world, "auditor1")
+    assert "Nothing has been signed yet" in auditor.text("/jejak/periksa")
+    sequence(sqlite_world)
+    as_superuser(sqlite_world, "UPDATE audit_entry SET action = 'unit.change' WHERE action = 'personalisation.submit'")
+    text = auditor.text("/jejak/periksa")
+    assert ("Newest checkpoint" in text, "Verify now" in text, "what was signed" in text) == (True, True, False)
+
+
+def _verified(world: World) -> str:
+    """Press the button of the verification as an auditor; return the page."""
+    return words(english(world, "auditor1").send("/jejak/periksa"))
 
 
 def test_the_entry_of_an_activation_links_to_its_page_for_whoever_may_open_it(world: World) -> None:

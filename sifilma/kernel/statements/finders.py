@@ -7,6 +7,7 @@ reading some of them, not by an index.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -44,8 +45,8 @@ Ids = list[UUID] | None
 """Ids that were found first, or None where they are many."""
 FEW = 1_000
 """Rows that are first looked for by each index, before a list is read in its order."""
-ENDING = 10
-"""Signs of a long part for which an index of trigrams is asked."""
+TRIGRAMS = 3
+"""Trigrams of a part for which an index is asked. Each of them is a list of rows to be read, and few of them leave few rows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +54,7 @@ class Arm:
     """One condition, which one index answers: of the value (a parameter or a text) that `value` makes of what is looked for.
 
     `key` is the column of the ids. A value of None finds nothing. `beside` is the same condition in a form that no index answers: with it
-    the index is asked for the end of a long part alone. Each sign costs, and the numbers of a maker begin alike.
+    the index is asked for some trigrams of the part alone (`trigrams_of`).
     """
 
     key: Any
@@ -90,7 +91,7 @@ def find(session: Session, text: str, *finders: Finder, most: int = FEW) -> list
     values = {value: value(text) for value in _values(arms)}
     short = {value for value, part in values.items() if part is not None and not has_part(part)}
     parts = [None if value in short else part for value, part in values.items()]
-    given = {f"part_{at}": part for at, part in enumerate(parts)} | {f"end_{at}": part and end_of(part) for at, part in enumerate(parts)}
+    given = {f"part_{at}": part for at, part in enumerate(parts)} | {f"trigrams_{at}": part and trigrams_of(part) for at, part in enumerate(parts)}
     each = each_few(_statement(arms, most).read(session, given), most) if any(parts) else [[] for _ in arms]
     found = {arm: None if arm.value in short else ids for arm, ids in zip(arms, each, strict=True)}
     return [together(*(found[arm] for arm in one.arms)) for one in finders]
@@ -107,10 +108,15 @@ def among_few(session: Session, query: Select[Any], key: Any, few: Collection[UU
     return query.where(among(session, key, few) if few else false())
 
 
-def end_of(part: str) -> str:
-    """Return a pattern of the end of a pattern: whatever fits that one fits this."""
-    end = f"%{part[1:-1][-ENDING:]}%"  # cut within an escaped sign it only fits more
-    return end if len(end) < len(part) and has_part(end) else part
+def trigrams_of(part: str) -> str:
+    """Return a pattern of the last trigrams of a pattern that share no sign: whatever fits that one fits this.
+
+    All trigrams of ABCDEF are four lists of rows to an index, ABC and DEF are two, and leave nearly as few. They are taken from the end,
+    because the numbers of a maker begin alike. A pattern of fewer than two is returned as it is.
+    """
+    runs = re.findall(r"[^\W_]{3,}", part)  # escaped signs are no letters
+    each = [run[at : at + 3] for run in runs for at in range(len(run) % 3, len(run), 3)][-TRIGRAMS:]
+    return f"%{'%'.join(each)}%" if len(each) > 1 else part
 
 
 def _values(arms: tuple[Arm, ...]) -> list[Value]:
@@ -120,11 +126,11 @@ def _values(arms: tuple[Arm, ...]) -> list[Value]:
 @lru_cache(maxsize=64)
 def _statement(arms: tuple[Arm, ...], most: int) -> Prepared:
     values = _values(arms)
-    parts, ends = ([bindparam(f"{name}_{at}", type_=String) for at, _ in enumerate(values)] for name in ("part", "end"))
+    parts, trigrams = ([bindparam(f"{name}_{at}", type_=String) for at, _ in enumerate(values)] for name in ("part", "trigrams"))
     found = []
     for at, arm in enumerate(arms):
         value = values.index(arm.value)
-        condition = arm.condition(ends[value] if arm.beside else parts[value])
+        condition = arm.condition(trigrams[value] if arm.beside else parts[value])
         whole = and_(condition, arm.beside(parts[value])) if arm.beside else condition
         found.append(counted_query(at, select(arm.key).where(whole), most))
     return Prepared(union_all(*found), own_plan=True)

@@ -25,6 +25,8 @@ class Found:
 
     `dearer`: of a statement that has one plan for all values, the blocks that it reads, where a plan for its values would read far fewer.
 
+    `size`: bytes of the answer. A page that shows more rows there is more work, which is not growth of the same work.
+
     Of a list as a file the milliseconds are those of 1,000 rows, of which it has `rows`.
     """
 
@@ -40,6 +42,7 @@ class Found:
     slowest: str = ""
     dearer: list[str] = field(default_factory=list)
     rows: int = 0
+    size: int = 0
 
     @property
     def all_ms(self) -> float:
@@ -59,11 +62,13 @@ class Side:
         path, client = page.format(**self._words), self._clients[kind]
         headers = client.headers | {"Accept": "application/json" if path.startswith("/api") else "text/html"}
 
-        def opened() -> int:
-            return int(client.open("GET", path, headers=headers, buffered=True).status_code)
+        def opened() -> tuple[int, int]:
+            answer = client.open("GET", path, headers=headers, buffered=True)
+            return int(answer.status_code), len(answer.data)
 
         self._opened = opened
-        self._found = Found(f"{page} of {kind}", opened())
+        status, size = opened()
+        self._found = Found(f"{page} of {kind}", status, size=size)
         self._spent: list[tuple[float, float, float]] = []
         if self._found.status == 200:
             with recording(self._world) as self._seen:

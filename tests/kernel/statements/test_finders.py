@@ -1,4 +1,4 @@
-"""What finds rows by a part of a text: only those with the whole part, never by a pattern that was typed, by the end of a long one."""
+"""What finds rows by a part of a text: only those with the whole part, never by a pattern that was typed, by trigrams of the end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sifilma.cards.models import Unit
 from sifilma.cards.part_queries import CARDS, UNITS
 from sifilma.kernel.actor import Actor, OrganisationKind, Role
 from sifilma.kernel.db import db
-from sifilma.kernel.statements.finders import ENDING, end_of, find, pattern
+from sifilma.kernel.statements.finders import find, pattern, trigrams_of
 from tests.support.counting import counted
 from tests.support.world import World, done
 
@@ -34,22 +34,26 @@ def units(world: World, text: str, most: int = 1000) -> set[str] | None:
 
 
 @pytest.mark.parametrize(
-    ("part", "end"),
+    ("part", "asked"),
     [
         ("ABC", "%ABC%"),
-        ("PANJANG-SEKALI-0000123456", "%0000123456%"),
-        ("ABCDEFGHIJKL-1-2-3-4-5", "%ABCDEFGHIJKL-1-2-3-4-5%"),  # no three letters or digits in a row at the end
-        ("A/B%CDEFGHIJKL", "%CDEFGHIJKL%"),
-        ("A%BCDEFGHIJ", "%%BCDEFGHIJ%"),  # cut within the escaped sign: it fits more
+        ("ABCDE", "%ABCDE%"),  # one trigram alone leaves more rows than three that overlap
+        ("ABCDEF", "%ABC%DEF%"),
+        ("ABCDEFGH", "%CDE%FGH%"),
+        ("PANJANG-SEKALI-0000123456", "%000%123%456%"),
+        ("ABC-DEFGH-12", "%ABC%FGH%"),
+        ("ABCDEFGHIJKL-1-2-3-4-5", "%DEF%GHI%JKL%"),
+        ("A/B%CDEF_GHIJKL", "%DEF%GHI%JKL%"),  # no escape is left by itself
+        ("A-B-1-2", "%A-B-1-2%"),
     ],
 )
-def test_an_index_is_asked_for_the_end_of_a_long_part(part: str, end: str) -> None:
+def test_an_index_is_asked_for_trigrams_of_the_end_that_share_no_sign(part: str, asked: str) -> None:
     made = pattern(part)
     assert made is not None
-    assert (end_of(made), ENDING) == (end, 10)
+    assert trigrams_of(made) == asked
 
 
-def test_of_those_with_its_end_only_rows_with_the_whole_part_are_found(found: World) -> None:
+def test_of_those_with_its_trigrams_only_rows_with_the_whole_part_are_found(found: World) -> None:
     for text, expected in (
         (NUMBERS[0], {NUMBERS[0]}),
         ("sekali-0000123456", set(NUMBERS[:2])),
@@ -60,6 +64,7 @@ def test_of_those_with_its_end_only_rows_with_the_whole_part_are_found(found: Wo
         (PCID, {NUMBERS[0]}),
         (PCID[1:], {NUMBERS[0]}),
         (PCID[:4] + PCID[8:], set()),
+        (PCID[4:7] + PCID[10:13], set()),  # its trigrams stand there in this order, with something between them
         (PCID + "00", set()),
     ):
         assert units(found, text) == expected, text
