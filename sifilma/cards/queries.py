@@ -22,7 +22,7 @@ from sifilma.identity.scope import scoped
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Invalid, NotFound
 from sifilma.kernel.lifecycle import History
-from sifilma.kernel.paging import Listing, found_by
+from sifilma.kernel.paging import Listing, Way, reached
 from sifilma.kernel.statements.finders import EachFew, among_few, together
 
 ENDED = (CardState.DESTROYED, CardState.DAMAGED, CardState.LOCKED, CardState.REVOKED)
@@ -152,8 +152,8 @@ def _in_state_query(ctx: Context, query: Select[Card], state: str) -> Select[Car
         return among_few(ctx.session, query, Card.id, few)
     if bought != []:
         return query
-    own = Card.holder_id == ctx.actor.organisation_id
-    return found_by(query.where(own), select(Card.id).where(own, Card.state == state))
+    own = ctx.actor.organisation_id
+    return query if own is None else reached(query, Card.holder_id == own, [Way(Card.holder_id, own)])
 
 
 _ENCODERS = EachFew(

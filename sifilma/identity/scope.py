@@ -16,6 +16,7 @@ from sqlalchemy.types import NullType
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Grant, Operation, Scope, grants
 from sifilma.kernel.actor import Actor
+from sifilma.kernel.paging import Way, reached
 from sifilma.kernel.statements.prepared import Prepared
 
 UNITS = table("unit", column("id", Uuid()), column("outlet_id", Uuid()))
@@ -38,7 +39,18 @@ def scoped(
         query = query.where(false() if unit is None else unit(actor) if callable(unit) else at_outlets(actor, unit))
     if any(grant.scope is Scope.ALL for grant in found):
         return query
-    return query.where(or_(false(), *(_reach(grant, actor, owners, linked) for grant in found)))
+    reach = or_(false(), *(_reach(grant, actor, owners, linked) for grant in found))
+    return reached(query, reach, _ways({grant.scope for grant in found}, actor, owners))
+
+
+def _ways(scopes: set[Scope], actor: Actor, owners: tuple[Any, ...]) -> list[Way]:
+    """Return how rows come into a list of these scopes; none where something else leads there than an owner's column."""
+    if actor.organisation_id is None or not scopes <= {Scope.OWN, Scope.JURISDICTION}:
+        return []
+    whose: list[UUID | Select[Any]] = [actor.organisation_id]
+    if Scope.JURISDICTION in scopes:
+        whose.append(_offices_query(_codes_below(actor.region_code)))
+    return [Way(column, owner) for column in owners for owner in whose]
 
 
 def at_outlets(actor: Actor, unit: Any) -> ColumnElement[bool]:
@@ -61,7 +73,7 @@ def may_reach(actor: Actor, operation: Operation, organisation_id: Any) -> bool:
 def _reach(grant: Grant, actor: Actor, owners: tuple[Any, ...], linked: Sequence[ColumnElement[bool]]) -> ColumnElement[bool]:
     own = _owned(owners, actor.organisation_id)
     if grant.scope is Scope.JURISDICTION:
-        return or_(own, _below(owners, actor.region_code or "-"))
+        return or_(own, _below(owners, actor.region_code))
     if grant.scope is Scope.LINKED:
         return or_(own, *linked)
     return own
@@ -75,10 +87,15 @@ def _owned(owners: tuple[Any, ...], organisation_id: UUID | None) -> ColumnEleme
 
 
 @lru_cache(maxsize=1024)
-def _below(owners: tuple[Any, ...], code: str) -> ColumnElement[bool]:
+def _below(owners: tuple[Any, ...], code: str | None) -> ColumnElement[bool]:
     """Return the condition that an owner is a regency office whose code lies below the province's code."""
-    offices = _offices_query(f"{code}.%").scalar_subquery()
+    offices = _offices_query(_codes_below(code)).scalar_subquery()
     return or_(*(_one_of(column, offices) for column in owners))
+
+
+def _codes_below(code: str | None) -> str:
+    """Return the pattern of the codes below a province's; of whoever has none, one that no code fits."""
+    return f"{code or '-'}.%"
 
 
 def _offices_query(below: Any) -> Select[Any]:
@@ -90,7 +107,7 @@ _OFFICES = Prepared(_offices_query(bindparam("below", type_=String)))
 
 def offices_below(session: Session, actor: Actor) -> list[UUID]:
     """Return the ids of the regency offices below a province: for a statement that PostgreSQL plans well for their ids alone."""
-    return [row.id for row in _OFFICES.read(session, {"below": f"{actor.region_code or '-'}.%"})]
+    return [row.id for row in _OFFICES.read(session, {"below": _codes_below(actor.region_code)})]
 
 
 class _one_of(FunctionElement[Any]):  # noqa: N801  # read as a function of SQL

@@ -12,13 +12,31 @@ from datetime import UTC, date, datetime
 from typing import Any, Generic, TypeAlias, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, any_, func, literal, select, tuple_
-from sqlalchemy.dialects.postgresql import array
+from sqlalchemy import (
+    BinaryExpression,
+    BindParameter,
+    BooleanClauseList,
+    Column,
+    ColumnElement,
+    FromClause,
+    Select,
+    any_,
+    func,
+    literal,
+    select,
+    true,
+    tuple_,
+    union,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.sql import operators
+from sqlalchemy.sql.elements import Grouping
 
 from sifilma.kernel.errors import Invalid
 
 T = TypeVar("T")
+Query = TypeVar("Query", bound=Select[Any])
 MAX_LIMIT = 200
 MOST_COUNTED = 1_000
 """Rows up to which the rows of a list are counted: more take as long to count as to read."""
@@ -43,16 +61,29 @@ class Order:
 NEWEST_FIRST, OLDEST_FIRST = Order(), Order(upwards=True)
 
 
-_FOUND_BY = "sifilma_found_by"
+_REACHED = "sifilma_reached"
 
 
-def found_by(query: Select[Any], ids: Select[Any]) -> Select[Any]:
-    """Have pages of a list on PostgreSQL, in the order of its key, read by `ids`: the keys of its rows, which an index has in that order.
+@dataclass(frozen=True)
+class Way:
+    """How rows come into a list: their `column` has the value `owner`, or one of those that the query `owner` gives.
 
-    PostgreSQL takes it that rows with a value are spread evenly. Where all of them are old, it would walk past every newer row. A list
-    that is restricted further is read without `ids`.
+    An index has the column and then the key of the list.
     """
-    return query.execution_options(**{_FOUND_BY: (ids, query.whereclause)})
+
+    column: Any
+    owner: UUID | str | Select[Any]
+
+
+def reached(query: Query, reach: ColumnElement[bool], ways: Sequence[Way]) -> Query:
+    """Restrict a list to the rows that `reach` lets in, which are those of all `ways` together.
+
+    On PostgreSQL its pages in the order of the key are then read way by way: the keys of each in the order of its index, and of these the
+    first. It takes it that rows of an owner are spread evenly, and for a condition with OR it may walk past those of all others. Where a
+    list is narrowed twice, the ways are those of the last time.
+    """
+    known, _ = query.get_execution_options().get(_REACHED, ((), ()))
+    return query.where(reach).execution_options(**{_REACHED: ((*known, reach), tuple(ways))})
 
 
 @dataclass(frozen=True)
@@ -72,15 +103,11 @@ def page(
     """
     limit = max(1, min(limit, MAX_LIMIT))
     columns = _columns(key, order)
-    ids = _ids(session, query) if order.by is None else None
-    part = query if ids is None else ids
-    if cursor:
-        part = part.where(_behind(columns, _decode(cursor, columns), order))
+    behind = _behind(columns, _decode(cursor, columns), order) if cursor else None
+    part = query if behind is None else query.where(behind)
+    if order.by is None and (keys := _keys_by_ways(session, query, key, behind, order, limit + 1)) is not None:
+        part = query.where(key == any_(func.array(keys.scalar_subquery(), type_=ARRAY(key.type))))
     ordered = part.order_by(*_ordering(columns, order))
-    if ids is not None:  # a subquery that has an order is planned by itself, as if all of its rows were wanted
-        (each,) = ordered.subquery().c
-        # Written as an array, which leaves PostgreSQL no choice but to look each row up.
-        ordered = query.join(each.table, key == any_(array([each]))).order_by(each if order.upwards else each.desc())
     # One row more than asked for tells whether there is a next page, without a count.
     rows = list(session.scalars(ordered.limit(limit + 1)))
     more = len(rows) > limit
@@ -88,11 +115,46 @@ def page(
     return Page(rows, _encode([getattr(rows[-1], column.key) for column in columns]) if more else None)
 
 
-def _ids(session: Session, query: Select[Any]) -> Select[Any] | None:
-    """Return what `found_by` was given, unless the list was restricted further, or the database is SQLite."""
-    ids, meant = query.get_execution_options().get(_FOUND_BY, (None, None))
-    restricted = ids is None or query.whereclause is None or not query.whereclause.compare(meant)
-    return None if restricted or session.get_bind().dialect.name == "sqlite" else ids
+def _keys_by_ways(
+    session: Session, query: Select[Any], key: Key, behind: ColumnElement[bool] | None, order: Order, most: int
+) -> Select[Any] | None:
+    """Return the query of the first keys of a list, of each of its ways by itself.
+
+    None if the list was not `reached`, or by one owner alone, which needs no such help; if it was restricted otherwise than by values of
+    columns of its own, which each way would look for again; or if the database is SQLite.
+    """
+    known, ways = query.get_execution_options().get(_REACHED, ((), ()))
+    single = len(ways) == 1 and len(known) == 1 and not isinstance(ways[0].owner, Select)
+    if not ways or single or session.get_bind().dialect.name == "sqlite":
+        return None
+    others = [one for one in _conditions(query) if not any(one is each for each in known)]
+    tables = {*(one for one in query.get_children() if isinstance(one, FromClause)), *(way.column.table for way in ways)}
+    if tables != {key.table} or not all(_is_plain(one) for one in others):
+        return None
+    direction = key if order.upwards else key.desc()
+    keys = select(key).where(*others, *([] if behind is None else [behind])).order_by(direction).limit(most)
+    (each,) = union(*(_keys_of(keys, way) for way in ways)).subquery().c
+    return select(each).order_by(each if order.upwards else each.desc()).limit(most)
+
+
+def _keys_of(keys: Select[Any], way: Way) -> Select[Any]:
+    if not isinstance(way.owner, Select):
+        return select(keys.where(way.column == way.owner).subquery())
+    owners = way.owner.subquery()
+    (owner,) = owners.c
+    each = keys.where(way.column == owner).correlate(owners).lateral()
+    return select(each).select_from(owners.join(each, true()))
+
+
+def _conditions(query: Select[Any]) -> list[Any]:
+    """Return the conditions of a query that are joined by AND."""
+    where = query.whereclause
+    both = where.clauses if isinstance(where, BooleanClauseList) and where.operator is operators.and_ else [where]
+    return [one.element if isinstance(one, Grouping) else one for one in both]
+
+
+def _is_plain(condition: Any) -> bool:
+    return isinstance(condition, BinaryExpression) and isinstance(condition.left, Column) and isinstance(condition.right, BindParameter)
 
 
 def count(session: Session, listing: Listing[Any], most: int = MOST_COUNTED) -> int:

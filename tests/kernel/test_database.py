@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import Select, bindparam, func, select, text
+from sqlalchemy import bindparam, func, select, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from sifilma.documents.models import Document, StoredFile
@@ -245,32 +245,6 @@ def test_pages_have_no_gap_and_no_duplicate_while_rows_are_added(unit: UnitOfWor
             other.add(document(f"new {uuid7()}"))
     assert seen == [f"O{n:02}" for n in reversed(range(25))]
     assert cursor is None
-
-
-@pytest.mark.parametrize("order", [paging.NEWEST_FIRST, paging.OLDEST_FIRST])
-def test_a_list_that_is_found_by_its_keys_has_the_same_pages(unit: UnitOfWork, sessions: sessionmaker[Session], order: Order) -> None:
-    with sessions() as session, session.begin():
-        session.add_all(document(f"{'odd' if n % 2 else 'even'} {n:02}") for n in range(25))
-    odd = Document.filename.like("odd%")
-    found = paging.found_by(select(Document).where(odd), select(Document.id).where(odd))
-    unit.begin_read()
-    is_sqlite = unit.session.get_bind().dialect.name == "sqlite"
-
-    def names(query: Select[Any], order: Order) -> list[str]:
-        seen, cursor = list[str](), None
-        while not seen or cursor:
-            page = paging.page(unit.session, query, Document.id, limit=5, cursor=cursor, order=order)
-            seen, cursor = [*seen, *(row.filename for row in page.items)], page.next
-        return seen
-
-    assert names(found, order) == names(select(Document).where(odd), order) == sorted(names(found, order), reverse=not order.upwards)
-    assert len(names(found, order)) == paging.count(unit.session, (found, Document.id)) == 12
-    # Keys that are too few tell where they are used: not for a list that is restricted further, nor in another order.
-    few = paging.found_by(select(Document).where(odd), select(Document.id).where(Document.filename == "odd 07"))
-    assert names(few, order) == (names(found, order) if is_sqlite else ["odd 07"])
-    assert names(few.where(Document.filename > "odd 0"), order) == names(found, order)
-    by_name = Order(by=Document.filename, upwards=order.upwards)
-    assert names(few, by_name) == names(found, by_name)
 
 
 def test_a_snapshot_reads_one_state_whatever_others_commit_meanwhile(sessions: sessionmaker[Session]) -> None:

@@ -1,20 +1,27 @@
-"""Cursors of pages: they are decoded to the same values, and anything else is refused."""
+"""Pages: a cursor is decoded to the same values, and anything else is refused; a list that is reached in several ways has each row once."""
 
 from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
+from sqlalchemy import ColumnElement, Engine, Select, or_, select
+from sqlalchemy.orm import Session, aliased, sessionmaker
 
 from sifilma.activation.models import Activation, ActivationRequest, Manifest
 from sifilma.cards.models import Unit
+from sifilma.documents.models import Document, StoredFile
+from sifilma.kernel import paging
+from sifilma.kernel.db import make_engine
 from sifilma.kernel.errors import Invalid
 from sifilma.kernel.ids import uuid7
-from sifilma.kernel.paging import _decode, _encode
+from sifilma.kernel.paging import NEWEST_FIRST, OLDEST_FIRST, Order, Way, _decode, _encode
 from sifilma.regions.models import Region
+from tests.support.counting import counted
 
 MOMENT = datetime(2026, 11, 25, 3, 4, 5, 6, tzinfo=UTC)
 KEPT: list[tuple[list[Any], list[Any]]] = [
@@ -26,6 +33,18 @@ KEPT: list[tuple[list[Any], list[Any]]] = [
     ([12, uuid7()], [Activation.place_distance_m, Activation.id]),
 ]
 STRANGE = ["x", "!!!!", "", "A" * 60, "w6k", "W10", "MQ", _encode(["x", "y"]), _encode([""]), _encode([*KEPT[1][0], uuid7(), uuid7()])]
+
+KINDS, TYPES = ("letter", "order", "photo"), ("image/png", "application/pdf", "text/csv", "text/plain")
+OWN, TYPED = Document.kind == "letter", Document.media_type.in_(TYPES[:2])
+_OTHER = aliased(Document)
+TWO_TYPES = select(_OTHER.media_type).where(_OTHER.media_type.in_(TYPES[:2])).distinct()
+
+
+def day(number: int) -> datetime:
+    return datetime(2026, 12, 1 + number, tzinfo=UTC)
+
+
+Restrict = Callable[[Select[Document]], Select[Document]]
 
 
 @pytest.mark.parametrize(("values", "columns"), KEPT)
@@ -60,3 +79,87 @@ def test_a_cursor_holds_only_texts(values: Any) -> None:
     cursor = base64.urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")
     with pytest.raises(Invalid):
         _decode(cursor, [Unit.id])
+
+
+@pytest.fixture
+def session(database_url: str) -> Iterator[Session]:
+    """Sixty documents of three kinds and four types, so that some come in both ways, one, or none."""
+    engine = make_engine(database_url, pool_size=2)
+    with sessionmaker(engine)() as made:
+        made.add(StoredFile(sha256="0" * 64, size=1, parts=1))
+        made.flush()
+        for at in range(60):
+            made.add(
+                Document(
+                    id=uuid7(), kind=KINDS[at % 3], sha256="0" * 64, size=1, media_type=TYPES[at % 4], filename=f"{at:02}",
+                    created_at=day(at % 5),
+                )
+            )  # fmt: skip
+            made.flush()
+        yield made
+    engine.dispose()
+
+
+def read(session: Session, query: Select[Document], order: Order, limit: int = 7) -> list[str]:
+    """Return the names of all rows, page by page."""
+    seen, cursor = list[str](), None
+    while not seen or cursor:
+        page = paging.page(session, query, Document.id, limit=limit, cursor=cursor, order=order)
+        seen, cursor = [*seen, *(row.filename for row in page.items)], page.next
+        if not page.items:
+            break
+    return seen
+
+
+def in_two_ways() -> Select[Document]:
+    return paging.reached(select(Document), or_(OWN, TYPED), [Way(Document.kind, "letter"), Way(Document.media_type, TWO_TYPES)])
+
+
+@pytest.mark.parametrize("order", [NEWEST_FIRST, OLDEST_FIRST, Order(by=Document.created_at)])
+@pytest.mark.parametrize(
+    ("restrict", "by_ways"),
+    [
+        (lambda query: query, True),
+        (lambda query: query.where(Document.created_at == day(3)), True),
+        (lambda query: query.where(Document.created_at == day(20)), True),
+        (lambda query: query.where(Document.created_at == day(3), Document.filename > "20"), True),
+        (lambda query: query.where(or_(Document.created_at == day(3), Document.created_at == day(4))), False),
+        (lambda query: query.where(Document.id.in_(select(Document.id).where(Document.created_at < day(2)))), False),
+        (lambda query: query.join(StoredFile, StoredFile.sha256 == Document.sha256), False),
+        (lambda query: paging.reached(query, OWN, [Way(Document.kind, "letter")]), True),
+        (lambda query: paging.reached(query, OWN, []), False),
+    ],
+)
+def test_a_list_has_the_same_pages_by_its_ways_as_by_its_conditions(
+    session: Session, order: Order, restrict: Restrict, by_ways: bool
+) -> None:
+    query = restrict(in_two_ways())
+    assert query.whereclause is not None
+    plain: Select[Any] = select(Document.filename).where(query.whereclause).order_by(*_order(order))
+    if "JOIN" in str(query):
+        plain = plain.join(StoredFile, StoredFile.sha256 == Document.sha256)
+    engine = session.get_bind()
+    assert isinstance(engine, Engine)
+    with counted(engine) as sent:
+        seen = read(session, query, order)
+    assert seen == list(session.scalars(plain))
+    is_by_ways = by_ways and order.by is None and engine.dialect.name == "postgresql"
+    assert ["UNION" in str(one) for one in sent.statements].count(True) == (len(sent.statements) if is_by_ways and _ways(query) > 1 else 0)
+
+
+def test_one_owner_alone_needs_no_other_way(session: Session) -> None:
+    query = paging.reached(select(Document), OWN, [Way(Document.kind, "letter")])
+    engine = session.get_bind()
+    assert isinstance(engine, Engine)
+    with counted(engine) as sent:
+        assert len(read(session, query, NEWEST_FIRST)) == 20
+    assert not any("array" in str(one).lower() for one in sent.statements)
+
+
+def _order(order: Order) -> list[ColumnElement[Any]]:
+    columns = [order.by, Document.id] if order.by is not None else [Document.id]
+    return [column.asc() if order.upwards else column.desc() for column in columns]
+
+
+def _ways(query: Select[Any]) -> int:
+    return len(query.get_execution_options()["sifilma_reached"][1])

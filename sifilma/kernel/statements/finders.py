@@ -91,7 +91,8 @@ def find(session: Session, text: str, *finders: Finder, most: int = FEW) -> list
     values = {value: value(text) for value in _values(arms)}
     short = {value for value, part in values.items() if part is not None and not has_part(part)}
     parts = [None if value in short else part for value, part in values.items()]
-    given = {f"part_{at}": part for at, part in enumerate(parts)} | {f"trigrams_{at}": part and trigrams_of(part) for at, part in enumerate(parts)}
+    given = {f"part_{at}": part for at, part in enumerate(parts)}
+    given |= {f"trigrams_{at}": part and trigrams_of(part) for at, part in enumerate(parts)}
     each = each_few(_statement(arms, most).read(session, given), most) if any(parts) else [[] for _ in arms]
     found = {arm: None if arm.value in short else ids for arm, ids in zip(arms, each, strict=True)}
     return [together(*(found[arm] for arm in one.arms)) for one in finders]
