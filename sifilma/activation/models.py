@@ -401,6 +401,7 @@ class Manifest(Stateful, Base):
             "id",
             sqlite_where=text(_STANDING),
             postgresql_where=text(_STANDING),
+            postgresql_include=["state", "card_id"],  # the first of many are read without their rows
         ),
     )
 

@@ -243,11 +243,11 @@ class RequestedCard:
     replacement: tuple[str, str, str] | None = None
 
 
-def requested_cards(ctx: Context, request: ActivationRequest, most: int | None = None) -> list[RequestedCard]:
-    """Return the cards of a request in its order, the first `most` if it is given, in a fixed number of queries."""
+def requested_cards(ctx: Context, request: ActivationRequest, most: int | None = None, after: int = 0) -> list[RequestedCard]:
+    """Return the cards of a request in its order, the first `most` behind a position if it is given, in a fixed number of queries."""
     part = ActivationRequestCard
     columns = (part.card_id, part.position, part.unit_id, part.former_unit_id, part.reason)
-    rows = select(*columns).where(part.activation_request_id == request.id).order_by(part.position).limit(most)
+    rows = select(*columns).where(part.activation_request_id == request.id, part.position > after).order_by(part.position).limit(most)
     named = {one.card_id: one for one in ctx.session.execute(rows)}
     order = {card_id: one.position for card_id, one in named.items()}
     cards = cards_out(ctx, list(ctx.session.scalars(select(Card).where(among(ctx.session, Card.id, order)))))

@@ -161,6 +161,7 @@ class Unit(Recorded, Stateful, Base):
         CheckConstraint("pcid IS NULL OR (length(pcid) = 32 AND pcid = upper(pcid))", name="pcid"),
         Index(None, "organisation_id", "id"),
         Index(None, "model_id", "id"),
+        Index(None, "outlet_id", postgresql_include=["state"]),  # units are counted by outlet
         *(
             Index(f"ix_unit_{name}_part", name, postgresql_using="gin", postgresql_ops={name: "gin_trgm_ops"})
             for name in ("hardware_number", "pcid")
@@ -176,7 +177,7 @@ class Unit(Recorded, Stateful, Base):
     sam_perso: Mapped[str] = mapped_column(String(16), default="")
     public_jwk: Mapped[dict[str, Any] | None] = mapped_column(Json)
     key_change_id: Mapped[UUID | None] = mapped_column(ForeignKey("unit_key_change.id"))
-    outlet_id: Mapped[UUID | None] = mapped_column(ForeignKey("outlet.id"), index=True)
+    outlet_id: Mapped[UUID | None] = mapped_column(ForeignKey("outlet.id"))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
     condition: Mapped[str] = synonym("state")

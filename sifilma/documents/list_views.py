@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from sifilma.documents.lists import WRITERS, Columns, Export, long_table
 from sifilma.identity.permissions import Operation, Scope, reach_of
 from sifilma.kernel import paging
+from sifilma.kernel.db import LARGEST_INTEGER
 from sifilma.kernel.deadline import Allowance
 from sifilma.kernel.errors import Invalid, Unavailable
 from sifilma.kernel.paging import MOST_COUNTED, NEWEST_FIRST, OLDEST_FIRST, Listing, Order, Page
@@ -125,6 +126,11 @@ def answer(
     )
     surround(export, total=_total(listing, export, found, number, counted), orders=orders)
     return make_response(render_template(template, items=list(show(found.items)), next=found.next, **values))
+
+
+def position() -> int:
+    """Return the position in the URL behind which a page of rows with positions begins: 0, the beginning, if it is none."""
+    return min(max(request.args.get("cursor", 0, type=int), 0), LARGEST_INTEGER)
 
 
 def first(listing: Listing[Any], export: Export, most: int) -> list[Any]:

@@ -171,7 +171,7 @@ def handover_page(handover_id: UUID, form: Form) -> Response:
 
 def _cards(ctx: Context, handover: Handover, *, ticked: bool) -> dict[str, Any]:
     """Return the cards that the page shows: all of them, to be `ticked` one by one, or a page of them behind the position in the URL."""
-    after = 0 if ticked else max(request.args.get("cursor", 0, type=int), 0)
+    after = 0 if ticked else list_views.position()
     most = MOST_TICKED if ticked else list_views.ROWS_A_PAGE
     cards = some_cards(ctx, handover.id, after, most)
     return {"cards": cards_out(ctx, cards), "ticked": ticked, "next": after + most if after + most < handover.count else None}

@@ -33,7 +33,7 @@ from sifilma.personalisation.schemas import ApprovalOut, ClosingOut, Personalisa
 from sifilma.personalisation.service import REQUESTS, WAY
 from sifilma.web.links import steps
 
-SHOWN = 500
+SHOWN = 100
 """Rows and cards of a request that its page shows. The others are in the file, and in the list of cards."""
 VERBS = {
     "submit": State.SUBMITTED,

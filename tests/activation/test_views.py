@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
+from sifilma.activation.requests import views
 from sifilma.kernel.db import db
 from tests.activation.conftest import verified
 from tests.audit.row_changes import past_the_triggers
 from tests.support.counting import counted
-from tests.support.visitor import Visitor, goes_to, words
+from tests.support.visitor import Visitor, english, goes_to, words
 from tests.support.world import BANGLI_PLACE, MAGETAN_PLACE, Ready, World, done, letter
 
 OFFICE = "magetan.kepala"
@@ -52,6 +53,21 @@ def test_the_pages_lead_a_request_from_draft_to_tokens(world: World) -> None:
     anew = office.send(f"{address}/token/{uids[0]}").get_data(as_text=True)
     assert dict(tokens)[uids[0]] not in anew
     assert len(re.findall(r'class="token-text"', anew)) == 1
+
+
+def test_the_page_of_a_request_shows_its_cards_page_by_page(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(views, "MOST_SHOWN", 2)
+    uids, office = world.received(count=5), english(world, OFFICE)
+    page = f"/aktivasi/{world.requested(OFFICE, uids)['id']}"
+    seen, told = list[str](), list[str]()
+    for cursor in ("", "2", "4"):
+        html = office.get(page, cursor=cursor).get_data(as_text=True).partition('id="cards"')[2]
+        seen += [uid.replace(" ", "") for uid in re.findall(r'class="uid">([^<]+)<', html)]
+        told += re.findall(r"Cards \d to \d of 5", html)
+        assert (f'cursor={int(cursor or 0) + 2}#cards"' in html) == (cursor != "4"), cursor
+    assert (seen, told) == (uids, ["Cards 1 to 2 of 5", "Cards 3 to 4 of 5", "Cards 5 to 5 of 5"])
+    assert "Behind the last of 5 cards" in office.text(page, cursor="9" * 30)
+    assert "Cards 1 to 2 of 5" in office.text(page, cursor="x")
 
 
 def test_chosen_cards_stay_chosen_when_another_field_is_wrong(sqlite_world: World) -> None:

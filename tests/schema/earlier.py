@@ -26,8 +26,13 @@ def files_to_folder(connection: Connection, folder: Path) -> None:
 
 
 def back_to_0053(connection: Connection) -> None:
-    """Undo 0054, 0055 and 0056 on a database without triggers: nobody has asked for a file."""
+    """Undo 0054 to 0057 on a database without triggers: nobody has asked for a file."""
     undo = Operations(MigrationContext.configure(connection))
+    standing, columns = text("state IN ('active', 'suspended')"), ["organisation_id", "expires_at", "id"]
+    undo.drop_index("ix_manifest_standing_ends_of", "manifest")
+    undo.create_index("ix_manifest_standing_ends_of", "manifest", columns, sqlite_where=standing, postgresql_where=standing)
+    undo.drop_index("ix_unit_outlet_id", "unit")
+    undo.create_index("ix_unit_outlet_id", "unit", ["outlet_id"])
     undo.drop_index("ix_outlet_branch_code", "outlet")
     undo.drop_index("ix_card_bought_elsewhere", "card")
     for table, column in (("organisation", "name"), ("person", "name"), ("destruction", "number")):

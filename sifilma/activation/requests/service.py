@@ -183,13 +183,13 @@ def busy_cards_query(besides: UUID | None = None) -> Select[UUID]:
     return query.where(ActivationRequest.id != besides) if besides else query
 
 
-def is_busy(besides: UUID | None = None) -> ColumnElement[bool]:
+def is_busy(besides: UUID | None = None, card: Any = Card.id) -> ColumnElement[bool]:
     """Return the condition that a card is in an open request (except `besides`), asked of each card that a query finds by other conditions.
 
-    For the few cards of one organisation that costs less than to read those of all open requests.
+    For the few cards of one organisation that costs less than to read those of all open requests. `card` is the column of its id.
     """
-    named = busy_cards_query(besides).where(ActivationRequestCard.card_id == Card.id)
-    return named.offset(0).correlate(Card).exists()  # PostgreSQL would join it otherwise, with all cards of all requests
+    named = busy_cards_query(besides).where(ActivationRequestCard.card_id == card)
+    return named.offset(0).correlate(card.table).exists()  # PostgreSQL would join it otherwise, with all cards of all requests
 
 
 def _is_letter_known(ctx: Context, request: ActivationRequest, given: Mapping[str, Any]) -> bool:

@@ -63,7 +63,7 @@ EXPORT = Export(
     filters={"q": "", "state": "", "function": "", "umur": "", "menunggu": "", "terlambat": "", "pemegang": ""},
 )
 _ROW = re.compile(r"replacements\.(\d{1,4})\.\w+")
-MOST_SHOWN = 500
+MOST_SHOWN = 100
 """Cards that the page of a request shows."""
 ROWS = 3
 """The least empty rows that the form of a replacement offers."""
@@ -278,11 +278,13 @@ def _keep_more(form: Form, lots: list[form_choices.Lot]) -> None:
 
 def _page(request_id: UUID, form: Form) -> Response:
     ctx = context()
-    found = get_request(ctx, request_id)
+    found, after = get_request(ctx, request_id), list_views.position()
     return form.again(
         "activation/request.html",
         asked=found,
-        cards=requested_cards(ctx, found, MOST_SHOWN),
+        cards=requested_cards(ctx, found, MOST_SHOWN, after),
+        after=after,
+        next=after + MOST_SHOWN if after + MOST_SHOWN < found.machines else None,
         to_come=tokens_to_come(ctx, found),
         approvals=given(ctx, found),
         can=_can(found),

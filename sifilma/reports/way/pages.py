@@ -99,7 +99,7 @@ def _destructions(ctx: Context, of: ColumnElement[bool]) -> list[Awaited]:
     own = ctx.actor.organisation_id
     if own is None or not grants(ctx.actor, Operation.DESTRUCTION_PROPOSE):
         return []
-    broken = free_cards_query(ctx).where(of, Card.holder_id == own).with_only_columns(Card.state).distinct()
+    broken = free_cards_query(ctx, each=True).where(of, Card.holder_id == own).with_only_columns(Card.state).distinct()
     return [Awaited("propose_destruction", own, state) for state in sorted(ctx.session.scalars(broken))]
 
 

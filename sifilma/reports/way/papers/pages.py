@@ -31,6 +31,7 @@ from sifilma.kernel.statements.prepared import Prepared
 from sifilma.personalisation.models import PERSONALISATION, PersonalisationRequest
 from sifilma.personalisation.models import PersonalisationState as P
 from sifilma.personalisation.proposals import find_closing
+from sifilma.reports.way.queries import MOST_UNASKED
 from sifilma.reports.way.serializers import Awaited, Status, Step, Way, counted
 
 APPROVERS, OPERATORS = "approvers", "operators"
@@ -240,8 +241,10 @@ def _short_handovers_query(of: Any) -> Select[UUID]:
 
 
 def _unasked_handovers_query(of: Any) -> Select[UUID]:
-    here = and_(Card.state == CardState.RECEIVED, Card.holder_id == Handover.receiver_id, Card.buyer_id == Card.holder_id)
-    return _handovers_query(of).where(Handover.state.in_(RECEIPTS), is_newest_receipt(), here, ~is_busy())
+    """Return the BASTs that brought cards to their holder for which nobody has asked. MOST_UNASKED of the cards are looked at."""
+    idle = select(Card.id).where(of, Card.state == CardState.RECEIVED, Card.buyer_id == Card.holder_id, ~is_busy())
+    first = Card.id.in_(select(idle.order_by(Card.id).limit(MOST_UNASKED).subquery().c.id))
+    return _handovers_query(first).where(Handover.state.in_(RECEIPTS), is_newest_receipt(), Card.holder_id == Handover.receiver_id)
 
 
 # --- a BAST ----------------------------------------------------------------------------------------------------------
