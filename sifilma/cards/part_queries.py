@@ -14,7 +14,21 @@ from sifilma.cards.identifiers import plain_hex
 from sifilma.cards.models import Card, Unit
 from sifilma.kernel.context import Context
 from sifilma.kernel.statements import built_once
-from sifilma.kernel.statements.finders import Arm, Finder, Ids, among_few, counted_query, each_few, equals, find, like, pattern, together
+from sifilma.kernel.statements.finders import (
+    SOME,
+    Arm,
+    Finder,
+    Ids,
+    among_few,
+    counted_query,
+    each_few,
+    equals,
+    find,
+    like,
+    pattern,
+    together,
+)
+from sifilma.kernel.ways import looked_through
 
 UID_DIGITS, PCID_DIGITS = 16, 32
 
@@ -83,7 +97,7 @@ def units_with_query(ctx: Context, query: Select[Unit], text: str) -> Select[Uni
     """Restrict a query of units to those of `units_with`."""
     units, cards = find(ctx.session, text, UNITS, CARDS)
     few, _ = follow(ctx, units, cards)
-    return query.where(units_with(text)) if few is None else among_few(ctx.session, query, Unit.id, few)
+    return looked_through(query, units_with(text)) if few is None else among_few(ctx.session, query, Unit.id, few)
 
 
 def cards_with(ctx: Context, text: str, *naming: Naming) -> ColumnElement[bool]:
@@ -96,7 +110,7 @@ def cards_with_query(ctx: Context, query: Select[Card], text: str, *naming: Nami
     """Restrict a query of cards to those of `cards_with`."""
     units, cards, *others = find(ctx.session, text, UNITS, CARDS, *(one.finder for one in naming))
     _, few = follow(ctx, units, cards, others, naming)
-    return query.where(cards_with(ctx, text, *naming)) if few is None else among_few(ctx.session, query, Card.id, few)
+    return looked_through(query, cards_with(ctx, text, *naming)) if few is None else among_few(ctx.session, query, Card.id, few)
 
 
 def follow(ctx: Context, units: Ids, cards: Ids, others: Sequence[Ids] = (), naming: tuple[Naming, ...] = ()) -> tuple[Ids, Ids]:
@@ -108,7 +122,7 @@ def follow(ctx: Context, units: Ids, cards: Ids, others: Sequence[Ids] = (), nam
         return None, None
     given = {"units": units, "cards": cards} | {f"naming_{at}": found or [] for at, found in enumerate(others)}
     rows = built_once.rows(ctx, named_query, naming, given) if any(given.values()) else ()
-    of_cards, *lists = each_few(rows) or [[] for _ in range(2 + len(naming))]
+    of_cards, *lists = each_few(rows, SOME) or [[] for _ in range(2 + len(naming))]
     return together(units, of_cards), None if None in others else together(cards, *lists)
 
 
@@ -119,4 +133,4 @@ def named_query(ctx: Context, naming: tuple[Naming, ...]) -> Select[Any]:
         select(Card.id).where(built_once.one_of_given(Card.unit_id, "units")),
         *(select(Card.id).where(one.names(ctx, built_once.one_of_given(one.id, f"naming_{at}"))) for at, one in enumerate(naming)),
     ]
-    return select(union_all(*(counted_query(at, query) for at, query in enumerate(ids))).subquery())
+    return select(union_all(*(counted_query(at, query, SOME) for at, query in enumerate(ids))).subquery())

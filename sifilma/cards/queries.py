@@ -22,8 +22,9 @@ from sifilma.identity.scope import scoped
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Invalid, NotFound
 from sifilma.kernel.lifecycle import History
-from sifilma.kernel.paging import Listing, Way, reached
+from sifilma.kernel.paging import Listing
 from sifilma.kernel.statements.finders import EachFew, among_few, together
+from sifilma.kernel.ways import Way, reached
 
 ENDED = (CardState.DESTROYED, CardState.DAMAGED, CardState.LOCKED, CardState.REVOKED)
 

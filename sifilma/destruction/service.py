@@ -46,6 +46,7 @@ from sifilma.kernel.statements.built_once import one_of_given
 from sifilma.kernel.statements.finders import Arm, Finder, among_few, find, ilike, pattern
 from sifilma.kernel.statements.prepared import Prepared
 from sifilma.kernel.text import Text, say
+from sifilma.kernel.ways import looked_through
 
 WAY = Submissions(
     DESTRUCTION, Destruction, DestructionApproval, "destruction", "organisation_id", DestructionState.PROPOSED, DestructionState.APPROVED
@@ -96,7 +97,7 @@ def with_text(text: str) -> ColumnElement[bool]:
 def _with_text_query(ctx: Context, query: Select[Destruction], text: str) -> Select[Destruction]:
     numbered, cards = find(ctx.session, text, FINDER, CARDS)
     if numbered is None or cards is None:
-        return query.where(with_text(text))
+        return looked_through(query, with_text(text))
     return among_few(ctx.session, query, Destruction.id, [*numbered, *with_cards(ctx, cards)])
 
 

@@ -18,6 +18,7 @@ from sifilma.kernel.db import LARGEST_INTEGER
 from sifilma.kernel.deadline import Allowance
 from sifilma.kernel.errors import Invalid, Unavailable
 from sifilma.kernel.paging import MOST_COUNTED, NEWEST_FIRST, OLDEST_FIRST, Listing, Order, Page
+from sifilma.kernel.ways import is_looked_through
 from sifilma.resources import resources
 from sifilma.web.operations import policy_of
 from sifilma.web.pages import link_to
@@ -71,7 +72,8 @@ class Shown:
     """What the macros of a list say around its rows (`web/macros.html`).
 
     `total` is the number of rows in words, empty where they were not counted. `names` are the filters that the list knows, `chosen` those
-    that are set. `limited`: the actor sees a part of what there is. `behind`: the page lies behind the first one.
+    that are set. `limited`: the actor sees a part of what there is. `behind`: the page lies behind the first one. `looked`: how many rows
+    of the list the page looked through, in words, if it may have fewer than fit the filters for that; `onward`: the cursor of the next.
     """
 
     total: str = ""
@@ -80,6 +82,8 @@ class Shown:
     chosen: tuple[str, ...] = ()
     limited: bool = False
     behind: bool = False
+    looked: str = ""
+    onward: str = ""
 
     def heading(self, column: str) -> tuple[str, str] | None:
         """Return the value of `aria-sort` for a column, empty if it is not sorted by, and the name of the order that a click gives.
@@ -124,7 +128,7 @@ def answer(
     orders = tuple(
         Choice(each, words, each.removeprefix(DOWNWARDS) or AGE, one.upwards, each == chosen) for each, (words, one) in choices.items()
     )
-    surround(export, total=_total(listing, export, found, number, counted), orders=orders)
+    surround(export, total=_total(listing, export, found, number, counted), orders=orders, looked=found.looked, onward=found.next or "")
     return make_response(render_template(template, items=list(show(found.items)), next=found.next, **values))
 
 
@@ -146,10 +150,11 @@ def _chosen(export: Export, usual: Order, first: str = "") -> tuple[dict[str, tu
     return choices, chosen
 
 
-def surround(export: Export, *, total: str = "", orders: tuple[Choice, ...] = ()) -> None:
+def surround(export: Export, *, total: str = "", orders: tuple[Choice, ...] = (), looked: int = 0, onward: str = "") -> None:
     """Keep what the macros of this page's list say. `answer` does; a page that shows sums in place of rows calls it by itself."""
     chosen = tuple(name for name, usual in export.filters.items() if request.args.get(name, "").strip() not in ("", usual))
-    g.shown_list = Shown(total, orders, tuple(export.filters), chosen, _is_limited(), bool(request.args.get("cursor")))
+    words, is_behind = str(format_decimal(looked)) if looked else "", bool(request.args.get("cursor"))
+    g.shown_list = Shown(total, orders, tuple(export.filters), chosen, _is_limited(), is_behind, words, onward)
 
 
 def shown_list() -> Shown:
@@ -159,9 +164,14 @@ def shown_list() -> Shown:
 
 
 def _total(listing: Listing[Any], export: Export, found: Page[Any], number: int | None, counted: Callable[[], int | None] | None) -> str:
-    """Return how many rows there are, in words. Rows that are all on the first page are not counted again."""
+    """Return how many rows there are, in words. Rows that are all on the first page are not counted again.
+
+    Empty for a list whose pages look through a part of it: to count is to look through all of it.
+    """
     if found.next is None and not request.args.get("cursor"):
         number = len(found.items)
+    elif is_looked_through(listing[0]) and context().session.get_bind().dialect.name != "sqlite":
+        return ""
     elif number is not None:
         return export.counted(number, str(format_decimal(number)))
     else:

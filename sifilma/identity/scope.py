@@ -16,8 +16,8 @@ from sqlalchemy.types import NullType
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import Grant, Operation, Scope, grants
 from sifilma.kernel.actor import Actor
-from sifilma.kernel.paging import Way, reached
 from sifilma.kernel.statements.prepared import Prepared
+from sifilma.kernel.ways import Way, reached
 
 UNITS = table("unit", column("id", Uuid()), column("outlet_id", Uuid()))
 """The columns of units that say where they stand; the model belongs to a package above."""

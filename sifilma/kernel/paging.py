@@ -5,38 +5,21 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, Generic, TypeAlias, TypeVar
 from uuid import UUID
 
-from sqlalchemy import (
-    BinaryExpression,
-    BindParameter,
-    BooleanClauseList,
-    Column,
-    ColumnElement,
-    FromClause,
-    Select,
-    any_,
-    func,
-    literal,
-    select,
-    true,
-    tuple_,
-    union,
-)
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import ColumnElement, Select, func, literal, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
-from sqlalchemy.sql import operators
-from sqlalchemy.sql.elements import Grouping
 
+from sifilma.kernel import ways
 from sifilma.kernel.errors import Invalid
+from sifilma.kernel.ways import directed
 
 T = TypeVar("T")
-Query = TypeVar("Query", bound=Select[Any])
 MAX_LIMIT = 200
 MOST_COUNTED = 1_000
 """Rows up to which the rows of a list are counted: more take as long to count as to read."""
@@ -61,37 +44,16 @@ class Order:
 NEWEST_FIRST, OLDEST_FIRST = Order(), Order(upwards=True)
 
 
-_REACHED = "sifilma_reached"
-
-
-@dataclass(frozen=True)
-class Way:
-    """How rows come into a list: their `column` has the value `owner`, or one of those that the query `owner` gives.
-
-    An index has the column and then the key of the list.
-    """
-
-    column: Any
-    owner: UUID | str | Select[Any]
-
-
-def reached(query: Query, reach: ColumnElement[bool], ways: Sequence[Way]) -> Query:
-    """Restrict a list to the rows that `reach` lets in, which are those of all `ways` together.
-
-    On PostgreSQL its pages in the order of the key are then read way by way: the keys of each in the order of its index, and of these the
-    first. It takes it that rows of an owner are spread evenly, and for a condition with OR it may walk past those of all others. Where a
-    list is narrowed twice, the ways are those of the last time.
-    """
-    known, _ = query.get_execution_options().get(_REACHED, ((), ()))
-    return query.where(reach).execution_options(**{_REACHED: ((*known, reach), tuple(ways))})
-
-
 @dataclass(frozen=True)
 class Page(Generic[T]):
-    """One page of a list. `next` is the cursor of the next page, None at the end."""
+    """One page of a list. `next` is the cursor of the next page, None at the end.
+
+    `looked`: rows of the list that were looked through, where the page may have fewer rows than fit it for that; else 0.
+    """
 
     items: list[T]
     next: str | None
+    looked: int = 0
 
 
 def page(
@@ -105,56 +67,17 @@ def page(
     columns = _columns(key, order)
     behind = _behind(columns, _decode(cursor, columns), order) if cursor else None
     part = query if behind is None else query.where(behind)
-    if order.by is None and (keys := _keys_by_ways(session, query, key, behind, order, limit + 1)) is not None:
-        part = query.where(key == any_(func.array(keys.scalar_subquery(), type_=ARRAY(key.type))))
-    ordered = part.order_by(*_ordering(columns, order))
+    keys = looked = ways.looked_at(session, query, columns, behind, upwards=order.upwards)
+    if keys is None and order.by is None:
+        keys = ways.first_keys(session, query, key, behind, limit + 1, upwards=order.upwards)
+    if keys is not None:
+        part = query.where(ways.one_of_keys(key, keys.subquery()))
     # One row more than asked for tells whether there is a next page, without a count.
-    rows = list(session.scalars(ordered.limit(limit + 1)))
-    more = len(rows) > limit
-    rows = rows[:limit]
-    return Page(rows, _encode([getattr(rows[-1], column.key) for column in columns]) if more else None)
-
-
-def _keys_by_ways(
-    session: Session, query: Select[Any], key: Key, behind: ColumnElement[bool] | None, order: Order, most: int
-) -> Select[Any] | None:
-    """Return the query of the first keys of a list, of each of its ways by itself.
-
-    None if the list was not `reached`, or by one owner alone, which needs no such help; if it was restricted otherwise than by values of
-    columns of its own, which each way would look for again; or if the database is SQLite.
-    """
-    known, ways = query.get_execution_options().get(_REACHED, ((), ()))
-    single = len(ways) == 1 and len(known) == 1 and not isinstance(ways[0].owner, Select)
-    if not ways or single or session.get_bind().dialect.name == "sqlite":
-        return None
-    others = [one for one in _conditions(query) if not any(one is each for each in known)]
-    tables = {*(one for one in query.get_children() if isinstance(one, FromClause)), *(way.column.table for way in ways)}
-    if tables != {key.table} or not all(_is_plain(one) for one in others):
-        return None
-    direction = key if order.upwards else key.desc()
-    keys = select(key).where(*others, *([] if behind is None else [behind])).order_by(direction).limit(most)
-    (each,) = union(*(_keys_of(keys, way) for way in ways)).subquery().c
-    return select(each).order_by(each if order.upwards else each.desc()).limit(most)
-
-
-def _keys_of(keys: Select[Any], way: Way) -> Select[Any]:
-    if not isinstance(way.owner, Select):
-        return select(keys.where(way.column == way.owner).subquery())
-    owners = way.owner.subquery()
-    (owner,) = owners.c
-    each = keys.where(way.column == owner).correlate(owners).lateral()
-    return select(each).select_from(owners.join(each, true()))
-
-
-def _conditions(query: Select[Any]) -> list[Any]:
-    """Return the conditions of a query that are joined by AND."""
-    where = query.whereclause
-    both = where.clauses if isinstance(where, BooleanClauseList) and where.operator is operators.and_ else [where]
-    return [one.element if isinstance(one, Grouping) else one for one in both]
-
-
-def _is_plain(condition: Any) -> bool:
-    return isinstance(condition, BinaryExpression) and isinstance(condition.left, Column) and isinstance(condition.right, BindParameter)
+    rows = list(session.scalars(part.order_by(*directed(columns, upwards=order.upwards)).limit(limit + 1)))
+    if len(rows) > limit:
+        return Page(rows[:limit], _encode([getattr(rows[limit - 1], column.key) for column in columns]))
+    last = None if looked is None else session.execute(looked.offset(ways.LOOKED - 1).limit(1)).first()
+    return Page(rows, None) if last is None else Page(rows, _encode(list(last)), ways.LOOKED)
 
 
 def count(session: Session, listing: Listing[Any], most: int = MOST_COUNTED) -> int:
@@ -167,7 +90,7 @@ def count(session: Session, listing: Listing[Any], most: int = MOST_COUNTED) -> 
 def first(session: Session, listing: Listing[Any], order: Order, most: int) -> list[Any]:
     """Return the first `most` rows of a list in one statement. They are few: all of them are in memory."""
     query, key = listing
-    return list(session.scalars(query.order_by(*_ordering(_columns(key, order), order)).limit(most)))
+    return list(session.scalars(query.order_by(*directed(_columns(key, order), upwards=order.upwards)).limit(most)))
 
 
 def walk(session: Session, listing: Listing[Any], order: Order, most: int) -> Generator[Sequence[Any], None, None]:
@@ -176,22 +99,18 @@ def walk(session: Session, listing: Listing[Any], order: Order, most: int) -> Ge
     The session must be in a transaction, which PostgreSQL's cursor needs (`UnitOfWork.begin_snapshot`).
     """
     query, key = listing
-    ordered = query.order_by(*_ordering(_columns(key, order), order)).limit(most)
+    ordered = query.order_by(*directed(_columns(key, order), upwards=order.upwards)).limit(most)
     with closing(session.scalars(ordered.execution_options(yield_per=WALKED))) as rows:
         yield from rows.partitions()
 
 
 def ordered(query: Select[Any], key: Key, order: Order) -> Select[Any]:
     """Return the query in an order, in which no two rows are equal."""
-    return query.order_by(None).order_by(*_ordering(_columns(key, order), order))
+    return query.order_by(None).order_by(*directed(_columns(key, order), upwards=order.upwards))
 
 
 def _columns(key: Key, order: Order) -> list[InstrumentedAttribute[Any]]:
     return [key] if order.by is None else [order.by, key]
-
-
-def _ordering(columns: list[InstrumentedAttribute[Any]], order: Order) -> Iterator[ColumnElement[Any] | InstrumentedAttribute[Any]]:
-    return (column if order.upwards else column.desc() for column in columns)
 
 
 def _behind(columns: list[InstrumentedAttribute[Any]], last: list[Any], order: Order) -> ColumnElement[bool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from flask_babel import LazyString, gettext
+from flask_babel import LazyString, format_decimal, gettext
 from flask_babel import lazy_gettext as _
 
 from sifilma.documents.indonesian import uid_pairs
@@ -116,6 +116,8 @@ def look_up(ctx: Context, typed: str, *, parts: bool) -> Result:
 
 def _group(found: Found, text: str) -> Group:
     place, total = PLACES[found.kind], at_most(found.count, MOST_COUNTED)
+    if found.among:
+        total = gettext("%(number)s among the newest %(looked)s", number=total, looked=format_decimal(found.among))
     return Group(found.kind, str(place.name), place.icon, total, [_line(hit) for hit in found.hits], place.index, {place.field: text})
 
 

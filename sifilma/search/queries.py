@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, literal, select, union_all
+from sqlalchemy import CTE, ColumnElement, Select, String, Uuid, cast, func, literal, null, select, union_all
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from sifilma.accounts import queries as accounts
@@ -36,9 +37,11 @@ from sifilma.handover import service as handover
 from sifilma.handover.models import Handover
 from sifilma.identity.models import Organisation, Person, User
 from sifilma.identity.permissions import Operation, grants
+from sifilma.kernel import ways
 from sifilma.kernel.context import Context
 from sifilma.kernel.statements import built_once
 from sifilma.kernel.statements.finders import Finder, find
+from sifilma.kernel.ways import among_first, looked_through
 from sifilma.personalisation import queries as personalisation
 from sifilma.personalisation import service as personalised
 from sifilma.personalisation.models import PersonalisationRequest
@@ -116,11 +119,15 @@ class Hit:
 
 @dataclass(frozen=True)
 class Found:
-    """What was found of one kind: the first hits (of few the newest), and how many there are, at most MOST_COUNTED + 1."""
+    """What was found of one kind: the newest hits, and how many there are, at most MOST_COUNTED + 1.
+
+    `among`: how many of the newest rows were looked through, where very many have the part; 0 where all were.
+    """
 
     kind: Kind
     hits: Sequence[Hit]
     count: int
+    among: int = 0
 
 
 def spelled(typed: str) -> str:
@@ -152,8 +159,8 @@ def _named(ctx: Context, text: str) -> dict[str, Any]:
 def containing(ctx: Context, text: str) -> list[Found]:
     """Return what each list that the actor may see finds for a part. The text must be long enough.
 
-    Where few are found first they are read in one statement, which is kept, newest first. Where many are, the database gives those of the
-    actor's that it comes upon first: to know the newest it would look through all of them.
+    Where few are found first they are read in one statement, which is kept. Where very many have the part, the newest LOOKED rows of each
+    list are looked through for it.
     """
     sources = dict(_sources(ctx))
     others: list[Kind] = [kind for kind in sources if kind not in (Kind.UNIT, Kind.CARD)]
@@ -167,10 +174,23 @@ def containing(ctx: Context, text: str) -> list[Found]:
             found[Kind.DESTRUCTION] = None if uids is None else [*numbered, *destruction.with_cards(ctx, uids)]
     few = {str(kind): found[kind] or [] for kind in sources}
     rows = list(built_once.rows(ctx, few_query, None, few)) if any(few.values()) else []
-    many = {kind: source.listed(ctx).where(source.fitting(ctx, text)) for kind, source in sources.items() if found[kind] is None}
-    if (query := _every(many, newest=False)) is not None:
-        rows += sorted(ctx.session.execute(query), key=lambda row: row.id, reverse=True)
-    return _found(rows)
+    many, newest = dict[Kind, Select[Any]](), dict[Kind, CTE]()
+    for kind, source in sources.items():
+        if found[kind] is None:
+            fitting = looked_through(source.listed(ctx), source.fitting(ctx, text))
+            many[kind], looked = among_first(ctx.session, fitting, source.shape.id)
+            newest |= {} if looked is None else {kind: looked}
+    if (query := _every(many, newest)) is not None:
+        rows += ctx.session.execute(query)
+    return _marked(rows)
+
+
+def _marked(rows: Sequence[Any]) -> list[Found]:
+    """Return what was found, with the kinds of which there are more rows than were looked through: they have a row without an id."""
+    longer = {Kind(row.kind) for row in rows if row.id is None and int(row.title) >= ways.LOOKED}
+    found = {one.kind: one for one in _found([row for row in rows if row.id is not None])}
+    each = {kind: Found(kind, [], 0) for kind in longer} | found
+    return [replace(each[kind], among=ways.LOOKED if kind in longer else 0) for kind in Kind if kind in each]
 
 
 def few_query(ctx: Context, _: None) -> Select[Any] | None:
@@ -183,10 +203,17 @@ def _sources(ctx: Context) -> Iterable[tuple[Kind, Source]]:
     return ((kind, source) for kind, source in SOURCES.items() if grants(ctx.actor, source.operation))
 
 
-def _every(queries: dict[Kind, Select[Any]], *, newest: bool = True) -> Select[Any] | None:
-    """Return one query of the hits of all kinds, each with at most one row more than is counted: the newest first, or any."""
+def _every(queries: dict[Kind, Select[Any]], newest: Mapping[Kind, CTE] = MappingProxyType({})) -> Select[Any] | None:
+    """Return one query of the hits of all kinds, each with at most one row more than is counted, the newest first.
+
+    Of the kinds whose `newest` rows are looked through, a row says in place of a title how many these are.
+    """
     # A subquery each: SQLite has no order and limit inside a union.
-    parts = [select(_shaped(kind, query, SOURCES[kind].shape, newest=newest).subquery()) for kind, query in queries.items()]
+    parts = [select(_shaped(kind, query, SOURCES[kind].shape).subquery()) for kind, query in queries.items()]
+    none = [literal("", String).label(name) for name in ("state", "whose", "more")]
+    for kind, looked in newest.items():
+        number = cast(select(func.count()).select_from(looked).scalar_subquery(), String)
+        parts.append(select(literal(str(kind)).label("kind"), cast(null(), Uuid()).label("id"), number.label("title"), *none))
     return select(union_all(*parts).subquery()) if parts else None
 
 
@@ -197,13 +224,12 @@ def _found(rows: Sequence[Any]) -> list[Found]:
     return [Found(kind, found[kind][:SHOWN], len(found[kind])) for kind in Kind if kind in found]
 
 
-def _shaped(kind: Kind, query: Select[Any], shape: Shape, *, newest: bool) -> Select[Any]:
+def _shaped(kind: Kind, query: Select[Any], shape: Shape) -> Select[Any]:
     for table, condition in shape.joined:
         query = query.join(table, condition)
     columns = {"title": shape.title, "state": shape.state, "whose": shape.whose, "more": shape.more}
     named = [literal(str(kind)).label("kind"), shape.id.label("id"), *(column.label(name) for name, column in columns.items())]
-    shaped = query.with_only_columns(*named).limit(MOST_COUNTED + 1)
-    return shaped.order_by(shape.id.desc()) if newest else shaped
+    return query.with_only_columns(*named).order_by(shape.id.desc()).limit(MOST_COUNTED + 1)
 
 
 def _requests(model: Any, whose: Any) -> Shape:

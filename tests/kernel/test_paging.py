@@ -15,11 +15,12 @@ from sqlalchemy.orm import Session, aliased, sessionmaker
 from sifilma.activation.models import Activation, ActivationRequest, Manifest
 from sifilma.cards.models import Unit
 from sifilma.documents.models import Document, StoredFile
-from sifilma.kernel import paging
+from sifilma.kernel import paging, ways
 from sifilma.kernel.db import make_engine
 from sifilma.kernel.errors import Invalid
 from sifilma.kernel.ids import uuid7
-from sifilma.kernel.paging import NEWEST_FIRST, OLDEST_FIRST, Order, Way, _decode, _encode
+from sifilma.kernel.paging import NEWEST_FIRST, OLDEST_FIRST, Order, Page, _decode, _encode
+from sifilma.kernel.ways import Way, looked_through, reached
 from sifilma.regions.models import Region
 from tests.support.counting import counted
 
@@ -102,17 +103,18 @@ def session(database_url: str) -> Iterator[Session]:
 
 def read(session: Session, query: Select[Document], order: Order, limit: int = 7) -> list[str]:
     """Return the names of all rows, page by page."""
-    seen, cursor = list[str](), None
-    while not seen or cursor:
-        page = paging.page(session, query, Document.id, limit=limit, cursor=cursor, order=order)
-        seen, cursor = [*seen, *(row.filename for row in page.items)], page.next
-        if not page.items:
-            break
-    return seen
+    return [row.filename for page in pages(session, query, order, limit) for row in page.items]
+
+
+def pages(session: Session, query: Select[Document], order: Order, limit: int = 7) -> list[Page[Document]]:
+    found = [paging.page(session, query, Document.id, limit=limit, order=order)]
+    while found[-1].next:
+        found.append(paging.page(session, query, Document.id, limit=limit, cursor=found[-1].next, order=order))
+    return found
 
 
 def in_two_ways() -> Select[Document]:
-    return paging.reached(select(Document), or_(OWN, TYPED), [Way(Document.kind, "letter"), Way(Document.media_type, TWO_TYPES)])
+    return reached(select(Document), or_(OWN, TYPED), [Way(Document.kind, "letter"), Way(Document.media_type, TWO_TYPES)])
 
 
 @pytest.mark.parametrize("order", [NEWEST_FIRST, OLDEST_FIRST, Order(by=Document.created_at)])
@@ -126,8 +128,8 @@ def in_two_ways() -> Select[Document]:
         (lambda query: query.where(or_(Document.created_at == day(3), Document.created_at == day(4))), False),
         (lambda query: query.where(Document.id.in_(select(Document.id).where(Document.created_at < day(2)))), False),
         (lambda query: query.join(StoredFile, StoredFile.sha256 == Document.sha256), False),
-        (lambda query: paging.reached(query, OWN, [Way(Document.kind, "letter")]), True),
-        (lambda query: paging.reached(query, OWN, []), False),
+        (lambda query: reached(query, OWN, [Way(Document.kind, "letter")]), True),
+        (lambda query: reached(query, OWN, []), False),
     ],
 )
 def test_a_list_has_the_same_pages_by_its_ways_as_by_its_conditions(
@@ -148,7 +150,7 @@ def test_a_list_has_the_same_pages_by_its_ways_as_by_its_conditions(
 
 
 def test_one_owner_alone_needs_no_other_way(session: Session) -> None:
-    query = paging.reached(select(Document), OWN, [Way(Document.kind, "letter")])
+    query = reached(select(Document), OWN, [Way(Document.kind, "letter")])
     engine = session.get_bind()
     assert isinstance(engine, Engine)
     with counted(engine) as sent:
@@ -163,3 +165,27 @@ def _order(order: Order) -> list[ColumnElement[Any]]:
 
 def _ways(query: Select[Any]) -> int:
     return len(query.get_execution_options()["sifilma_reached"][1])
+
+
+@pytest.mark.parametrize("order", [NEWEST_FIRST, OLDEST_FIRST, Order(by=Document.created_at)])
+@pytest.mark.parametrize("narrowed", [False, True])
+def test_a_list_that_is_looked_through_gives_each_row_that_fits_once(
+    session: Session, order: Order, narrowed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ways, "LOOKED", 8)
+    fits = or_(Document.filename.like("%7"), Document.filename.like("1%"))
+    query = looked_through(in_two_ways() if narrowed else select(Document), fits)
+    found = pages(session, query, order)
+    plain = in_two_ways() if narrowed else select(Document)
+    names = [row.filename for page in found for row in page.items]
+    assert names == [row.filename for row in session.scalars(plain.where(fits).order_by(*_order(order)))]
+    engine = session.get_bind()
+    assert isinstance(engine, Engine)
+    assert (8 in {page.looked for page in found}) == (engine.dialect.name == "postgresql")
+    assert found[-1].looked == 0
+
+
+def test_a_full_page_of_what_is_looked_through_goes_on_behind_its_last_row(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ways, "LOOKED", 20)
+    query = looked_through(select(Document), or_(Document.kind == "letter", Document.kind == "order"))
+    assert len(set(read(session, query, NEWEST_FIRST, limit=3))) == 40

@@ -6,10 +6,12 @@ import re
 
 import pytest
 
+from sifilma.kernel import ways
 from sifilma.kernel.db import db
+from sifilma.kernel.statements import finders
 from sifilma.search.queries import MOST_COUNTED, SHOWN, spelled
 from tests.support.counting import counted
-from tests.support.visitor import Visitor
+from tests.support.visitor import Visitor, english
 from tests.support.world import World, done
 
 
@@ -117,3 +119,36 @@ def test_the_box_is_on_every_page_of_those_who_are_signed_in_alone(sqlite_world:
         "/beranda",
     ).get_data(as_text=True)
     assert Visitor(sqlite_world).get("/cari", q="x").status_code in (302, 303, 401)
+
+
+def test_what_very_many_have_is_looked_for_among_the_newest_and_page_by_page(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    with world.app.app_context():
+        by_index = db.engine.dialect.name == "postgresql"
+    monkeypatch.setattr(finders, "SOME", 3)
+    monkeypatch.setattr(ways, "LOOKED", 10)
+    names = [f"SAMA-{number:02}" for number in range(12)]
+    for name in [*names, "LAIN-1", "LAIN-2", "LAIN-3"]:
+        done(world.client("magetan.kepala").post("/units", [{"model": "LEN-ENC-1", "function": "RW", "hardware_number": name}]), 201)
+    visitor = english(world, "magetan.kepala")
+    for who in ("operator1", "jatim.kepala", "magetan.kepala"):
+        visitor = english(world, who)
+        assert len(hits(visitor, "SAMA-")) == SHOWN
+        assert ("7 among the newest 10" in visitor.seen) == by_index, who
+        assert listed(visitor, "/unit?q=SAMA-") == names[::-1], who
+        assert ("a page looks through 10 rows" in visitor.get("/unit", q="SAMA-").get_data(as_text=True)) == by_index
+    monkeypatch.setattr(ways, "LOOKED", 2)
+    assert hits(visitor, "SAMA-") == ([] if by_index else hits(visitor, "SAMA-"))
+    assert ("Very many numbers have this part" in visitor.seen, "0 among the newest 2" in visitor.seen) == (by_index, by_index)
+    assert ("Nothing among the 2 rows" in visitor.text("/unit", q="SAMA-")) == by_index
+    assert listed(visitor, "/unit?q=SAMA-") == names[::-1]
+
+
+def listed(visitor: Visitor, page: str | None) -> list[str]:
+    """Return the hardware numbers of all pages of a list, which its links to the next page lead through."""
+    found = list[str]()
+    while page:
+        html = visitor.get(page).get_data(as_text=True)
+        found += re.findall(r">(SAMA-\d\d|LAIN-\d)<", html)
+        after = re.search(r'rel="next" href="([^"]+)"', html)
+        page = after[1].replace("&amp;", "&") if after else None
+    return found

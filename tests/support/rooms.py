@@ -170,7 +170,7 @@ LIBRARIES = {
     # the one thing that every package may use
     "kernel": (
         "actor addresses clock context days db deadline errors field_notes file_store idempotency ids installation lifecycle logging "
-        "outages paging rates repeats schemas sealing seals text triggers unit_of_work "
+        "outages paging rates repeats schemas sealing seals text triggers unit_of_work ways "
         "many/copying many/parallel many/sets statements/built_once statements/finders statements/prepared "
         "timekeeping/moments timekeeping/stops timekeeping/targets timekeeping/watch timekeeping/working_days"
     ),

@@ -38,13 +38,14 @@ from sqlalchemy.orm import Session
 from sifilma.kernel.db import among
 from sifilma.kernel.statements.prepared import Prepared
 from sifilma.kernel.text import has_part
+from sifilma.kernel.ways import looked_through
 
 Condition = Callable[[Any], ColumnElement[bool]]
 Value = Callable[[str], str | None]
 Ids = list[UUID] | None
 """Ids that were found first, or None where they are many."""
-FEW = 1_000
-"""Rows that are first looked for by each index, before a list is read in its order."""
+FEW, SOME, SHORT = 1_000, 5_000, 3
+"""Rows that each index is asked for, before a list is read in its order: for a part of SHORT letters or digits, and for a longer one."""
 TRIGRAMS = 3
 """Trigrams of a part for which an index is asked. Each of them is a list of rows to be read, and few of them leave few rows."""
 
@@ -74,19 +75,21 @@ class Finder:
         return or_(false(), *(arm.condition(value) for arm in self.arms if (value := arm.value(text)) is not None))
 
     def restricted_query(self, session: Session, query: Select[Any], text: str) -> Select[Any]:
-        """Restrict a query to the rows that are found. Among many a page is soon full: then the list is read in its order."""
+        """Restrict a query to the rows that are found. For what many have, a list is read in its order (`looked_through`)."""
         (few,) = find(session, text, self)
-        return query.where(self.fitting(text)) if few is None else among_few(session, query, self.arms[0].key, few)
+        return looked_through(query, self.fitting(text)) if few is None else among_few(session, query, self.arms[0].key, few)
 
 
-def find(session: Session, text: str, *finders: Finder, most: int = FEW) -> list[Ids]:
+def find(session: Session, text: str, *finders: Finder, most: int | None = None) -> list[Ids]:
     """Return the ids that each of the finders finds.
 
     None if one of its arms gives more than `most`, if its part is too short for an index of trigrams, or on SQLite, which has none: there
-    some thousand rows are looked through for the condition itself.
+    some thousand rows are looked through for the condition itself. `most` is FEW for three signs, which thousands have, and SOME for more:
+    a batch numbers more than FEW cards alike.
     """
     if session.get_bind().dialect.name == "sqlite":
         return [None] * len(finders)
+    most = most or (SOME if len(re.findall(r"[^\W_]", text)) > SHORT else FEW)
     arms = tuple(dict.fromkeys(arm for finder in finders for arm in finder.arms))
     values = {value: value(text) for value in _values(arms)}
     short = {value for value, part in values.items() if part is not None and not has_part(part)}

@@ -1,0 +1,169 @@
+"""The keys of a page of a list, read from indexes before its rows: what PostgreSQL does not do by itself, because it expects too little.
+
+It takes it that rows of an owner, and rows with a part of a text, are spread evenly over a table. So it walks the table in the order of
+the list until a page is full: past all rows of others, if the owner's are old. SQLite, which is for small installations, reads lists as
+they are written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+from uuid import UUID
+
+from sqlalchemy import (
+    CTE,
+    BinaryExpression,
+    BindParameter,
+    BooleanClauseList,
+    Column,
+    ColumnElement,
+    FromClause,
+    Select,
+    any_,
+    func,
+    select,
+    true,
+    union,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Session
+from sqlalchemy.sql import operators
+from sqlalchemy.sql.elements import Grouping
+
+Query = TypeVar("Query", bound=Select[Any])
+LOOKED = 500
+"""Rows of a list that a page looks through for what no index finds."""
+_REACHED, _LOOKED = "sifilma_reached", "sifilma_looked"
+
+
+@dataclass(frozen=True)
+class Way:
+    """How rows come into a list: their `column` has the value `owner`, or one of those that the query `owner` gives.
+
+    An index has the column and then the key of the list.
+    """
+
+    column: Any
+    owner: UUID | str | Select[Any]
+
+
+def reached(query: Query, reach: ColumnElement[bool], ways: Sequence[Way]) -> Query:
+    """Restrict a list to the rows that `reach` lets in, which are those of all `ways` together.
+
+    Its pages in the order of the key are then read way by way: the keys of each in the order of its index, and of these the first. Where a
+    list is narrowed twice, the ways are those of the last time.
+    """
+    known, _ = query.get_execution_options().get(_REACHED, ((), ()))
+    return query.where(reach).execution_options(**{_REACHED: ((*known, reach), tuple(ways))})
+
+
+def looked_through(query: Query, condition: ColumnElement[bool]) -> Query:
+    """Restrict a list by a condition that no index answers, for what so many rows have that their ids are not found first.
+
+    A page looks through LOOKED rows of the list for it, and may so have fewer rows than fit it, or none, and a next page nevertheless.
+    """
+    return query.where(condition).execution_options(**{_LOOKED: condition})
+
+
+def is_looked_through(query: Select[Any]) -> bool:
+    """Return whether pages of a list look through a part of it."""
+    return _LOOKED in query.get_execution_options()
+
+
+def looked_at(
+    session: Session, query: Select[Any], columns: Sequence[Any], behind: ColumnElement[bool] | None, *, upwards: bool
+) -> Select[Any] | None:
+    """Return the query of `columns`, the last of which is the key, of the first LOOKED rows of a list. None if it is not `looked_through`.
+
+    In the order of the key it may give rows that the list does not have: conditions that no index answers are left to the list itself.
+    """
+    condition = query.get_execution_options().get(_LOOKED)
+    if condition is None or session.get_bind().dialect.name == "sqlite":
+        return None
+    if len(columns) == 1:
+        if (keys := _by_ways(query, columns[0], behind, LOOKED, upwards=upwards, loosely=True)) is not None:
+            return keys
+        conditions = [one for one in _conditions(query) if _is_plain(one)]
+    else:
+        conditions = [one for one in _conditions(query) if one is not condition]
+    behind_it = [] if behind is None else [behind]
+    return select(*columns).where(*conditions, *behind_it).order_by(*directed(columns, upwards=upwards)).limit(LOOKED)
+
+
+def among_first(session: Session, query: Query, key: Any) -> tuple[Query, CTE | None]:
+    """Return a list of the newest LOOKED rows alone, and their keys; on SQLite, or if it is not `looked_through`, as it is."""
+    looked = looked_at(session, query, [key], None, upwards=False)
+    if looked is None:
+        return query, None
+    keys = looked.cte(f"newest_{key.class_.__tablename__}")
+    return query.where(one_of_keys(key, keys)), keys
+
+
+def one_of_keys(key: Any, keys: FromClause) -> ColumnElement[bool]:
+    """Return the condition that a row has one of the keys. PostgreSQL is given them as an array, and looks each of them up."""
+    (each,) = (one for one in keys.c if one.key == key.key)
+    found = func.array(select(each).scalar_subquery(), type_=ARRAY(key.type))
+    return cast("ColumnElement[bool]", key == any_(found))
+
+
+def first_keys(
+    session: Session, query: Select[Any], key: Any, behind: ColumnElement[bool] | None, most: int, *, upwards: bool
+) -> Select[Any] | None:
+    """Return the query of the first keys of a list, of each of its ways by itself.
+
+    None if the list was not `reached`, or by one owner alone, which needs no such help; or if it was restricted otherwise than by values of
+    columns of its own, which each way would look for again.
+    """
+    known, ways = query.get_execution_options().get(_REACHED, ((), ()))
+    single = len(ways) == 1 and len(known) == 1 and not isinstance(ways[0].owner, Select)
+    if single or session.get_bind().dialect.name == "sqlite":
+        return None
+    return _by_ways(query, key, behind, most, upwards=upwards)
+
+
+def directed(columns: Sequence[Any], *, upwards: bool) -> list[Any]:
+    """Return columns as an order: the least of them first if `upwards`, else the greatest."""
+    return [column if upwards else column.desc() for column in columns]
+
+
+def _by_ways(
+    query: Select[Any], key: Any, behind: ColumnElement[bool] | None, most: int, *, upwards: bool, loosely: bool = False
+) -> Select[Any] | None:
+    """Return the same query; `loosely`, without the conditions that are not plain, instead of None if there are any."""
+    known, ways = query.get_execution_options().get(_REACHED, ((), ()))
+    others = [one for one in _conditions(query) if not any(one is each for each in known)]
+    tables = {*(one for one in query.get_children() if isinstance(one, FromClause)), *(way.column.table for way in ways)}
+    plain = [one for one in others if _is_plain(one)]
+    if not ways or tables != {key.table} or (len(plain) < len(others) and not loosely):
+        return None
+    behind_it = [] if behind is None else [behind]
+    keys = select(key).where(*plain, *behind_it).order_by(*directed([key], upwards=upwards)).limit(most)
+    found = select(union(*(_keys_of(keys, way) for way in ways)).subquery())
+    return found.order_by(*directed(list(found.selected_columns), upwards=upwards)).limit(most)
+
+
+def _keys_of(keys: Select[Any], way: Way) -> Select[Any]:
+    if not isinstance(way.owner, Select):
+        return select(keys.where(way.column == way.owner).subquery())
+    owners = way.owner.subquery()
+    (owner,) = owners.c
+    each = keys.where(way.column == owner).correlate(owners).lateral()
+    return select(each).select_from(owners.join(each, true()))
+
+
+def _conditions(query: Select[Any]) -> list[Any]:
+    """Return the conditions of a query that are joined by AND."""
+    where = query.whereclause
+    both = where.clauses if isinstance(where, BooleanClauseList) and where.operator is operators.and_ else [where]
+    return [one.element if isinstance(one, Grouping) else one for one in both]
+
+
+def _is_plain(condition: Any) -> bool:
+    """Return whether a condition compares a column with a value. Parts of texts are no values."""
+    is_compared = isinstance(condition, BinaryExpression) and condition.operator in _COMPARED
+    return is_compared and isinstance(condition.left, Column) and isinstance(condition.right, BindParameter)
+
+
+_COMPARED = (operators.eq, operators.ne, operators.lt, operators.le, operators.gt, operators.ge)
