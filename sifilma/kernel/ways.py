@@ -73,9 +73,9 @@ def is_looked_through(query: Select[Any]) -> bool:
 
 
 def looked_at(
-    session: Session, query: Select[Any], columns: Sequence[Any], behind: ColumnElement[bool] | None, *, upwards: bool
+    session: Session, query: Select[Any], columns: Sequence[Any], behind: ColumnElement[bool] | None, most: int, *, upwards: bool
 ) -> Select[Any] | None:
-    """Return the query of `columns`, the last of which is the key, of the first LOOKED rows of a list. None if it is not `looked_through`.
+    """Return the query of `columns`, the last of which is the key, of the first `most` rows of a list. None if it is not `looked_through`.
 
     In the order of the key it may give rows that the list does not have: conditions that no index answers are left to the list itself.
     """
@@ -83,18 +83,18 @@ def looked_at(
     if condition is None or session.get_bind().dialect.name == "sqlite":
         return None
     if len(columns) == 1:
-        if (keys := _by_ways(query, columns[0], behind, LOOKED, upwards=upwards, loosely=True)) is not None:
+        if (keys := _by_ways(query, columns[0], behind, most, upwards=upwards, loosely=True)) is not None:
             return keys
         conditions = [one for one in _conditions(query) if _is_plain(one)]
     else:
         conditions = [one for one in _conditions(query) if one is not condition]
     behind_it = [] if behind is None else [behind]
-    return select(*columns).where(*conditions, *behind_it).order_by(*directed(columns, upwards=upwards)).limit(LOOKED)
+    return select(*columns).where(*conditions, *behind_it).order_by(*directed(columns, upwards=upwards)).limit(most)
 
 
-def among_first(session: Session, query: Query, key: Any) -> tuple[Query, CTE | None]:
-    """Return a list of the newest LOOKED rows alone, and their keys; on SQLite, or if it is not `looked_through`, as it is."""
-    looked = looked_at(session, query, [key], None, upwards=False)
+def among_first(session: Session, query: Query, key: Any, most: int) -> tuple[Query, CTE | None]:
+    """Return a list of the newest `most` rows alone, and their keys; on SQLite, or if it is not `looked_through`, as it is."""
+    looked = looked_at(session, query, [key], None, most, upwards=False)
     if looked is None:
         return query, None
     keys = looked.cte(f"newest_{key.class_.__tablename__}")

@@ -37,7 +37,6 @@ from sifilma.handover import service as handover
 from sifilma.handover.models import Handover
 from sifilma.identity.models import Organisation, Person, User
 from sifilma.identity.permissions import Operation, grants
-from sifilma.kernel import ways
 from sifilma.kernel.context import Context
 from sifilma.kernel.statements import built_once
 from sifilma.kernel.statements.finders import Finder, find
@@ -51,6 +50,8 @@ LONGEST, SHORTEST = 100, 3
 """Characters of what is looked up; letters and digits that a part needs at least."""
 MOST_COUNTED, SHOWN = 50, 5
 """Rows of a kind that are counted, and those of them that are shown."""
+LOOKED = 250
+"""Newest rows of a list that are looked through for what very many have."""
 LETTERS = [one.finder for one in NAMING]
 Owner, Maker, Human = aliased(Organisation), aliased(DeviceModel), aliased(Person)
 
@@ -178,7 +179,7 @@ def containing(ctx: Context, text: str) -> list[Found]:
     for kind, source in sources.items():
         if found[kind] is None:
             fitting = looked_through(source.listed(ctx), source.fitting(ctx, text))
-            many[kind], looked = among_first(ctx.session, fitting, source.shape.id)
+            many[kind], looked = among_first(ctx.session, fitting, source.shape.id, LOOKED)
             newest |= {} if looked is None else {kind: looked}
     if (query := _every(many, newest)) is not None:
         rows += ctx.session.execute(query)
@@ -187,10 +188,10 @@ def containing(ctx: Context, text: str) -> list[Found]:
 
 def _marked(rows: Sequence[Any]) -> list[Found]:
     """Return what was found, with the kinds of which there are more rows than were looked through: they have a row without an id."""
-    longer = {Kind(row.kind) for row in rows if row.id is None and int(row.title) >= ways.LOOKED}
+    longer = {Kind(row.kind) for row in rows if row.id is None and int(row.title) >= LOOKED}
     found = {one.kind: one for one in _found([row for row in rows if row.id is not None])}
     each = {kind: Found(kind, [], 0) for kind in longer} | found
-    return [replace(each[kind], among=ways.LOOKED if kind in longer else 0) for kind in Kind if kind in each]
+    return [replace(each[kind], among=LOOKED if kind in longer else 0) for kind in Kind if kind in each]
 
 
 def few_query(ctx: Context, _: None) -> Select[Any] | None:

@@ -9,6 +9,7 @@ import pytest
 from sifilma.kernel import ways
 from sifilma.kernel.db import db
 from sifilma.kernel.statements import finders
+from sifilma.search import queries
 from sifilma.search.queries import MOST_COUNTED, SHOWN, spelled
 from tests.support.counting import counted
 from tests.support.visitor import Visitor, english
@@ -125,7 +126,8 @@ def test_what_very_many_have_is_looked_for_among_the_newest_and_page_by_page(wor
     with world.app.app_context():
         by_index = db.engine.dialect.name == "postgresql"
     monkeypatch.setattr(finders, "SOME", 3)
-    monkeypatch.setattr(ways, "LOOKED", 10)
+    for module in (ways, queries):
+        monkeypatch.setattr(module, "LOOKED", 10)
     names = [f"SAMA-{number:02}" for number in range(12)]
     for name in [*names, "LAIN-1", "LAIN-2", "LAIN-3"]:
         done(world.client("magetan.kepala").post("/units", [{"model": "LEN-ENC-1", "function": "RW", "hardware_number": name}]), 201)
@@ -136,7 +138,8 @@ def test_what_very_many_have_is_looked_for_among_the_newest_and_page_by_page(wor
         assert ("7 among the newest 10" in visitor.seen) == by_index, who
         assert listed(visitor, "/unit?q=SAMA-") == names[::-1], who
         assert ("a page looks through 10 rows" in visitor.get("/unit", q="SAMA-").get_data(as_text=True)) == by_index
-    monkeypatch.setattr(ways, "LOOKED", 2)
+    for module in (ways, queries):
+        monkeypatch.setattr(module, "LOOKED", 2)
     assert hits(visitor, "SAMA-") == ([] if by_index else hits(visitor, "SAMA-"))
     assert ("Very many numbers have this part" in visitor.seen, "0 among the newest 2" in visitor.seen) == (by_index, by_index)
     assert ("Nothing among the 2 rows" in visitor.text("/unit", q="SAMA-")) == by_index
