@@ -7,7 +7,7 @@ they are written.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 from uuid import UUID
@@ -26,6 +26,7 @@ from sqlalchemy import (
     select,
     true,
     union,
+    union_all,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
@@ -138,18 +139,23 @@ def _by_ways(
     plain = [one for one in others if _is_plain(one)]
     if not ways or tables != {key.table} or (len(plain) < len(others) and not loosely):
         return None
-    behind_it = [] if behind is None else [behind]
-    keys = select(key).where(*plain, *behind_it).order_by(*directed([key], upwards=upwards)).limit(most)
-    found = select(union(*(_keys_of(keys, way) for way in ways)).subquery())
-    return found.order_by(*directed(list(found.selected_columns), upwards=upwards)).limit(most)
+
+    def first(keys: Select[Any]) -> Select[Any]:
+        return keys.order_by(*directed(list(keys.selected_columns), upwards=upwards)).limit(most)
+
+    mine = select(key).where(*plain, *([] if behind is None else [behind]))
+    each = [select(first(_keys_of(mine, way, first)).subquery()) for way in ways]
+    # Rows of one column are of one owner; by several columns a row may come in more than once.
+    together = union_all if len({way.column for way in ways}) == 1 else union
+    return first(select(together(*each).subquery()))
 
 
-def _keys_of(keys: Select[Any], way: Way) -> Select[Any]:
+def _keys_of(keys: Select[Any], way: Way, first: Callable[[Select[Any]], Select[Any]]) -> Select[Any]:
     if not isinstance(way.owner, Select):
-        return select(keys.where(way.column == way.owner).subquery())
+        return keys.where(way.column == way.owner)
     owners = way.owner.subquery()
     (owner,) = owners.c
-    each = keys.where(way.column == owner).correlate(owners).lateral()
+    each = first(keys.where(way.column == owner)).correlate(owners).lateral()
     return select(each).select_from(owners.join(each, true()))
 
 
