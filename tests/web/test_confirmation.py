@@ -30,6 +30,7 @@ REASONS = {
     "accounts.invitation_form": SIGNING,
     "accounts.object_to_report": "it keeps what is there, after a fresh code; a report can be made again",
     "activation.verification_form": SHOWN,
+    "audit_pages.verify": SHOWN,
     "model_pages.record": "an approver certifies it, or returns it to be recorded again",
     "unit_key_pages.take_up": PROPOSED,
     "user_pages.invite": "an account, which can be disabled",
