@@ -64,7 +64,9 @@ def show(entry_id: UUID) -> str:
 @operation("audit.verify")
 def verification_page() -> str:
     """Show what of the log can be verified. Reading 10,000 entries is asked for by a button, not by whatever follows links."""
-    return _verification(context(), None)
+    session = context().session
+    size, signed = log_size(session), session.scalar(checkpoints.newest_moment_query().limit(1))
+    return render_template("audit_trail/verification.html", report=None, size=size, signed=signed, newest=VERIFIED)
 
 
 @blueprint.post("/periksa")
@@ -75,12 +77,7 @@ def verify() -> str:
     report = verification.verify(ctx, keyset.load(settings).keys("audit"), checkpoints.kept_note(settings), VERIFIED)
     # `verify` ended the read; rendering the page reads again.
     ctx.uow.begin_read()
-    return _verification(ctx, report)
-
-
-def _verification(ctx: Context, report: verification.Report | None) -> str:
-    size, signed = log_size(ctx.session), ctx.session.scalar(checkpoints.newest_moment_query().limit(1))
-    return render_template("audit_trail/verification.html", report=report, size=size, signed=signed, newest=VERIFIED)
+    return render_template("audit_trail/verification.html", report=report, newest=VERIFIED)
 
 
 def _list(ctx: Context, form: Form) -> Response:

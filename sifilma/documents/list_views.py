@@ -170,7 +170,7 @@ def _total(listing: Listing[Any], export: Export, found: Page[Any], number: int 
     """
     if found.next is None and not request.args.get("cursor"):
         number = len(found.items)
-    elif is_looked_through(listing[0]) and context().session.get_bind().dialect.name != "sqlite":
+    elif is_looked_through(context().session, listing[0]):
         return ""
     elif number is not None:
         return export.counted(number, str(format_decimal(number)))

@@ -65,8 +65,8 @@ def page(
     """
     limit = max(1, min(limit, MAX_LIMIT))
     columns = _columns(key, order)
-    behind = _behind(columns, _decode(cursor, columns), order) if cursor else None
-    part = query if behind is None else query.where(behind)
+    behind = [_behind(columns, _decode(cursor, columns), order)] if cursor else []
+    part = query.where(*behind)
     keys = looked = ways.looked_at(session, query, columns, behind, ways.LOOKED, upwards=order.upwards)
     if keys is None and order.by is None:
         keys = ways.first_keys(session, query, key, behind, limit + 1, upwards=order.upwards)

@@ -68,34 +68,32 @@ def looked_through(query: Query, condition: ColumnElement[bool]) -> Query:
     return query.where(condition).execution_options(**{_LOOKED: condition})
 
 
-def is_looked_through(query: Select[Any]) -> bool:
+def is_looked_through(session: Session, query: Select[Any]) -> bool:
     """Return whether pages of a list look through a part of it."""
-    return _LOOKED in query.get_execution_options()
+    return _LOOKED in query.get_execution_options() and session.get_bind().dialect.name != "sqlite"
 
 
 def looked_at(
-    session: Session, query: Select[Any], columns: Sequence[Any], behind: ColumnElement[bool] | None, most: int, *, upwards: bool
+    session: Session, query: Select[Any], columns: Sequence[Any], behind: Sequence[ColumnElement[bool]], most: int, *, upwards: bool
 ) -> Select[Any] | None:
     """Return the query of `columns`, the last of which is the key, of the first `most` rows of a list. None if it is not `looked_through`.
 
     In the order of the key it may give rows that the list does not have: conditions that no index answers are left to the list itself.
     """
-    condition = query.get_execution_options().get(_LOOKED)
-    if condition is None or session.get_bind().dialect.name == "sqlite":
+    if not is_looked_through(session, query):
         return None
     if len(columns) == 1:
         if (keys := _by_ways(query, columns[0], behind, most, upwards=upwards, loosely=True)) is not None:
             return keys
         conditions = [one for one in _conditions(query) if _is_plain(one)]
     else:
-        conditions = [one for one in _conditions(query) if one is not condition]
-    behind_it = [] if behind is None else [behind]
-    return select(*columns).where(*conditions, *behind_it).order_by(*directed(columns, upwards=upwards)).limit(most)
+        conditions = [one for one in _conditions(query) if one is not query.get_execution_options()[_LOOKED]]
+    return select(*columns).where(*conditions, *behind).order_by(*directed(columns, upwards=upwards)).limit(most)
 
 
 def among_first(session: Session, query: Query, key: Any, most: int) -> tuple[Query, CTE | None]:
     """Return a list of the newest `most` rows alone, and their keys; on SQLite, or if it is not `looked_through`, as it is."""
-    looked = looked_at(session, query, [key], None, most, upwards=False)
+    looked = looked_at(session, query, [key], [], most, upwards=False)
     if looked is None:
         return query, None
     keys = looked.cte(f"newest_{key.class_.__tablename__}")
@@ -110,7 +108,7 @@ def one_of_keys(key: Any, keys: FromClause) -> ColumnElement[bool]:
 
 
 def first_keys(
-    session: Session, query: Select[Any], key: Any, behind: ColumnElement[bool] | None, most: int, *, upwards: bool
+    session: Session, query: Select[Any], key: Any, behind: Sequence[ColumnElement[bool]], most: int, *, upwards: bool
 ) -> Select[Any] | None:
     """Return the query of the first keys of a list, of each of its ways by itself.
 
@@ -130,7 +128,7 @@ def directed(columns: Sequence[Any], *, upwards: bool) -> list[Any]:
 
 
 def _by_ways(
-    query: Select[Any], key: Any, behind: ColumnElement[bool] | None, most: int, *, upwards: bool, loosely: bool = False
+    query: Select[Any], key: Any, behind: Sequence[ColumnElement[bool]], most: int, *, upwards: bool, loosely: bool = False
 ) -> Select[Any] | None:
     """Return the same query; `loosely`, without the conditions that are not plain, instead of None if there are any."""
     known, ways = query.get_execution_options().get(_REACHED, ((), ()))
@@ -143,7 +141,7 @@ def _by_ways(
     def first(keys: Select[Any]) -> Select[Any]:
         return keys.order_by(*directed(list(keys.selected_columns), upwards=upwards)).limit(most)
 
-    mine = select(key).where(*plain, *([] if behind is None else [behind]))
+    mine = select(key).where(*plain, *behind)
     each = [select(first(_keys_of(mine, way, first)).subquery()) for way in ways]
     # Rows of one column are of one owner; by several columns a row may come in more than once.
     together = union_all if len({way.column for way in ways}) == 1 else union

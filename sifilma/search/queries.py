@@ -10,7 +10,6 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -204,7 +203,7 @@ def _sources(ctx: Context) -> Iterable[tuple[Kind, Source]]:
     return ((kind, source) for kind, source in SOURCES.items() if grants(ctx.actor, source.operation))
 
 
-def _every(queries: dict[Kind, Select[Any]], newest: Mapping[Kind, CTE] = MappingProxyType({})) -> Select[Any] | None:
+def _every(queries: dict[Kind, Select[Any]], newest: Mapping[Kind, CTE] | None = None) -> Select[Any] | None:
     """Return one query of the hits of all kinds, each with at most one row more than is counted, the newest first.
 
     Of the kinds whose `newest` rows are looked through, a row says in place of a title how many these are.
@@ -212,7 +211,7 @@ def _every(queries: dict[Kind, Select[Any]], newest: Mapping[Kind, CTE] = Mappin
     # A subquery each: SQLite has no order and limit inside a union.
     parts = [select(_shaped(kind, query, SOURCES[kind].shape).subquery()) for kind, query in queries.items()]
     none = [literal("", String).label(name) for name in ("state", "whose", "more")]
-    for kind, looked in newest.items():
+    for kind, looked in (newest or {}).items():
         number = cast(select(func.count()).select_from(looked).scalar_subquery(), String)
         parts.append(select(literal(str(kind)).label("kind"), cast(null(), Uuid()).label("id"), number.label("title"), *none))
     return select(union_all(*parts).subquery()) if parts else None
