@@ -19,6 +19,7 @@ from sifilma.kernel.statements.finders import (
     Arm,
     Finder,
     Ids,
+    Sought,
     among_few,
     counted_query,
     each_few,
@@ -83,12 +84,12 @@ class Naming:
     names: Callable[[Context, ColumnElement[bool]], ColumnElement[bool]]
 
 
-def has_uid(text: str) -> ColumnElement[bool]:
+def has_uid(text: Sought) -> ColumnElement[bool]:
     """Return the condition of cards with the part in their UID, for a query that reads them in an order."""
     return _OF_CARD.fitting(text)
 
 
-def units_with(text: str) -> ColumnElement[bool]:
+def units_with(text: Sought) -> ColumnElement[bool]:
     """Return the condition of units with the part in a number of theirs, or in the UID of a card that was in them."""
     return or_(UNITS.fitting(text), exists().where(Card.unit_id == Unit.id, has_uid(text)))
 
@@ -100,7 +101,7 @@ def units_with_query(ctx: Context, query: Select[Unit], text: str) -> Select[Uni
     return looked_through(query, units_with(text)) if few is None else among_few(ctx.session, query, Unit.id, few)
 
 
-def cards_with(ctx: Context, text: str, *naming: Naming) -> ColumnElement[bool]:
+def cards_with(ctx: Context, text: Sought, *naming: Naming) -> ColumnElement[bool]:
     """Return the condition of cards with the part in their UID or in a number of their unit, or that something else names."""
     in_unit = exists().where(Unit.id == Card.unit_id, UNITS.fitting(text))
     return or_(has_uid(text), in_unit, *(one.names(ctx, one.finder.fitting(text)) for one in naming))

@@ -43,7 +43,7 @@ from sifilma.kernel.ids import uuid7
 from sifilma.kernel.paging import Listing
 from sifilma.kernel.repeats import repeats
 from sifilma.kernel.statements.built_once import one_of_given
-from sifilma.kernel.statements.finders import Arm, Finder, among_few, find, ilike, pattern
+from sifilma.kernel.statements.finders import Arm, Finder, Sought, among_few, find, ilike, pattern
 from sifilma.kernel.statements.prepared import Prepared
 from sifilma.kernel.text import Text, say
 from sifilma.kernel.ways import looked_through
@@ -88,7 +88,7 @@ def list_destructions(
     return (_with_text_query(ctx, query, text) if text else query), Destruction.id
 
 
-def with_text(text: str) -> ColumnElement[bool]:
+def with_text(text: Sought) -> ColumnElement[bool]:
     """Return the condition of destructions with a part in their number or in the UID of a card."""
     named = select(DestructionCard.destruction_id).join(Card, Card.id == DestructionCard.card_id).where(has_uid(text))
     return or_(FINDER.fitting(text), Destruction.id.in_(named))

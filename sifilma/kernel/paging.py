@@ -67,7 +67,9 @@ def page(
     columns = _columns(key, order)
     behind = [_behind(columns, _decode(cursor, columns), order)] if cursor else []
     part = query.where(*behind)
-    keys = looked = ways.looked_at(session, query, columns, behind, ways.LOOKED, upwards=order.upwards)
+    keys = looked = None
+    if ways.is_looked_through(session, query):
+        keys = looked = ways.looked_at(query, columns, behind, ways.LOOKED, upwards=order.upwards)
     if keys is None and order.by is None:
         keys = ways.first_keys(session, query, key, behind, limit + 1, upwards=order.upwards)
     if keys is not None:

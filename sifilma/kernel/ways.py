@@ -74,14 +74,12 @@ def is_looked_through(session: Session, query: Select[Any]) -> bool:
 
 
 def looked_at(
-    session: Session, query: Select[Any], columns: Sequence[Any], behind: Sequence[ColumnElement[bool]], most: int, *, upwards: bool
-) -> Select[Any] | None:
-    """Return the query of `columns`, the last of which is the key, of the first `most` rows of a list. None if it is not `looked_through`.
+    query: Select[Any], columns: Sequence[Any], behind: Sequence[ColumnElement[bool]], most: int, *, upwards: bool
+) -> Select[Any]:
+    """Return the query of `columns`, the last of which is the key, of the first `most` rows of a list that is `looked_through`.
 
     In the order of the key it may give rows that the list does not have: conditions that no index answers are left to the list itself.
     """
-    if not is_looked_through(session, query):
-        return None
     if len(columns) == 1:
         if (keys := _by_ways(query, columns[0], behind, most, upwards=upwards, loosely=True)) is not None:
             return keys
@@ -91,12 +89,9 @@ def looked_at(
     return select(*columns).where(*conditions, *behind).order_by(*directed(columns, upwards=upwards)).limit(most)
 
 
-def among_first(session: Session, query: Query, key: Any, most: int) -> tuple[Query, CTE | None]:
-    """Return a list of the newest `most` rows alone, and their keys; on SQLite, or if it is not `looked_through`, as it is."""
-    looked = looked_at(session, query, [key], [], most, upwards=False)
-    if looked is None:
-        return query, None
-    keys = looked.cte(f"newest_{key.class_.__tablename__}")
+def among_first(query: Query, key: Any, most: int) -> tuple[Query, CTE]:
+    """Return a list that is `looked_through` of its newest `most` rows alone, and their keys. The query is for PostgreSQL."""
+    keys = looked_at(query, [key], [], most, upwards=False).cte(f"newest_{key.class_.__tablename__}")
     return query.where(one_of_keys(key, keys)), keys
 
 

@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -38,7 +39,7 @@ from sifilma.identity.models import Organisation, Person, User
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.context import Context
 from sifilma.kernel.statements import built_once
-from sifilma.kernel.statements.finders import Finder, find
+from sifilma.kernel.statements.finders import Finder, Parameters, Sought, Value, find, given_for, values_of
 from sifilma.kernel.ways import among_first, looked_through
 from sifilma.personalisation import queries as personalisation
 from sifilma.personalisation import service as personalised
@@ -98,9 +99,9 @@ class Source:
     listed: Callable[[Context], Select[Any]]
     finder: Finder
     shape: Shape
-    condition: Callable[[Context, str], ColumnElement[bool]] | None = None
+    condition: Callable[[Context, Sought], ColumnElement[bool]] | None = None
 
-    def fitting(self, ctx: Context, text: str) -> ColumnElement[bool]:
+    def fitting(self, ctx: Context, text: Sought) -> ColumnElement[bool]:
         """Return the condition of a part, where many have it."""
         return self.condition(ctx, text) if self.condition else self.finder.fitting(text)
 
@@ -174,14 +175,9 @@ def containing(ctx: Context, text: str) -> list[Found]:
             found[Kind.DESTRUCTION] = None if uids is None else [*numbered, *destruction.with_cards(ctx, uids)]
     few = {str(kind): found[kind] or [] for kind in sources}
     rows = list(built_once.rows(ctx, few_query, None, few)) if any(few.values()) else []
-    many, newest = dict[Kind, Select[Any]](), dict[Kind, CTE]()
-    for kind, source in sources.items():
-        if found[kind] is None:
-            fitting = looked_through(source.listed(ctx), source.fitting(ctx, text))
-            many[kind], looked = among_first(ctx.session, fitting, source.shape.id, LOOKED)
-            newest |= {} if looked is None else {kind: looked}
-    if (query := _every(many, newest)) is not None:
-        rows += ctx.session.execute(query)
+    if many := frozenset(kind for kind in sources if found[kind] is None):
+        among = 0 if ctx.session.get_bind().dialect.name == "sqlite" else LOOKED
+        rows += built_once.rows(ctx, many_query, (many, among), given_for(_values(), text))
     return _marked(rows)
 
 
@@ -197,6 +193,26 @@ def few_query(ctx: Context, _: None) -> Select[Any] | None:
     """Return the query of all kinds that the actor may list, of the ids that were found first: a value for each kind."""
     found = {kind: source.listed(ctx).where(built_once.one_of_given(source.shape.id, str(kind))) for kind, source in _sources(ctx)}
     return _every(found)
+
+
+def many_query(ctx: Context, which: tuple[frozenset[Kind], int]) -> Select[Any] | None:
+    """Return the query of kinds of which very many have a part, for its `given_for`: among so many of the newest rows of each, 0 for all."""
+    kinds, among = which
+    part = Parameters(_values())
+    many, newest = dict[Kind, Select[Any]](), dict[Kind, CTE]()
+    for kind, source in _sources(ctx):
+        if kind in kinds:
+            many[kind] = looked_through(source.listed(ctx), source.fitting(ctx, part))
+            if among:
+                many[kind], newest[kind] = among_first(many[kind], source.shape.id, among)
+    return _every(many, newest)
+
+
+@cache
+def _values() -> list[Value]:
+    """Return what is made of a text to look for a part of it, each once."""
+    finders = [source.finder for source in SOURCES.values()]
+    return values_of(arm for finder in (*finders, *LETTERS) for arm in finder.arms)
 
 
 def _sources(ctx: Context) -> Iterable[tuple[Kind, Source]]:

@@ -198,6 +198,8 @@ KEPT: list[tuple[built_once.Build, Any]] = [
     (statistics._times_query, (date(2025, 12, 1), Calendar((date(2026, 1, 1),)))),
     (search.identified_query, None),
     (search.few_query, None),
+    (search.many_query, (frozenset(search.Kind), search.LOOKED)),
+    (search.many_query, (frozenset({search.Kind.CARD, search.Kind.DESTRUCTION}), 0)),
     (part_queries.named_query, card_page.NAMING),
     *(
         (query, reader_locations.PlaceFilter(state, kind=kind, region=region))

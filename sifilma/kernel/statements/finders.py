@@ -8,11 +8,11 @@ reading some of them, not by an index.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 from uuid import UUID
 
 from sqlalchemy import (
@@ -70,14 +70,39 @@ class Finder:
     def __init__(self, *arms: Arm) -> None:
         self.arms = arms
 
-    def fitting(self, text: str) -> ColumnElement[bool]:
+    def fitting(self, text: Sought) -> ColumnElement[bool]:
         """Return the condition itself, for a list that is read in its order."""
-        return or_(false(), *(arm.condition(value) for arm in self.arms if (value := arm.value(text)) is not None))
+        of = text.of if isinstance(text, Parameters) else lambda value: value(text)
+        return or_(false(), *(arm.condition(value) for arm in self.arms if (value := of(arm.value)) is not None))
 
     def restricted_query(self, session: Session, query: Select[Any], text: str) -> Select[Any]:
         """Restrict a query to the rows that are found. For what many have, a list is read in its order (`looked_through`)."""
         (few,) = find(session, text, self)
         return looked_through(query, self.fitting(text)) if few is None else among_few(session, query, self.arms[0].key, few)
+
+
+class Parameters:
+    """Stands for a text in a statement that is built once for all texts: for what each of `values` makes of one there is a parameter."""
+
+    def __init__(self, values: Sequence[Value]) -> None:
+        self._each = {value: bindparam(_name(at), type_=String) for at, value in enumerate(values)}
+
+    def of(self, value: Value) -> BindParameter[Any]:
+        """Return the parameter of a value. A value of None fits nothing, as NULL does."""
+        return self._each[value]
+
+
+Sought: TypeAlias = str | Parameters
+"""What is looked for: a text, or the parameters of any text."""
+
+
+def given_for(values: Sequence[Value], text: str) -> dict[str, str | None]:
+    """Return what a statement of `Parameters` of these values is given for a text."""
+    return {_name(at): value(text) for at, value in enumerate(values)}
+
+
+def _name(at: int) -> str:
+    return f"sought_{at}"
 
 
 def find(session: Session, text: str, *finders: Finder, most: int | None = None) -> list[Ids]:
@@ -91,7 +116,7 @@ def find(session: Session, text: str, *finders: Finder, most: int | None = None)
         return [None] * len(finders)
     most = most or (SOME if len(re.findall(r"[^\W_]", text)) > SHORT else FEW)
     arms = tuple(dict.fromkeys(arm for finder in finders for arm in finder.arms))
-    values = {value: value(text) for value in _values(arms)}
+    values = {value: value(text) for value in values_of(arms)}
     short = {value for value, part in values.items() if part is not None and not has_part(part)}
     parts = [None if value in short else part for value, part in values.items()]
     given = {f"part_{at}": part for at, part in enumerate(parts)}
@@ -123,13 +148,14 @@ def trigrams_of(part: str) -> str:
     return f"%{'%'.join(each)}%" if len(each) > 1 else part
 
 
-def _values(arms: tuple[Arm, ...]) -> list[Value]:
+def values_of(arms: Iterable[Arm]) -> list[Value]:
+    """Return the values of arms, each once."""
     return list(dict.fromkeys(arm.value for arm in arms))
 
 
 @lru_cache(maxsize=64)
 def _statement(arms: tuple[Arm, ...], most: int) -> Prepared:
-    values = _values(arms)
+    values = values_of(arms)
     parts, trigrams = ([bindparam(f"{name}_{at}", type_=String) for at, _ in enumerate(values)] for name in ("part", "trigrams"))
     found = []
     for at, arm in enumerate(arms):
