@@ -1,7 +1,7 @@
 """Measure every page, list, search and API read at the size that is there: `python -m tests.benchmarks.nation.measure`.
 
 Of each it prints the CPU of this process and of the database, the blocks that its statements touch, and which large table one of them
-reads from end to end. With a second nation `--beside` the pages of both are opened in turns, and the ratios are printed.
+reads from end to end. With a second nation `--beside` the pages of both are opened in turns on one core, and the ratios are printed.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import os
 import re
 import statistics
 import sys
@@ -23,7 +24,7 @@ from sifilma.commands.practice import settings_with_secrets
 from tests.benchmarks.machine import slowness
 from tests.benchmarks.nation.beside import Beside, answer
 from tests.benchmarks.nation.installation import installed
-from tests.benchmarks.nation.opening import Found, Side, connections, database_ms
+from tests.benchmarks.nation.opening import Found, Side, connections, database_ms, on_one_core
 from tests.benchmarks.nation.pages import EXPORTS, pages, people
 from tests.support.world import MAGETAN_PLACE, World, done
 
@@ -40,6 +41,7 @@ def main() -> int:
     chosen = _arguments()
     if not chosen.beside:
         return _measure(chosen, None)
+    on_one_core(os.getpid())  # the other process inherits it
     with closing(Beside(*chosen.beside)) as smaller:  # before this process takes the secrets of its own home into the environment
         return _measure(chosen, smaller)
 
@@ -82,8 +84,8 @@ def _measured(sides: Sequence[Side | Beside], wanted: Sequence[tuple[str, str]],
         elif [side.begin(kind, page) for side in sides] != [200] * len(sides):
             continue
         else:
-            for _ in range(times):
-                for side in sides:
+            for turn in range(times):
+                for side in sides if turn % 2 else reversed(sides):  # each is as often the one that was just at work
                     side.once()
             found = [side.found() for side in sides]
         if any(one.status != 200 for one in found):
