@@ -107,8 +107,11 @@ def first_keys(
 ) -> Select[Any] | None:
     """Return the query of the first keys of a list, of each of its ways by itself.
 
-    None if the list was not `reached`, or by one owner alone, which needs no such help; or if it was restricted otherwise than by values of
-    columns of its own, which each way would look for again.
+    A list of all rows that is narrowed by values has one way: its state is in an index with the key, and of most rows, so that PostgreSQL
+    would rather walk past the newest, which are in none of those states yet.
+
+    None of all rows and of one owner alone, which need no such help; and if the list was restricted otherwise than by values of its own
+    columns, which each way would look for again.
     """
     known, ways = query.get_execution_options().get(_REACHED, ((), ()))
     single = len(ways) == 1 and len(known) == 1 and not isinstance(ways[0].owner, Select)
@@ -130,13 +133,17 @@ def _by_ways(
     others = [one for one in _conditions(query) if not any(one is each for each in known)]
     tables = {*(one for one in query.get_children() if isinstance(one, FromClause)), *(way.column.table for way in ways)}
     plain = [one for one in others if _is_plain(one)]
-    if not ways or tables != {key.table} or (len(plain) < len(others) and not loosely):
+    if tables != {key.table} or not (ways or plain) or (len(plain) < len(others) and not loosely):
         return None
+    if known and not ways and not loosely:
+        return None  # nothing says how the rows come in
 
     def first(keys: Select[Any]) -> Select[Any]:
         return keys.order_by(*directed(list(keys.selected_columns), upwards=upwards)).limit(most)
 
     mine = select(key).where(*plain, *behind)
+    if not ways:
+        return first(mine)
     each = [select(first(_keys_of(mine, way, first)).subquery()) for way in ways]
     # Rows of one column are of one owner; by several columns a row may come in more than once.
     together = union_all if len({way.column for way in ways}) == 1 else union

@@ -50,7 +50,7 @@ LONGEST, SHORTEST = 100, 3
 """Characters of what is looked up; letters and digits that a part needs at least."""
 MOST_COUNTED, SHOWN = 50, 5
 """Rows of a kind that are counted, and those of them that are shown."""
-LOOKED = 250
+LOOKED = 100
 """Newest rows of a list that are looked through for what very many have."""
 LETTERS = [one.finder for one in NAMING]
 Owner, Maker, Human = aliased(Organisation), aliased(DeviceModel), aliased(Person)
@@ -196,7 +196,7 @@ def few_query(ctx: Context, _: None) -> Select[Any] | None:
 
 
 def many_query(ctx: Context, which: tuple[frozenset[Kind], int]) -> Select[Any] | None:
-    """Return the query of kinds of which very many have a part, for its `given_for`: among so many of the newest rows of each, 0 for all."""
+    """Return the query of kinds of which very many have a part, for its `given_for`: among so many of the newest of each, 0 for all."""
     kinds, among = which
     part = Parameters(_values())
     many, newest = dict[Kind, Select[Any]](), dict[Kind, CTE]()

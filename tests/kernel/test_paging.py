@@ -130,6 +130,7 @@ def in_two_ways() -> Select[Document]:
         (lambda query: query.join(StoredFile, StoredFile.sha256 == Document.sha256), False),
         (lambda query: reached(query, OWN, [Way(Document.kind, "letter")]), True),
         (lambda query: reached(query, OWN, []), False),
+        (lambda query: reached(query, OWN, []).where(Document.created_at == day(3)), False),
     ],
 )
 def test_a_list_has_the_same_pages_by_its_ways_as_by_its_conditions(
@@ -156,6 +157,18 @@ def test_one_owner_alone_needs_no_other_way(session: Session) -> None:
     with counted(engine) as sent:
         assert len(read(session, query, NEWEST_FIRST)) == 20
     assert not any("array" in str(one).lower() for one in sent.statements)
+
+
+@pytest.mark.parametrize("order", [NEWEST_FIRST, OLDEST_FIRST])
+def test_keys_of_all_rows_with_a_value_are_read_before_the_rows(session: Session, order: Order) -> None:
+    query = select(Document).where(Document.kind == "letter")
+    engine = session.get_bind()
+    assert isinstance(engine, Engine)
+    with counted(engine) as sent:
+        assert read(session, query, order) == list(session.scalars(query.with_only_columns(Document.filename).order_by(*_order(order))))
+        assert len(pages(session, select(Document), order)) == 9
+    by_keys = ["array" in str(one).lower() for one in sent.statements]
+    assert by_keys.count(True) == (3 if engine.dialect.name == "postgresql" else 0)
 
 
 def _order(order: Order) -> list[ColumnElement[Any]]:
