@@ -14,8 +14,9 @@ EXAMPLE = say("Example:")
 HINT = say("Hint:")
 REFERENCE = say("Reference:")
 MARKS = ("example:", "contoh:", "hint:", "petunjuk:", "reference:", "rujukan:")
-"""How a row of a template begins that is none of the table's, and a sheet that only helps to fill in another: in both languages."""
-EXAMPLES = MARKS[:2]
+"""How a sheet begins that is no table: one that helps to fill in another, or that begins with a row of GUIDES. In both languages."""
+EXAMPLES, GUIDES = MARKS[:2], MARKS[:4]
+"""How a row of a template begins that is none of the table's: an example, or a hint."""
 AND_NAME = " – "
 """Between a code and its name, in the choices of a template. What follows is passed over when the sheet comes back."""
 
@@ -106,7 +107,8 @@ class Format:
     @cached_property
     def wanted(self) -> Wanted:
         """Return what a child looks for."""
-        return Wanted(self.keys, self.required, {one.name: one.instead for one in self.columns if one.instead}, NOTES.name, list(MARKS))
+        instead = {one.name: one.instead for one in self.columns if one.instead}
+        return Wanted(self.keys, self.required, instead, NOTES.name, list(MARKS), list(GUIDES))
 
     def empty(self, given: Mapping[str, str]) -> list[str]:
         """Return a row with these values by column, and blanks for the others."""

@@ -44,7 +44,7 @@ class Wanted:
 
     `instead` names, for some that must be there, another column that takes their place.
 
-    A row whose first cell begins with one of `marks` is no row of the table, and a sheet that begins with one is no table.
+    A row whose first cell begins with one of `guides` is no row of the table, and a sheet that begins with one of `marks` is no table.
     """
 
     names: dict[str, str]
@@ -52,6 +52,7 @@ class Wanted:
     instead: dict[str, str]
     notes: str
     marks: list[str]
+    guides: list[str]
 
     @classmethod
     def of(cls, packed: str) -> Wanted:
@@ -99,7 +100,7 @@ def look(sheet: str, rows: Iterable[Line], wanted: Wanted) -> Candidate:
         texts = [text_of(cell)[:LONGEST] for cell in cells]
         if not any(texts):
             continue
-        if filled == 0 and marked(texts, wanted):
+        if filled == 0 and marked(texts, wanted.marks):
             return found
         heading = Heading(number, texts, [wanted.names.get(key(text), "") if text else "" for text in texts])
         if not heading.missing(wanted):
@@ -116,10 +117,9 @@ def _named(heading: Heading) -> int:
     return len(set(heading.names) - {""})
 
 
-def marked(texts: Iterable[str], wanted: Wanted) -> bool:
-    """Return whether the first filled cell of a row says that it is none of the table's."""
-    first = next(filter(None, texts), "").casefold()
-    return any(first.startswith(mark) for mark in wanted.marks)
+def marked(texts: Iterable[str], marks: Sequence[str]) -> bool:
+    """Return whether the first filled cell of a row begins with one of the marks."""
+    return next(filter(None, texts), "").casefold().startswith(tuple(marks))
 
 
 def chosen(candidates: Iterable[Candidate], wanted: Wanted) -> Candidate:
@@ -156,7 +156,7 @@ def filled_rows(found: Candidate, wanted: Wanted, most: int, hollow: list[int]) 
         if not any(texts):
             if any(not isinstance(cell, str) for cell, counted in zip(cells, counts, strict=False) if counted):
                 hollow.append(number)
-        elif not marked((text for text, counted in zip(texts, counts, strict=False) if counted), wanted):
+        elif not marked((text for text, counted in zip(texts, counts, strict=False) if counted), wanted.guides):
             yield number, cells
             most -= 1
             if not most:
