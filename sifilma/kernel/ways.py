@@ -135,7 +135,7 @@ def _by_ways(
     plain = [one for one in others if _is_plain(one)]
     if tables != {key.table} or not (ways or plain) or (len(plain) < len(others) and not loosely):
         return None
-    if known and not ways and not loosely:
+    if known and not ways:
         return None  # nothing says how the rows come in
 
     def first(keys: Select[Any]) -> Select[Any]:
