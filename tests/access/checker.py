@@ -90,10 +90,9 @@ class Walk:
     """The calls of one visitor to every route. `denied` maps the id of a refused request to the action that must be recorded for it.
 
     `scope_alone`: make only the calls whose answers a select decides, not those that are refused before the first select of an object.
-    `short`: leave out what the same code answers elsewhere. A forbidden operation is refused by one piece of code for all of its routes.
-    Staff reach what their head reaches, with whom two states of each relation are tried, and one with them and where the scope alone is
-    looked at. A spreadsheet has the rows of the file, and is looked at for one role. The people of the directorate see the lists of all, in
-    which no search is made.
+    `short`: leave out what the same code answers elsewhere. Staff reach what their head reaches, with whom two states of each relation are
+    tried, and one with them and where the scope alone is looked at. A spreadsheet has the rows of the file, and is looked at for one role.
+    The people of the directorate see the lists of all, in which no search is made.
     """
 
     visitor: Visitor
@@ -101,12 +100,10 @@ class Walk:
     scope_alone: bool = False
     short: bool = True
     objects: dict[str, list[OwnedObject]] = field(default_factory=dict)
-    _known: list[Route] = field(default_factory=list)
 
     def faults(self, operation: str = "", below: str = "") -> list[str]:
         """Return every contradiction to the table, of all routes, of the routes of one operation, or of those below a path."""
-        self._known = routes(self.visitor.world)
-        of = (route for route in self._known if route.rule.rule.startswith(below))
+        of = (route for route in routes(self.visitor.world) if route.rule.rule.startswith(below))
         wanted = (route for route in of if not operation or route.operation == operation)
         return [fault for route in wanted for fault in self._route(route)]
 
@@ -138,7 +135,7 @@ class Walk:
         elif not self.visitor.role.known:
             yield from self._expect(route, "nobody", self._call(route, self._any(route)), {401})
         elif not self._granted(route):
-            if self.scope_alone or (self.short and not self._is_refused_here(route)):
+            if self.scope_alone:
                 return
             yield from self._expect(route, "a forbidden operation", self._call(route, self._any(route)), {403}, "forbidden")
         elif route.about_an_object:
@@ -147,14 +144,9 @@ class Walk:
             yield from self._allowed(route, self._any(route), "an allowed operation")
 
     def _granted(self, route: Route) -> bool:
-        return self.visitor.role.may(str(route.operation))
-
-    def _is_refused_here(self, route: Route) -> bool:
-        """Tell whether the short form makes a call that is refused: some role tries each route, and each role a route of each operation."""
-        of = [each for each in self._known if (each.operation, each.is_api) == (route.operation, route.is_api)]
-        shut = [role for role in ROLES if role.known and not role.may(str(route.operation))]
-        at, mine = [str(each) for each in of].index(str(route)), shut.index(self.visitor.role)
-        return at % len(shut) == mine or mine % len(of) == at
+        if route.operation in (ANYBODY, PERSON):
+            return route.operation == ANYBODY or self.visitor.person is not None
+        return self.visitor.cell(str(route.operation)) != NEVER
 
     def _open(self, route: Route) -> Iterator[str]:
         if "<" in route.rule.rule or route.unsafe:

@@ -35,21 +35,6 @@ class Role:
         """Whether the caller is a person of the directorate."""
         return self.columns[:1] != () and self.columns[0] in CENTRAL
 
-    def cell(self, operation: str) -> str:
-        """Return the table's cell: `-`, or a letter of scope, with `!` if a fresh code is needed."""
-        cells = [TABLE[operation][column] for column in self.columns]
-        if not cells or NEVER in cells or ("h" in cells[0] and not self.head):
-            return NEVER
-        if any("p" in cell for cell in cells[1:]):  # people only: no key of the organisation
-            return NEVER
-        return cells[0].replace("h", "").replace("p", "")
-
-    def may(self, operation: str) -> bool:
-        """Tell whether a caller who is signed in may do this with some object."""
-        if operation in (ANYBODY, PERSON):
-            return operation == ANYBODY or self.username is not None
-        return self.cell(operation) != NEVER
-
 
 ROLES = (
     Role("anonymous"),
@@ -103,7 +88,12 @@ class Visitor:
 
     def cell(self, operation: str) -> str:
         """Return the table's cell: `-`, or a letter of scope, with `!` if a fresh code is needed."""
-        return self.role.cell(operation)
+        cells = [TABLE[operation][column] for column in self.role.columns]
+        if not cells or NEVER in cells or ("h" in cells[0] and not self.role.head):
+            return NEVER
+        if any("p" in cell for cell in cells[1:]):  # people only: no key of the organisation
+            return NEVER
+        return cells[0].replace("h", "").replace("p", "")
 
     def reaches(self, operation: str, item: OwnedObject) -> bool:
         """Tell whether the table's scope for an operation covers an object."""

@@ -23,7 +23,7 @@ from tests.support.world import World
 
 
 def walk(world: World, name: str) -> Walk:
-    return Walk(visitor(world, next(role for role in ROLES if role.name == name)), short=False)
+    return Walk(visitor(world, next(role for role in ROLES if role.name == name)))
 
 
 @contextmanager
