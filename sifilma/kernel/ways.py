@@ -68,9 +68,14 @@ def looked_through(query: Query, condition: ColumnElement[bool]) -> Query:
     return query.where(condition).execution_options(**{_LOOKED: condition})
 
 
+def reads_keys_first(session: Session) -> bool:
+    """Return whether pages are read so: SQLite reads lists as they are written."""
+    return session.get_bind().dialect.name != "sqlite"
+
+
 def is_looked_through(session: Session, query: Select[Any]) -> bool:
     """Return whether pages of a list look through a part of it."""
-    return _LOOKED in query.get_execution_options() and session.get_bind().dialect.name != "sqlite"
+    return _LOOKED in query.get_execution_options() and reads_keys_first(session)
 
 
 def looked_at(
@@ -115,7 +120,7 @@ def first_keys(
     """
     known, ways = query.get_execution_options().get(_REACHED, ((), ()))
     single = len(ways) == 1 and len(known) == 1 and not isinstance(ways[0].owner, Select)
-    if single or session.get_bind().dialect.name == "sqlite":
+    if single or not reads_keys_first(session):
         return None
     return _by_ways(query, key, behind, most, upwards=upwards)
 

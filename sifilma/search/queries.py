@@ -39,8 +39,8 @@ from sifilma.identity.models import Organisation, Person, User
 from sifilma.identity.permissions import Operation, grants
 from sifilma.kernel.context import Context
 from sifilma.kernel.statements import built_once
-from sifilma.kernel.statements.finders import Finder, Parameters, Sought, Value, find, given_for, values_of
-from sifilma.kernel.ways import among_first, looked_through
+from sifilma.kernel.statements.finders import Finder, Parameters, Sought, Value, find, given, values_of
+from sifilma.kernel.ways import among_first, looked_through, reads_keys_first
 from sifilma.personalisation import queries as personalisation
 from sifilma.personalisation import service as personalised
 from sifilma.personalisation.models import PersonalisationRequest
@@ -52,6 +52,8 @@ MOST_COUNTED, SHOWN = 50, 5
 """Rows of a kind that are counted, and those of them that are shown."""
 LOOKED = 100
 """Newest rows of a list that are looked through for what very many have."""
+SOUGHT = "sought"
+"""The name of the parameters of what is looked up."""
 LETTERS = [one.finder for one in NAMING]
 Owner, Maker, Human = aliased(Organisation), aliased(DeviceModel), aliased(Person)
 
@@ -176,8 +178,8 @@ def containing(ctx: Context, text: str) -> list[Found]:
     few = {str(kind): found[kind] or [] for kind in sources}
     rows = list(built_once.rows(ctx, few_query, None, few)) if any(few.values()) else []
     if many := frozenset(kind for kind in sources if found[kind] is None):
-        among = 0 if ctx.session.get_bind().dialect.name == "sqlite" else LOOKED
-        rows += built_once.rows(ctx, many_query, (many, among), given_for(_values(), text))
+        among = LOOKED if reads_keys_first(ctx.session) else 0
+        rows += built_once.rows(ctx, many_query, (many, among), given(SOUGHT, [value(text) for value in _values()]))
     return _marked(rows)
 
 
@@ -196,9 +198,9 @@ def few_query(ctx: Context, _: None) -> Select[Any] | None:
 
 
 def many_query(ctx: Context, which: tuple[frozenset[Kind], int]) -> Select[Any] | None:
-    """Return the query of kinds of which very many have a part, for its `given_for`: among so many of the newest of each, 0 for all."""
+    """Return the query of kinds of which very many have a part (SOUGHT): among so many of the newest of each, 0 for all."""
     kinds, among = which
-    part = Parameters(_values())
+    part = Parameters(SOUGHT, _values())
     many, newest = dict[Kind, Select[Any]](), dict[Kind, CTE]()
     for kind, source in _sources(ctx):
         if kind in kinds:

@@ -82,10 +82,13 @@ class Finder:
 
 
 class Parameters:
-    """Stands for a text in a statement that is built once for all texts: for what each of `values` makes of one there is a parameter."""
+    """Stands for a text in a statement that is built once for all texts: for what each of `values` makes of one there is a parameter.
 
-    def __init__(self, values: Sequence[Value]) -> None:
-        self._each = {value: bindparam(_name(at), type_=String) for at, value in enumerate(values)}
+    They are called `name` and their place (`given`).
+    """
+
+    def __init__(self, name: str, values: Sequence[Value]) -> None:
+        self._each = {value: bindparam(key, type_=String) for value, key in zip(values, given(name, values), strict=True)}
 
     def of(self, value: Value) -> BindParameter[Any]:
         """Return the parameter of a value. A value of None fits nothing, as NULL does."""
@@ -96,13 +99,9 @@ Sought: TypeAlias = str | Parameters
 """What is looked for: a text, or the parameters of any text."""
 
 
-def given_for(values: Sequence[Value], text: str) -> dict[str, str | None]:
-    """Return what a statement of `Parameters` of these values is given for a text."""
-    return {_name(at): value(text) for at, value in enumerate(values)}
-
-
-def _name(at: int) -> str:
-    return f"sought_{at}"
+def given(name: str, each: Sequence[Any]) -> dict[str, Any]:
+    """Return what the Parameters of a name are given: a value for each of theirs, in their order."""
+    return {f"{name}_{at}": value for at, value in enumerate(each)}
 
 
 def find(session: Session, text: str, *finders: Finder, most: int | None = None) -> list[Ids]:
@@ -119,9 +118,8 @@ def find(session: Session, text: str, *finders: Finder, most: int | None = None)
     values = {value: value(text) for value in values_of(arms)}
     short = {value for value, part in values.items() if part is not None and not has_part(part)}
     parts = [None if value in short else part for value, part in values.items()]
-    given = {f"part_{at}": part for at, part in enumerate(parts)}
-    given |= {f"trigrams_{at}": part and trigrams_of(part) for at, part in enumerate(parts)}
-    each = each_few(_statement(arms, most).read(session, given), most) if any(parts) else [[] for _ in arms]
+    asked = given("part", parts) | given("trigrams", [part and trigrams_of(part) for part in parts])
+    each = each_few(_statement(arms, most).read(session, asked), most) if any(parts) else [[] for _ in arms]
     found = {arm: None if arm.value in short else ids for arm, ids in zip(arms, each, strict=True)}
     return [together(*(found[arm] for arm in one.arms)) for one in finders]
 
@@ -156,12 +154,11 @@ def values_of(arms: Iterable[Arm]) -> list[Value]:
 @lru_cache(maxsize=64)
 def _statement(arms: tuple[Arm, ...], most: int) -> Prepared:
     values = values_of(arms)
-    parts, trigrams = ([bindparam(f"{name}_{at}", type_=String) for at, _ in enumerate(values)] for name in ("part", "trigrams"))
+    parts, trigrams = Parameters("part", values), Parameters("trigrams", values)
     found = []
     for at, arm in enumerate(arms):
-        value = values.index(arm.value)
-        condition = arm.condition(trigrams[value] if arm.beside else parts[value])
-        whole = and_(condition, arm.beside(parts[value])) if arm.beside else condition
+        condition = arm.condition((trigrams if arm.beside else parts).of(arm.value))
+        whole = and_(condition, arm.beside(parts.of(arm.value))) if arm.beside else condition
         found.append(counted_query(at, select(arm.key).where(whole), most))
     return Prepared(union_all(*found), own_plan=True)
 
