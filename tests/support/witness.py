@@ -40,3 +40,8 @@ def started_anew(world: World) -> None:
     """Have the application know nothing of its witness, as after a start."""
     with world.app.app_context():
         standing.of(db.session).begin()
+
+
+def otherwise_signed(signed: bytes) -> bytes:
+    """Return a statement with another last sign than its own, whatever that is."""
+    return signed[:-1] + (b"A" if signed[-1:] != b"A" else b"Q")

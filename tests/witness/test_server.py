@@ -23,6 +23,7 @@ from sifilma.witness.cosigning import CosigningFolder, WitnessBroken
 from sifilma.witness.http import AnotherSize, Forked, HttpWitness
 from sifilma.witness.views import application
 from sifilma.witness.wire import submission
+from tests.support.witness import otherwise_signed
 from tests.support.witness_server import NAME, ORIGIN, SmallLog, program, serving, witness_of
 
 NOW = 1_900_000_000
@@ -111,7 +112,7 @@ def test_it_keeps_statements_of_its_installation_each_after_the_one_before(clien
     assert client.post("/statements/1", data=first).status_code == 201
     assert client.post("/statements/1", data=first).status_code == 201  # the answer was lost
     assert (client.post("/statements/1", data=log.statement(1, end=7)).status_code, client.get("/statements").data) == (409, b"1\n")
-    for wrong in (log.statement(3, first), log.statement(2, second), log.statement(2), b"x", b"", first, second[:-2] + b"AA"):
+    for wrong in (log.statement(3, first), log.statement(2, second), log.statement(2), b"x", b"", first, otherwise_signed(second)):
         assert client.post("/statements/2", data=wrong).status_code == 403, wrong
     assert client.post("/statements/2", data=second).status_code == 201
     assert (client.get("/statements/2").data, client.get("/statements/2").content_type) == (second, "application/jose")
