@@ -171,7 +171,7 @@ LIBRARIES = {
     "kernel": (
         "actor addresses clock context days db deadline errors field_notes file_store idempotency ids installation lifecycle logging "
         "outages paging rates repeats schemas sealing seals text triggers unit_of_work ways "
-        "many/copying many/parallel many/sets statements/built_once statements/finders statements/prepared "
+        "many/copying many/parallel many/sets statements/built_once statements/driver statements/finders statements/prepared "
         "timekeeping/moments timekeeping/stops timekeeping/targets timekeeping/watch timekeeping/working_days"
     ),
     # the outbox, and each way out of it

@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from sifilma.documents.models import StoredFile
 from sifilma.kernel import db
-from sifilma.kernel.db import DeadlineConnection, make_engine
+from sifilma.kernel.db import make_engine
+from sifilma.kernel.statements.driver import DeadlineConnection
 from sifilma.kernel.statements.prepared import ONE_PLAN, Prepared
 from sifilma.kernel.unit_of_work import UnitOfWork
 from tests.support.counting import counted

@@ -13,10 +13,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from sifilma.identity.models import Organisation
-from sifilma.kernel import db, triggers
+from sifilma.kernel import triggers
 from sifilma.kernel.db import make_engine
 from sifilma.kernel.ids import uuid7
-from sifilma.kernel.statements import built_once
+from sifilma.kernel.statements import built_once, driver
 from sifilma.kernel.statements.prepared import Prepared, run_all
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
@@ -143,8 +143,8 @@ def test_a_long_statement_is_read_once_and_takes_other_values_each_time(postgres
     statement = text("SELECT " + " + ".join(f"CAST(:{name} AS int)" for name in [*names, "p7"]))
     with engine.connect() as connection:
         assert connection.scalar(statement, dict.fromkeys(names, 1)) == 401
-        before = db._as_sent.cache_info()
+        before = driver._as_sent.cache_info()
         assert connection.scalar(statement, dict.fromkeys(names, 1) | {"p7": 100}) == 599
-        after = db._as_sent.cache_info()
+        after = driver._as_sent.cache_info()
     engine.dispose()
     assert (after.hits - before.hits, after.misses) == (1, before.misses)
