@@ -23,7 +23,7 @@ from sifilma.kernel.actor import OrganisationKind, Role
 from sifilma.kernel.context import Context
 from sifilma.kernel.errors import NotFound
 from sifilma.kernel.paging import Listing
-from sifilma.kernel.statements.finders import Arm, Finder, like, named, pattern
+from sifilma.kernel.statements.finders import Arm, Finder, Named, like, pattern
 
 CHOICES = 20
 # Made once: to make an alias takes longer than the rest of its condition.
@@ -37,7 +37,7 @@ def users_query(ctx: Context) -> Select[User]:
 
 FINDER = Finder(
     Arm(User.id, like(User.username), lambda text: pattern(text.casefold())),
-    Arm(User.id, named(User.person_id, Person.id, Person.name), pattern),
+    Arm(User.id, Named(User.person_id, Person.id, Person.name), pattern),
 )
 """What finds a part of a user name or of a person's name."""
 

@@ -34,7 +34,7 @@ from sifilma.kernel.context import Context
 from sifilma.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from sifilma.kernel.ids import uuid7
 from sifilma.kernel.paging import Listing
-from sifilma.kernel.statements.finders import Arm, Finder, named, pattern
+from sifilma.kernel.statements.finders import Arm, Finder, Named, pattern
 from sifilma.kernel.text import say
 from sifilma.sign_in import throttle
 from sifilma.sign_in.authentication import secret_hash
@@ -336,7 +336,7 @@ def get_own_organisation(ctx: Context) -> Organisation:
     return ctx.session.get_one(Organisation, ctx.actor.organisation_id)
 
 
-ORGANISATION_FINDER = Finder(Arm(Organisation.id, named(Organisation.id, Organisation.id, Organisation.name), pattern))
+ORGANISATION_FINDER = Finder(Arm(Organisation.id, Named(Organisation.id, Organisation.id, Organisation.name), pattern))
 """What finds a part of an organisation's name."""
 
 

@@ -15,7 +15,7 @@ from sifilma.assignment import queries as assignment
 from sifilma.identity.models import Organisation
 from sifilma.identity.permissions import grants
 from sifilma.kernel.context import Context
-from sifilma.kernel.statements.finders import Arm, Finder, like, named, pattern
+from sifilma.kernel.statements.finders import Arm, Finder, Named, like, pattern
 from sifilma.kernel.timekeeping.targets import Targets
 
 T = TypeVar("T")
@@ -58,7 +58,7 @@ def narrowed_query(ctx: Context, query: Select[T], model: Any, wanted: Wanted, f
 
 def finder_of(model: Any, *owners: Any) -> Finder:
     """Return what finds requests by a part of the letter's number or, by the columns `owners`, of an organisation's name."""
-    by_name = (Arm(model.id, named(owner, Organisation.id, Organisation.name), pattern) for owner in owners)
+    by_name = (Arm(model.id, Named(owner, Organisation.id, Organisation.name), pattern) for owner in owners)
     return Finder(Arm(model.id, like(model.letter_key), lambda text: pattern(letter_key(text))), *by_name)
 
 

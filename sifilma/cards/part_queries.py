@@ -61,13 +61,13 @@ def _part_of_uid(text: str) -> str | None:
 
 
 UNITS = Finder(
-    Arm(Unit.id, like(Unit.hardware_number), lambda text: pattern(_number(text)), beside=like(Unit.hardware_number + "")),
-    Arm(Unit.id, like(Unit.pcid), lambda text: _part(text, PCID_DIGITS), beside=like(Unit.pcid + "")),
+    Arm(Unit.id, like(Unit.hardware_number, by_some=True), lambda text: pattern(_number(text))),
+    Arm(Unit.id, like(Unit.pcid, by_some=True), lambda text: _part(text, PCID_DIGITS)),
     Arm(Unit.id, equals(Unit.pcid), _whole(PCID_DIGITS)),
 )
 """Units with a part in a number of their own."""
 _UID = Arm(Card.id, equals(Card.uid), _whole(UID_DIGITS))
-CARDS = Finder(Arm(CardUid.card_id, like(CardUid.uid), _part_of_uid, beside=like(CardUid.uid + "")), _UID)
+CARDS = Finder(Arm(CardUid.card_id, like(CardUid.uid, by_some=True), _part_of_uid), _UID)
 """Cards with a part in their UID."""
 _OF_CARD = Finder(Arm(Card.id, like(Card.uid), _part_of_uid), _UID)
 

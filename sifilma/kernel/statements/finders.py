@@ -54,14 +54,17 @@ TRIGRAMS = 3
 class Arm:
     """One condition, which one index answers: of the value (a parameter or a text) that `value` makes of what is looked for.
 
-    `key` is the column of the ids. A value of None finds nothing. `beside` is the same condition in a form that no index answers: with it
-    the index is asked for some trigrams of the part alone (`trigrams_of`).
+    `key` is the column of the ids. A value of None finds nothing.
     """
 
     key: Any
     condition: Condition
     value: Value
-    beside: Condition | None = None
+
+    def by_index(self, trigrams: Any, value: Any) -> ColumnElement[bool]:
+        """Return the condition for an index, which may be asked for some trigrams of the part alone (`Part.by_some`)."""
+        ask = self.condition
+        return ask.by_index(trigrams, value) if isinstance(ask, Part | Named) else ask(value)
 
 
 class Finder:
@@ -157,9 +160,8 @@ def _statement(arms: tuple[Arm, ...], most: int) -> Prepared:
     parts, trigrams = Parameters("part", values), Parameters("trigrams", values)
     found = []
     for at, arm in enumerate(arms):
-        condition = arm.condition((trigrams if arm.beside else parts).of(arm.value))
-        whole = and_(condition, arm.beside(parts.of(arm.value))) if arm.beside else condition
-        found.append(counted_query(at, select(arm.key).where(whole), most))
+        fitting = arm.by_index(trigrams.of(arm.value), parts.of(arm.value))
+        found.append(counted_query(at, select(arm.key).where(fitting), most))
     return Prepared(union_all(*found), own_plan=True)
 
 
@@ -196,32 +198,70 @@ def pattern(part: str) -> str | None:
     return f"%{escaped}%" if part else None
 
 
-def like(column: Any) -> Condition:
-    """Return the condition that a text fits a pattern."""
-    return lambda value: cast("ColumnElement[bool]", column.like(value, escape="/"))
+@dataclass(frozen=True, eq=False)
+class Part:
+    """The condition that a text fits a pattern, whatever its case if `in_any_case`.
+
+    `by_some`: an index is asked for some trigrams of a part alone (`trigrams_of`), and what it finds is looked through for the part. Not
+    for the numbers of papers: what tells them apart is a short number between signs, and the words around it are in all of them.
+    """
+
+    column: Any
+    in_any_case: bool = False
+    by_some: bool = False
+
+    def __call__(self, value: Any) -> ColumnElement[bool]:
+        """Return the condition, which an index answers by all trigrams of the value."""
+        return self._fits(self.column, value)
+
+    def by_index(self, trigrams: Any, value: Any) -> ColumnElement[bool]:
+        """Return the condition for an index. PostgreSQL uses none for a column to which nothing is added."""
+        return and_(self._fits(self.column, trigrams), self._fits(self.column + "", value)) if self.by_some else self(value)
+
+    def _fits(self, column: Any, value: Any) -> ColumnElement[bool]:
+        fits = column.ilike if self.in_any_case else column.like
+        return cast("ColumnElement[bool]", fits(value, escape="/"))
 
 
-def ilike(column: Any) -> Condition:
+@dataclass(frozen=True, eq=False)
+class Named:
+    """The condition that a column has the id (`of`) of something whose name fits a pattern in any case."""
+
+    column: Any
+    of: Any
+    name: Any
+
+    def __call__(self, value: Any) -> ColumnElement[bool]:
+        """Return the condition. Several arms of a statement ask for the same names: they are looked through once."""
+        ids = (
+            select(_with_name(self.of, self.name, value))
+            if isinstance(value, BindParameter)
+            else select(self.of).where(ilike(self.name)(value))
+        )
+        return cast("ColumnElement[bool]", self.column.in_(ids))
+
+    def by_index(self, trigrams: BindParameter[Any], value: BindParameter[Any]) -> ColumnElement[bool]:
+        """Return the condition for an index of the names (`Part.by_index`)."""
+        return cast("ColumnElement[bool]", self.column.in_(select(_with_name(self.of, self.name, value, trigrams))))
+
+
+@lru_cache(maxsize=64)
+def _with_name(of: Any, name: Any, value: BindParameter[Any], trigrams: BindParameter[Any] | None = None) -> CTE:
+    part = Part(name, in_any_case=True, by_some=True)
+    fits = part(value) if trigrams is None else part.by_index(trigrams, value)
+    return select(of).where(fits).cte(f"named_{of.class_.__tablename__}_{value.key}")
+
+
+def like(column: Any, *, by_some: bool = False) -> Part:
+    """Return the condition that a text fits a pattern, of which an index is asked for all trigrams or `by_some`."""
+    return Part(column, by_some=by_some)
+
+
+def ilike(column: Any) -> Part:
     """Return the condition that a text fits a pattern in any case."""
-    return lambda value: cast("ColumnElement[bool]", column.ilike(value, escape="/"))
+    return Part(column, in_any_case=True)
 
 
 def equals(column: Any) -> Condition:
     """Return the condition that a text is the whole value."""
     return lambda value: cast("ColumnElement[bool]", column == value)
-
-
-def named(column: Any, of: Any, name: Any) -> Condition:
-    """Return the condition that a column has the id (`of`) of something whose name fits a pattern in any case."""
-
-    def condition(value: Any) -> ColumnElement[bool]:
-        # Several arms of a statement ask for the same names: they are looked through once.
-        ids = select(_with_name(of, name, value)) if isinstance(value, BindParameter) else select(of).where(ilike(name)(value))
-        return cast("ColumnElement[bool]", column.in_(ids))
-
-    return condition
-
-
-@lru_cache(maxsize=64)
-def _with_name(of: Any, name: Any, value: BindParameter[Any]) -> CTE:
-    return select(of).where(ilike(name)(value)).cte(f"named_{of.class_.__tablename__}_{value.key}")
